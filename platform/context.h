@@ -1,0 +1,60 @@
+// Context: one guest thread as the platform sees it.
+//
+// Threading: Switch and the FP accessors are called by the task's own host thread
+// only; Interrupt by any thread at any time.
+#ifndef PLATFORM_CONTEXT_H_
+#define PLATFORM_CONTEXT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "platform/address_space.h"
+#include "platform/base/result.h"
+#include "platform/registers.h"
+
+namespace runsc {
+
+// Why guest code stopped running.
+struct SwitchResult {
+  enum class Reason {
+    kSyscall,      // registers.orig_rax holds the number; rip is behind the instruction; rax is -ENOSYS
+    kFault,        // the guest thread got a synchronous signal; see below; rip is at the instruction
+    kInterrupted,  // Interrupt() was called; nothing happened to the guest
+    kDead,         // the stub is gone (killed from outside): this sandbox cannot go on
+  };
+  enum class Access : uint8_t { kUnknown, kRead, kWrite, kExecute };
+
+  Reason reason = Reason::kInterrupted;
+  // kFault:
+  int signal = 0;        // SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP
+  int code = 0;          // si_code as the host gave it
+  uint64_t address = 0;  // si_addr
+  Access access = Access::kUnknown;
+};
+
+class Context {
+ public:
+  virtual ~Context() = default;
+
+  // Runs guest code in `space` from `registers` until something happens, and puts
+  // the registers back. With `single_step` one instruction is run (SIGTRAP follows).
+  virtual SwitchResult Switch(AddressSpace& space, Registers& registers, bool single_step) = 0;
+
+  // Makes a Switch() that is running, or else the next one, return kInterrupted
+  // soon. Several calls before that may coalesce into one.
+  virtual void Interrupt() = 0;
+
+  // FP and vector state in XSAVE layout (NT_X86_XSTATE), as it stands between two
+  // Switch() calls. Lazily fetched: only signal delivery, fork and exec ask for it.
+  virtual Result<void> GetFpState(std::span<std::byte> xsave) = 0;
+  virtual Result<void> SetFpState(std::span<const std::byte> xsave) = 0;
+
+  // Lets go of what the context holds in an address space (its stub thread), for
+  // exec and exit. The next Switch() starts afresh there.
+  virtual void Detach() = 0;
+};
+
+}  // namespace runsc
+
+#endif  // PLATFORM_CONTEXT_H_

@@ -1,0 +1,46 @@
+# One library a folder: runsc_library(NAME DEPS...) takes every .cc and .S file of
+# the folder; foo_test.cc files become the unit-test program NAME_test.
+
+find_package(absl REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(runsc_options INTERFACE)
+target_include_directories(runsc_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+target_compile_definitions(runsc_options INTERFACE
+  _GNU_SOURCE FMT_HEADER_ONLY=1 _GLIBCXX_ASSERTIONS)
+target_compile_options(runsc_options INTERFACE
+  $<$<COMPILE_LANGUAGE:C,CXX>:-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers>
+  $<$<COMPILE_LANGUAGE:C,CXX>:-fno-strict-aliasing -fstack-protector-strong -fPIE>
+  $<$<AND:$<COMPILE_LANGUAGE:C,CXX>,$<CONFIG:Release>>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>)
+if(RUNSC_WERROR)
+  target_compile_options(runsc_options INTERFACE $<$<COMPILE_LANGUAGE:C,CXX>:-Werror>)
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  target_compile_options(runsc_options INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wthread-safety -Werror=thread-safety>)
+endif()
+if(RUNSC_SANITIZE)
+  target_compile_options(runsc_options INTERFACE -fsanitize=${RUNSC_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(runsc_options INTERFACE -fsanitize=${RUNSC_SANITIZE})
+else()
+  target_link_options(runsc_options INTERFACE -static-pie -Wl,-z,relro,-z,now,-z,noexecstack)
+endif()
+
+function(runsc_library name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/*.S)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    target_link_libraries(${name} PUBLIC runsc_options ${ARGN})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE runsc_options ${ARGN})
+  endif()
+  if(tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE ${name} catch_main)
+    add_test(NAME unit.${name} COMMAND ${name}_test)
+  endif()
+endfunction()
