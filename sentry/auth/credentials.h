@@ -1,0 +1,60 @@
+// Credentials: who a task or an open file acts as. Immutable once shared: a change
+// makes a new object (copy, modify, publish), so that a reader needs no lock.
+// Linux counterpart: struct cred; capabilities(7), credentials(7).
+#ifndef SENTRY_AUTH_CREDENTIALS_H_
+#define SENTRY_AUTH_CREDENTIALS_H_
+
+#include <linux/capability.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "platform/base/ref.h"
+
+namespace runsc {
+
+using Uid = uint32_t;
+using Gid = uint32_t;
+
+// A set of capabilities, bit n for capability n.
+class CapabilitySet {
+ public:
+  constexpr CapabilitySet() = default;
+  explicit constexpr CapabilitySet(uint64_t bits) : bits_(bits) {}
+  static constexpr CapabilitySet All() { return CapabilitySet((uint64_t{1} << (CAP_LAST_CAP + 1)) - 1); }
+  constexpr bool Has(int capability) const { return (bits_ >> capability & 1) != 0; }
+  constexpr void Add(int capability) { bits_ |= uint64_t{1} << capability; }
+  constexpr void Remove(int capability) { bits_ &= ~(uint64_t{1} << capability); }
+  constexpr uint64_t bits() const { return bits_; }
+  constexpr bool empty() const { return bits_ == 0; }
+  constexpr bool IsSubsetOf(CapabilitySet other) const { return (bits_ & ~other.bits_) == 0; }
+  friend constexpr CapabilitySet operator&(CapabilitySet a, CapabilitySet b) { return CapabilitySet(a.bits_ & b.bits_); }
+  friend constexpr CapabilitySet operator|(CapabilitySet a, CapabilitySet b) { return CapabilitySet(a.bits_ | b.bits_); }
+  friend constexpr bool operator==(CapabilitySet, CapabilitySet) = default;
+
+ private:
+  uint64_t bits_ = 0;
+};
+
+class Credentials : public RefCounted {
+ public:
+  Credentials() = default;
+  // A private copy to modify before it is shared.
+  RefPtr<Credentials> Clone() const;
+  // uid 0, all capabilities, as the sandbox's init starts.
+  static RefPtr<const Credentials> Root();
+
+  bool HasCapability(int capability) const { return effective.Has(capability); }
+  bool InGroup(Gid gid) const;  // fsgid or a supplementary group
+
+  Uid ruid = 0, euid = 0, suid = 0, fsuid = 0;
+  Gid rgid = 0, egid = 0, sgid = 0, fsgid = 0;
+  std::vector<Gid> groups;  // supplementary, sorted
+  CapabilitySet permitted, effective, inheritable, bounding, ambient;
+  uint32_t securebits = 0;
+  bool no_new_privs = false;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_AUTH_CREDENTIALS_H_
