@@ -14,7 +14,7 @@ Result<std::string> UserMemory::ReadString(UserAddr from, size_t limit, int too_
     size_t want = std::min({sizeof(chunk), to_page_end, limit - text.size()});
     size_t got = CopyIn(from, std::as_writable_bytes(std::span(chunk, want)));
     if (const void* nul = std::memchr(chunk, '\0', got)) {
-      text.append(chunk, static_cast<const char*>(nul));
+      text.append(chunk, static_cast<size_t>(static_cast<const char*>(nul) - chunk));
       return text;
     }
     if (got < want) return Errno(EFAULT);

@@ -1,0 +1,51 @@
+// MemoryFile: all memory that guests and Sentry-owned files use, in one host memfd.
+// The Sentry maps it once, sparsely, so that At() is an addition. Pages carry
+// reference counts: copy-on-write shares a page between address spaces by them, and a
+// page without references is given back to the host.
+//
+// Threading: all methods from any thread.
+// Linux counterpart: the page allocator and struct page's counts.
+#ifndef SENTRY_MEMORY_MEMORY_FILE_H_
+#define SENTRY_MEMORY_MEMORY_FILE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "platform/base/mutex.h"
+#include "platform/base/result.h"
+#include "platform/base/unique_fd.h"
+#include "sentry/memory/mappable.h"
+
+namespace runsc {
+
+class MemoryFile final : public BackingFile {
+ public:
+  // `limit`: bytes that may be allocated at once. Makes the memfd; call at boot.
+  static Result<std::unique_ptr<MemoryFile>> Create(uint64_t limit);
+  ~MemoryFile();
+
+  // Zeroed pages with one reference each. `length` is page-aligned and not 0. ENOMEM.
+  Result<FileRange> Allocate(uint64_t length);
+  void AddPageRefs(FileRange range) override;
+  void ReleasePageRefs(FileRange range) override;
+  // Whether somebody else holds a reference on this page too (copy before writing).
+  bool IsShared(uint64_t offset) const;
+
+  int host_fd() const override;
+  std::byte* At(FileRange range) override;
+  std::byte* At(uint64_t offset) { return At(FileRange{offset, kPageSize}); }
+
+  uint64_t limit() const;
+  uint64_t allocated_bytes() const;  // now
+
+ private:
+  struct State;
+  explicit MemoryFile(std::unique_ptr<State> state);
+  const std::unique_ptr<State> state_;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_MEMORY_MEMORY_FILE_H_
