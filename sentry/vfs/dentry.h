@@ -1,0 +1,86 @@
+// Dentry: a name in a directory and the inode it leads to, or the knowledge
+// that there is no such name (negative). The tree of them is the cache that
+// path walks run in.
+//
+// A dentry holds a reference on its parent and its inode. A parent knows its
+// children; it keeps them alive when the filesystem says so (`pins_dentries`:
+// tmpfs, whose tree *is* the dentry tree); otherwise unused ones live in the
+// filesystem's bounded LRU cache. Threading: any thread. `dentry_mu_` guards
+// parent and name (a rename changes them) and the children; positive/negative
+// changes under the parent's directory lock only. Linux counterpart: struct
+// dentry.
+#ifndef SENTRY_VFS_DENTRY_H_
+#define SENTRY_VFS_DENTRY_H_
+
+#include <atomic>
+#include <string>
+#include <string_view>
+
+#include "absl/container/flat_hash_map.h"
+#include "platform/base/mutex.h"
+#include "platform/base/ref.h"
+#include "sentry/vfs/inode.h"
+
+namespace runsc {
+
+class Dentry final : public RefCounted {
+ public:
+  // A filesystem's root, or an unattached file (pipe, socket, O_TMPFILE,
+  // memfd): no parent; `name` is what /proc/pid/fd shows ("pipe:[7]",
+  // "/memfd:x").
+  Dentry(Filesystem& filesystem, RefPtr<Inode> inode, std::string name);
+  ~Dentry() override;
+
+  Filesystem& filesystem() const { return filesystem_; }
+  // Null for a negative dentry.
+  RefPtr<Inode> inode() const;
+  bool IsNegative() const;
+  RefPtr<Dentry> parent() const;  // null for a root or an unattached one
+  std::string name() const;
+  bool IsDeleted() const {
+    return deleted_.load(std::memory_order_acquire);
+  }  // unlinked: " (deleted)"
+  bool IsRoot() const;
+  // Whether `ancestor` is this dentry or above it.
+  bool IsBelow(const Dentry& ancestor) const;
+
+  // --- the tree; called with this directory's directory_lock held, but for
+  // FindChild ---
+  RefPtr<Dentry> FindChild(std::string_view name) const;
+  // Adds a child that is not there yet; `inode` null makes a negative one.
+  RefPtr<Dentry> AddChild(std::string_view name, RefPtr<Inode> inode);
+  // A negative child becomes positive (create), a positive one negative or gone
+  // (unlink).
+  void Instantiate(RefPtr<Inode> inode);
+  void MarkDeleted();  // takes it out of its parent; open files keep it
+  // This dentry's name becomes `name` below `parent`; a child of that name
+  // there is dropped first.
+  void MoveTo(Dentry& parent, std::string_view name);
+  static void Exchange(Dentry& a, Dentry& b);
+  // Children that are positive now (readdir of tmpfs; unmount).
+  std::vector<RefPtr<Dentry>> Children() const;
+  // Forgets a child that proved stale (shared mode) so that the next walk asks
+  // again.
+  void DropChild(std::string_view name);
+
+  // How many mounts are mounted on this dentry, in any namespace; a walk looks
+  // for a mount only if not 0.
+  std::atomic<int> mount_count{0};
+
+ protected:
+  void OnLastRelease() override;
+
+ private:
+  friend class DentryCache;
+  Filesystem& filesystem_;
+  mutable Mutex mu_{LockRank::kDentry};
+  RefPtr<Dentry> parent_ ABSL_GUARDED_BY(mu_);
+  std::string name_ ABSL_GUARDED_BY(mu_);
+  RefPtr<Inode> inode_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<std::string, Dentry*> children_ ABSL_GUARDED_BY(mu_);
+  std::atomic<bool> deleted_{false};
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_VFS_DENTRY_H_

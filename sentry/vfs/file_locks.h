@@ -1,0 +1,64 @@
+// Advisory locks of one inode: flock(2), POSIX record locks and open file
+// description locks (fcntl(2)). They never block: a conflict is EAGAIN, and the
+// caller waits on wait_queue(). Threading: any thread. Linux counterpart:
+// fs/locks.c.
+#ifndef SENTRY_VFS_FILE_LOCKS_H_
+#define SENTRY_VFS_FILE_LOCKS_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "platform/base/mutex.h"
+#include "platform/base/result.h"
+#include "sentry/wait/wait_queue.h"
+
+namespace runsc {
+
+enum class FileLockType : uint8_t { kShared, kExclusive, kUnlock };
+
+struct FileLockRange {
+  uint64_t start = 0;
+  uint64_t end = UINT64_MAX;  // exclusive; UINT64_MAX: to the end of the file
+};
+
+struct RecordLock {
+  FileLockType type = FileLockType::kShared;
+  FileLockRange range;
+  const void* owner = nullptr;  // FDTable (POSIX) or FileDescription (OFD)
+  pid_t pid = 0;                // for F_GETLK; -1 for OFD locks
+};
+
+class FileLocks {
+ public:
+  FileLocks() = default;
+  // flock(2): whole file, owner is the FileDescription. EAGAIN on a conflict.
+  Result<void> Flock(FileLockType type, const void* owner);
+  // Sets or clears a record lock. EAGAIN on a conflict; EDEADLK when `owner`
+  // would wait in a circle is decided by the caller's wait graph.
+  Result<void> SetRecordLock(const RecordLock& lock);
+  // F_GETLK: the first lock in conflict.
+  std::optional<RecordLock> Test(const RecordLock& lock) const;
+  // Everything of an owner (close(2), exit).
+  void ReleaseOwner(const void* owner);
+  WaitQueue& wait_queue() { return wait_queue_; }
+  // For /proc/locks.
+  struct Info {
+    bool flock = false;
+    RecordLock lock;
+  };
+  std::vector<Info> List() const;
+
+ private:
+  mutable Mutex mu_{LockRank::kFileLocks};
+  std::vector<RecordLock> flocks_ ABSL_GUARDED_BY(mu_);
+  std::vector<RecordLock> records_
+      ABSL_GUARDED_BY(mu_);  // sorted by start within an owner
+  WaitQueue wait_queue_;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_VFS_FILE_LOCKS_H_

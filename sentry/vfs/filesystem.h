@@ -1,0 +1,91 @@
+// Filesystem: one instance of a filesystem type (a superblock). Mounts and
+// dentries refer to it; it goes when the last of them does. Linux counterpart:
+// struct super_block.
+#ifndef SENTRY_VFS_FILESYSTEM_H_
+#define SENTRY_VFS_FILESYSTEM_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "platform/base/mutex.h"
+#include "platform/base/ref.h"
+#include "platform/base/result.h"
+#include "sentry/vfs/dentry.h"
+
+namespace runsc {
+
+// statfs(2).
+struct FilesystemStats {
+  uint64_t type = 0;  // f_type magic
+  uint64_t block_size = kPageSize;
+  uint64_t blocks = 0, blocks_free = 0, blocks_available = 0;
+  uint64_t files = 0, files_free = 0;
+  uint64_t name_max = 255;
+};
+
+class Filesystem : public RefCounted {
+ public:
+  Filesystem();
+  ~Filesystem() override;
+
+  virtual std::string_view type_name()
+      const = 0;  // "tmpfs", as in /proc/mounts
+  virtual Result<FilesystemStats> Stats() = 0;
+  // Flushes everything (sync(2)).
+  virtual Result<void> Sync() { return Ok(); }
+  // Options for /proc/mounts, without ro/rw ("size=1024k,mode=755").
+  virtual std::string MountOptions() const { return {}; }
+  // Whether a parent dentry keeps its positive children alive.
+  virtual bool pins_dentries() const { return false; }
+  // Whether misses may be cached as negative dentries.
+  virtual bool caches_negative() const { return true; }
+  // A cached child that is about to be used: false if it is stale (shared Gofer
+  // mounts, /proc/<pid>). Called without the directory lock.
+  virtual bool needs_revalidation() const { return false; }
+  virtual bool Revalidate(Dentry& dir, Dentry& child) { return true; }
+
+  uint64_t device() const {
+    return device_;
+  }  // st_dev: major 0 and an own minor
+  uint64_t NextInodeNumber() {
+    return next_inode_.fetch_add(1, std::memory_order_relaxed);
+  }
+  Mutex& rename_lock() ABSL_LOCK_RETURNED(rename_mu_) { return rename_mu_; }
+
+  // Drops unused cached dentries (unmount, memory pressure).
+  void ShrinkDentryCache();
+
+ private:
+  friend class Dentry;
+  const uint64_t device_;
+  std::atomic<uint64_t> next_inode_{2};
+  Mutex rename_mu_{LockRank::kRename};
+  std::unique_ptr<class DentryCache> cache_;
+};
+
+// "tmpfs", "proc", … as mount(2) names them; registered at boot.
+struct FilesystemSource {
+  std::string source;   // mount(2)'s first argument
+  std::string options;  // its `data`
+  RefPtr<const Credentials> creds;
+};
+struct NewFilesystem {
+  RefPtr<Filesystem> filesystem;
+  RefPtr<Dentry> root;
+};
+class FilesystemType {
+ public:
+  virtual ~FilesystemType() = default;
+  virtual std::string_view name() const = 0;
+  virtual bool needs_device() const {
+    return false;
+  }  // else "nodev" in /proc/filesystems
+  virtual Result<NewFilesystem> Make(const FilesystemSource& source) = 0;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_VFS_FILESYSTEM_H_
