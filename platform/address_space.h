@@ -16,8 +16,8 @@ namespace runsc {
 class AddressSpace : public RefCounted {
  public:
   struct MapOptions {
-    int prot = 0;           // PROT_READ | PROT_WRITE | PROT_EXEC
-    bool precommit = false; // populate host page tables now (MAP_POPULATE)
+    int prot = 0;            // PROT_READ | PROT_WRITE | PROT_EXEC
+    bool precommit = false;  // populate host page tables now (MAP_POPULATE)
   };
 
   // Maps [addr, addr+length) to the host file from `offset`, shared, in place of

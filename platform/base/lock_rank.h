@@ -12,41 +12,41 @@ enum class LockRank : uint8_t {
   kAny = 0,  // unchecked; tests and start-up only
 
   // Process and thread tree.
-  kExec,           // ThreadGroup: one execve or exit_group at a time
-  kTaskTree,       // Kernel: parents, children, sessions, process groups, PID namespaces
-  kTty,            // terminal: foreground group, line discipline
-  kSignal,         // ThreadGroup/SignalHandlers: queues, handlers, stop state (Linux: siglock)
-  kTaskState,      // Task: small fields others read (name, creds, fs, mm pointers)
+  kExec,       // ThreadGroup: one execve or exit_group at a time
+  kTaskTree,   // Kernel: parents, children, sessions, process groups, PID namespaces
+  kTty,        // terminal: foreground group, line discipline
+  kSignal,     // ThreadGroup/SignalHandlers: queues, handlers, stop state (Linux: siglock)
+  kTaskState,  // Task: small fields others read (name, creds, fs, mm pointers)
 
   // Files. The directory lock (Linux: i_rwsem of a directory) may be held across a
   // call to the Gofer: it is what serialises a miss with a create of the same name.
-  kEpoll,          // epoll: interest list; files are polled under it
-  kRename,         // filesystem: one cross-directory rename at a time
-  kDirectory,      // Inode: entries of one directory; parent first
-  kMountTree,      // MountNamespace
-  kDentry,         // Dentry: children map, parent, name
-  kFileOffset,     // FileDescription: offset
-  kFileIo,         // Inode: one writer's read-modify-write (Linux: i_rwsem of a file)
-  kSocket,         // one socket; two are taken by address
-  kPipe,           // pipe contents
-  kFDTable,        // FDTable
-  kFsContext,      // root, cwd, umask
+  kEpoll,       // epoll: interest list; files are polled under it
+  kRename,      // filesystem: one cross-directory rename at a time
+  kDirectory,   // Inode: entries of one directory; parent first
+  kMountTree,   // MountNamespace
+  kDentry,      // Dentry: children map, parent, name
+  kFileOffset,  // FileDescription: offset
+  kFileIo,      // Inode: one writer's read-modify-write (Linux: i_rwsem of a file)
+  kSocket,      // one socket; two are taken by address
+  kPipe,        // pipe contents
+  kFDTable,     // FDTable
+  kFsContext,   // root, cwd, umask
 
   // Memory. File data locks are inside mm's: a fault asks the file for its pages.
-  kMm,             // MemoryManager: VMAs and pmas (Linux: mmap_lock)
-  kFutex,          // futex bucket
-  kInodeData,      // tmpfs page index, gofer inode's donated file
+  kMm,               // MemoryManager: VMAs and pmas (Linux: mmap_lock)
+  kFutex,            // futex bucket
+  kInodeData,        // tmpfs page index, gofer inode's donated file
   kInodeAttributes,  // times, sizes, owner
-  kFileLocks,      // flock, POSIX and OFD locks of one inode
-  kMemoryFile,     // allocator of the memory file
-  kAddressSpace,   // platform address space
-  kStub,           // platform stub process
+  kFileLocks,        // flock, POSIX and OFD locks of one inode
+  kMemoryFile,       // allocator of the memory file
+  kAddressSpace,     // platform address space
+  kStub,             // platform stub process
 
   // Leaves.
-  kTimer,          // timer queue
-  kGoferClient,    // tags and the send side of one connection
-  kWaitQueue,      // may nest in itself: epoll's queue is woken from a file's
-  kLeaf,           // takes no other lock, ever
+  kTimer,        // timer queue
+  kGoferClient,  // tags and the send side of one connection
+  kWaitQueue,    // may nest in itself: epoll's queue is woken from a file's
+  kLeaf,         // takes no other lock, ever
   kLog,
 };
 

@@ -37,7 +37,8 @@ void WriteAll(int fd, const char* data, size_t size) {
 void Stamp(fmt::memory_buffer& line, char level) {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  fmt::format_to(std::back_inserter(line), "{} {}.{:06d} {} ", level, now.tv_sec, now.tv_nsec / 1000, process_name);
+  fmt::format_to(std::back_inserter(line), "{} {}.{:06d} {} ", level, now.tv_sec, now.tv_nsec / 1000,
+                 process_name);
 }
 }  // namespace
 

@@ -41,10 +41,9 @@ void LogRaw(std::string_view line);
 
 }  // namespace runsc
 
-#define RUNSC_LOG(level, ...)                                                             \
-  (::runsc::LogEnabled(level)                                                             \
-       ? ::runsc::log_internal::Format(level, __FILE__, __LINE__, __VA_ARGS__)            \
-       : (void)0)
+#define RUNSC_LOG(level, ...)                                                                         \
+  (::runsc::LogEnabled(level) ? ::runsc::log_internal::Format(level, __FILE__, __LINE__, __VA_ARGS__) \
+                              : (void)0)
 #define LOG_ERROR(...) RUNSC_LOG(::runsc::LogLevel::kError, __VA_ARGS__)
 #define LOG_WARNING(...) RUNSC_LOG(::runsc::LogLevel::kWarning, __VA_ARGS__)
 #define LOG_INFO(...) RUNSC_LOG(::runsc::LogLevel::kInfo, __VA_ARGS__)

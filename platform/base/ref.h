@@ -51,18 +51,17 @@ template <typename T>
 class RefPtr {
  public:
   constexpr RefPtr() = default;
-  constexpr RefPtr(std::nullptr_t) {}                                  // NOLINT
-  explicit RefPtr(T* object) : object_(object) {                       // takes a new reference
+  constexpr RefPtr(std::nullptr_t) {}             // NOLINT
+  explicit RefPtr(T* object) : object_(object) {  // takes a new reference
     if (object_ != nullptr) object_->AddRef();
   }
   RefPtr(const RefPtr& other) : RefPtr(other.object_) {}
   RefPtr(RefPtr&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   template <typename U>
-    requires std::is_convertible_v<U*, T*>
-  RefPtr(const RefPtr<U>& other) : RefPtr(other.get()) {}              // NOLINT
+  requires std::is_convertible_v<U*, T*> RefPtr(const RefPtr<U>& other) : RefPtr(other.get()) {}  // NOLINT
   template <typename U>
-    requires std::is_convertible_v<U*, T*>
-  RefPtr(RefPtr<U>&& other) noexcept : object_(other.release()) {}     // NOLINT
+  requires std::is_convertible_v<U*, T*> RefPtr(RefPtr<U>&& other)
+  noexcept : object_(other.release()) {}  // NOLINT
   RefPtr& operator=(RefPtr other) noexcept {
     std::swap(object_, other.object_);
     return *this;
@@ -78,7 +77,9 @@ class RefPtr {
     return ptr;
   }
   // A reference if the object is still alive, else null.
-  static RefPtr TryFrom(T* object) { return object != nullptr && object->TryAddRef() ? Adopt(object) : RefPtr(); }
+  static RefPtr TryFrom(T* object) {
+    return object != nullptr && object->TryAddRef() ? Adopt(object) : RefPtr();
+  }
 
   T* get() const { return object_; }
   T& operator*() const { return *object_; }

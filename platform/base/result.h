@@ -17,9 +17,9 @@ class [[nodiscard]] Result {
  public:
   Result(Errno error) : error_(error.value()) { DCHECK(error_ != 0); }  // NOLINT(google-explicit-constructor)
   template <typename U = T>
-    requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, Result> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Errno>)
-  Result(U&& value) : error_(0) {  // NOLINT(google-explicit-constructor)
+  requires(std::is_constructible_v<T, U&&> && !std::is_same_v<std::remove_cvref_t<U>, Result> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Errno>) Result(U&& value)
+      : error_(0) {  // NOLINT(google-explicit-constructor)
     new (&value_) T(std::forward<U>(value));
   }
   Result(Result&& other) noexcept : error_(other.error_) {
@@ -103,10 +103,9 @@ inline constexpr Result<void> Ok() { return {}; }
 #define RUNSC_CONCAT(a, b) RUNSC_CONCAT_INNER(a, b)
 
 // RETURN_IF_ERROR(Call()): returns the Errno of a failed Result from this function.
-#define RETURN_IF_ERROR(expression)                              \
-  do {                                                           \
-    if (auto&& return_if_error_ = (expression); !return_if_error_.ok()) \
-      return return_if_error_.error();                           \
+#define RETURN_IF_ERROR(expression)                                                                      \
+  do {                                                                                                   \
+    if (auto&& return_if_error_ = (expression); !return_if_error_.ok()) return return_if_error_.error(); \
   } while (0)
 
 // ASSIGN_OR_RETURN(auto x, Call()): the value, or returns the Errno.

@@ -28,8 +28,12 @@ class CapabilitySet {
   constexpr uint64_t bits() const { return bits_; }
   constexpr bool empty() const { return bits_ == 0; }
   constexpr bool IsSubsetOf(CapabilitySet other) const { return (bits_ & ~other.bits_) == 0; }
-  friend constexpr CapabilitySet operator&(CapabilitySet a, CapabilitySet b) { return CapabilitySet(a.bits_ & b.bits_); }
-  friend constexpr CapabilitySet operator|(CapabilitySet a, CapabilitySet b) { return CapabilitySet(a.bits_ | b.bits_); }
+  friend constexpr CapabilitySet operator&(CapabilitySet a, CapabilitySet b) {
+    return CapabilitySet(a.bits_ & b.bits_);
+  }
+  friend constexpr CapabilitySet operator|(CapabilitySet a, CapabilitySet b) {
+    return CapabilitySet(a.bits_ | b.bits_);
+  }
   friend constexpr bool operator==(CapabilitySet, CapabilitySet) = default;
 
  private:

@@ -24,7 +24,7 @@
 namespace runsc {
 
 struct MMapOptions {
-  UserAddr addr;            // hint, or the address itself with `fixed`
+  UserAddr addr;  // hint, or the address itself with `fixed`
   uint64_t length = 0;
   int prot = 0;             // PROT_*
   bool fixed = false;       // MAP_FIXED
@@ -34,11 +34,11 @@ struct MMapOptions {
   bool locked = false;
   bool populate = false;
   bool no_reserve = false;
-  bool below_4g = false;    // MAP_32BIT
+  bool below_4g = false;        // MAP_32BIT
   RefPtr<MappedObject> object;  // null: anonymous
   uint64_t offset = 0;
-  int max_prot = 7;         // what mprotect may ask for (a shared mapping of a read-only file: no write)
-  std::string name;         // "[stack]", "[heap]", "[vdso]"; else empty
+  int max_prot = 7;  // what mprotect may ask for (a shared mapping of a read-only file: no write)
+  std::string name;  // "[stack]", "[heap]", "[vdso]"; else empty
 };
 
 // One line of /proc/pid/maps or smaps.
@@ -85,7 +85,8 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   Result<UserAddr> MMap(const MMapOptions& options);
   Result<void> MUnmap(UserAddr addr, uint64_t length);
   Result<void> MProtect(UserAddr addr, uint64_t length, int prot, bool grows_down);
-  Result<UserAddr> MRemap(UserAddr old_addr, uint64_t old_length, uint64_t new_length, int flags, UserAddr new_addr);
+  Result<UserAddr> MRemap(UserAddr old_addr, uint64_t old_length, uint64_t new_length, int flags,
+                          UserAddr new_addr);
   Result<void> MAdvise(UserAddr addr, uint64_t length, int advice);
   Result<void> MSync(UserAddr addr, uint64_t length, int flags);
   Result<void> MinCore(UserAddr addr, uint64_t length, UserAddr vec);
@@ -104,7 +105,8 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   size_t CopyIn(UserAddr from, std::span<std::byte> to) override;
   size_t ZeroOut(UserAddr to, size_t length) override;
   Result<size_t> WithBlocks(UserAddr addr, size_t length, MemoryAccess access, BlockFunction io) override;
-  Result<void> WithWord(UserAddr addr, MemoryAccess access, absl::FunctionRef<Result<void>(uint32_t*)> op) override;
+  Result<void> WithWord(UserAddr addr, MemoryAccess access,
+                        absl::FunctionRef<Result<void>(uint32_t*)> op) override;
   // ptrace and /proc/pid/mem: ignores the guest's protections (writes break COW).
   size_t CopyOutForced(UserAddr to, std::span<const std::byte> from);
   size_t CopyInForced(UserAddr from, std::span<std::byte> to);
@@ -124,7 +126,8 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   // --- /proc ---
   std::vector<VmaInfo> Vmas(bool with_usage);
   struct Usage {
-    uint64_t virtual_bytes = 0, resident_bytes = 0, data_bytes = 0, stack_bytes = 0, shared_bytes = 0, locked_bytes = 0;
+    uint64_t virtual_bytes = 0, resident_bytes = 0, data_bytes = 0, stack_bytes = 0, shared_bytes = 0,
+             locked_bytes = 0;
     uint64_t peak_virtual_bytes = 0, peak_resident_bytes = 0;
   };
   Usage GetUsage();

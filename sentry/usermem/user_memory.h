@@ -51,7 +51,8 @@ class UserMemory {
   template <typename T>
   Result<std::remove_const_t<T>> Read(UserPtr<T> from) {
     std::remove_const_t<T> value;
-    if (CopyIn(from.addr(), std::as_writable_bytes(std::span(&value, 1))) != sizeof(value)) return Errno(EFAULT);
+    if (CopyIn(from.addr(), std::as_writable_bytes(std::span(&value, 1))) != sizeof(value))
+      return Errno(EFAULT);
     return value;
   }
   template <typename T>

@@ -37,9 +37,7 @@ class Dentry final : public RefCounted {
   bool IsNegative() const;
   RefPtr<Dentry> parent() const;  // null for a root or an unattached one
   std::string name() const;
-  bool IsDeleted() const {
-    return deleted_.load(std::memory_order_acquire);
-  }  // unlinked: " (deleted)"
+  bool IsDeleted() const { return deleted_.load(std::memory_order_acquire); }  // unlinked: " (deleted)"
   bool IsRoot() const;
   // Whether `ancestor` is this dentry or above it.
   bool IsBelow(const Dentry& ancestor) const;

@@ -60,28 +60,17 @@ class FileDescription : public MappedObject {
   virtual Result<size_t> Read(IoSequence& to) { return Errno(EINVAL); }
   virtual Result<size_t> Write(IoSequence& from) { return Errno(EINVAL); }
   // --- at an offset; ESPIPE where there is none ---
-  virtual Result<size_t> PRead(IoSequence& to, uint64_t offset) {
-    return Errno(ESPIPE);
-  }
-  virtual Result<size_t> PWrite(IoSequence& from, uint64_t offset) {
-    return Errno(ESPIPE);
-  }
-  virtual Result<int64_t> Seek(int64_t offset, int whence) {
-    return Errno(ESPIPE);
-  }
-  virtual Result<void> GetDents(DirectoryEmitter& emitter) {
-    return Errno(ENOTDIR);
-  }
+  virtual Result<size_t> PRead(IoSequence& to, uint64_t offset) { return Errno(ESPIPE); }
+  virtual Result<size_t> PWrite(IoSequence& from, uint64_t offset) { return Errno(ESPIPE); }
+  virtual Result<int64_t> Seek(int64_t offset, int whence) { return Errno(ESPIPE); }
+  virtual Result<void> GetDents(DirectoryEmitter& emitter) { return Errno(ENOTDIR); }
   // ENOTTY: no such request here. FIONBIO, FIOCLEX and FIONREAD of regular
   // files are dealt with before.
-  virtual Result<int64_t> Ioctl(UserMemory& memory, uint32_t request,
-                                uint64_t argument) {
+  virtual Result<int64_t> Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) {
     return Errno(ENOTTY);
   }
   virtual Result<void> Sync(bool data_only) { return Ok(); }
-  virtual Result<void> Allocate(int mode, uint64_t offset, uint64_t length) {
-    return Errno(EOPNOTSUPP);
-  }
+  virtual Result<void> Allocate(int mode, uint64_t offset, uint64_t length) { return Errno(EOPNOTSUPP); }
   // Through an open file (ftruncate, fchmod: also works on unlinked files).
   virtual Result<InodeAttributes> Attributes() { return inode_->Attributes(); }
   virtual Result<void> SetAttributes(const AttributeChange& change) {
@@ -104,9 +93,7 @@ class FileDescription : public MappedObject {
 
   // mmap(2): what a VMA will hold (this object, or another one). ENODEV where
   // there is no mapping.
-  virtual Result<RefPtr<MappedObject>> ConfigureMMap(int prot, bool shared) {
-    return Errno(ENODEV);
-  }
+  virtual Result<RefPtr<MappedObject>> ConfigureMMap(int prot, bool shared) { return Errno(ENODEV); }
 
   // --- MappedObject; the name shown in maps is made by the reader from path()
   // ---
@@ -122,8 +109,7 @@ class FileDescription : public MappedObject {
   const void* lock_owner() const { return this; }
 
  protected:
-  void OnLastRelease()
-      override;  // releases flock and OFD locks, tells inotify, deletes
+  void OnLastRelease() override;  // releases flock and OFD locks, tells inotify, deletes
 
  private:
   const VfsPath path_;

@@ -54,8 +54,7 @@ class FileLocks {
  private:
   mutable Mutex mu_{LockRank::kFileLocks};
   std::vector<RecordLock> flocks_ ABSL_GUARDED_BY(mu_);
-  std::vector<RecordLock> records_
-      ABSL_GUARDED_BY(mu_);  // sorted by start within an owner
+  std::vector<RecordLock> records_ ABSL_GUARDED_BY(mu_);  // sorted by start within an owner
   WaitQueue wait_queue_;
 };
 

@@ -31,8 +31,7 @@ class Filesystem : public RefCounted {
   Filesystem();
   ~Filesystem() override;
 
-  virtual std::string_view type_name()
-      const = 0;  // "tmpfs", as in /proc/mounts
+  virtual std::string_view type_name() const = 0;  // "tmpfs", as in /proc/mounts
   virtual Result<FilesystemStats> Stats() = 0;
   // Flushes everything (sync(2)).
   virtual Result<void> Sync() { return Ok(); }
@@ -47,12 +46,8 @@ class Filesystem : public RefCounted {
   virtual bool needs_revalidation() const { return false; }
   virtual bool Revalidate(Dentry& dir, Dentry& child) { return true; }
 
-  uint64_t device() const {
-    return device_;
-  }  // st_dev: major 0 and an own minor
-  uint64_t NextInodeNumber() {
-    return next_inode_.fetch_add(1, std::memory_order_relaxed);
-  }
+  uint64_t device() const { return device_; }  // st_dev: major 0 and an own minor
+  uint64_t NextInodeNumber() { return next_inode_.fetch_add(1, std::memory_order_relaxed); }
   Mutex& rename_lock() ABSL_LOCK_RETURNED(rename_mu_) { return rename_mu_; }
 
   // Drops unused cached dentries (unmount, memory pressure).
@@ -80,9 +75,7 @@ class FilesystemType {
  public:
   virtual ~FilesystemType() = default;
   virtual std::string_view name() const = 0;
-  virtual bool needs_device() const {
-    return false;
-  }  // else "nodev" in /proc/filesystems
+  virtual bool needs_device() const { return false; }  // else "nodev" in /proc/filesystems
   virtual Result<NewFilesystem> Make(const FilesystemSource& source) = 0;
 };
 

@@ -104,15 +104,10 @@ class Inode : public RefCounted, public Mappable {
   bool IsDirectory() const { return file_type_ == S_IFDIR; }
   bool IsSymlink() const { return file_type_ == S_IFLNK; }
   bool IsRegular() const { return file_type_ == S_IFREG; }
-  Mutex& directory_lock() ABSL_LOCK_RETURNED(directory_mu_) {
-    return directory_mu_;
-  }
+  Mutex& directory_lock() ABSL_LOCK_RETURNED(directory_mu_) { return directory_mu_; }
 
   virtual Result<InodeAttributes> Attributes() = 0;
-  virtual Result<void> SetAttributes(Dentry& dentry,
-                                     const AttributeChange& change) {
-    return Errno(EPERM);
-  }
+  virtual Result<void> SetAttributes(Dentry& dentry, const AttributeChange& change) { return Errno(EPERM); }
   // Permission check (access(2)'s R_OK|W_OK|X_OK bits) with fsuid, fsgid and
   // capabilities; the default uses Attributes().
   virtual Result<void> CheckAccess(const Credentials& creds, int mask);
@@ -120,14 +115,11 @@ class Inode : public RefCounted, public Mappable {
   // --- directories; ENOENT and friends as in the man pages ---
   // ENOENT: no such name (cached as a negative dentry if the filesystem allows
   // it).
-  virtual Result<RefPtr<Inode>> Lookup(Dentry& dir, std::string_view name) {
-    return Errno(ENOTDIR);
-  }
+  virtual Result<RefPtr<Inode>> Lookup(Dentry& dir, std::string_view name) { return Errno(ENOTDIR); }
   // For `names` one below the other: entries up to the first one that is
   // missing, no directory or a symlink. A filesystem far away answers in one
   // round trip; the default looks up the first name only.
-  virtual Result<std::vector<LookupEntry>> LookupMany(
-      Dentry& dir, std::span<const std::string_view> names);
+  virtual Result<std::vector<LookupEntry>> LookupMany(Dentry& dir, std::span<const std::string_view> names);
   virtual Result<RefPtr<Inode>> Create(Dentry& dir, std::string_view name,
                                        const CreateAttributes& attributes) {
     return Errno(EPERM);
@@ -136,8 +128,7 @@ class Inode : public RefCounted, public Mappable {
                                       const CreateAttributes& attributes) {
     return Errno(EPERM);
   }
-  virtual Result<RefPtr<Inode>> Symlink(Dentry& dir, std::string_view name,
-                                        std::string_view target,
+  virtual Result<RefPtr<Inode>> Symlink(Dentry& dir, std::string_view name, std::string_view target,
                                         const CreateAttributes& attributes) {
     return Errno(EPERM);
   }
@@ -146,60 +137,40 @@ class Inode : public RefCounted, public Mappable {
                                       const CreateAttributes& attributes) {
     return Errno(EPERM);
   }
-  virtual Result<void> Link(Dentry& dir, std::string_view name,
-                            Dentry& target) {
-    return Errno(EPERM);
-  }
-  virtual Result<void> Unlink(Dentry& dir, Dentry& child) {
-    return Errno(EPERM);
-  }
-  virtual Result<void> Rmdir(Dentry& dir, Dentry& child) {
-    return Errno(EPERM);
-  }
+  virtual Result<void> Link(Dentry& dir, std::string_view name, Dentry& target) { return Errno(EPERM); }
+  virtual Result<void> Unlink(Dentry& dir, Dentry& child) { return Errno(EPERM); }
+  virtual Result<void> Rmdir(Dentry& dir, Dentry& child) { return Errno(EPERM); }
   // `replaced` is null or what has the new name now. With RENAME_EXCHANGE it is
   // not null.
-  virtual Result<void> Rename(Dentry& old_dir, Dentry& child, Dentry& new_dir,
-                              std::string_view new_name, Dentry* replaced,
-                              uint32_t flags) {
+  virtual Result<void> Rename(Dentry& old_dir, Dentry& child, Dentry& new_dir, std::string_view new_name,
+                              Dentry* replaced, uint32_t flags) {
     return Errno(EPERM);
   }
   // A file without a name (O_TMPFILE).
-  virtual Result<RefPtr<Inode>> CreateUnnamed(
-      Dentry& dir, const CreateAttributes& attributes) {
+  virtual Result<RefPtr<Inode>> CreateUnnamed(Dentry& dir, const CreateAttributes& attributes) {
     return Errno(EOPNOTSUPP);
   }
 
   // --- symlinks ---
-  virtual Result<std::string> ReadLink(const Credentials& creds) {
-    return Errno(EINVAL);
-  }
+  virtual Result<std::string> ReadLink(const Credentials& creds) { return Errno(EINVAL); }
   // A magic link (/proc/self/fd/3, /proc/self/exe) goes to an object, not to a
   // text. ENOTSUP (the default): follow what ReadLink says.
   virtual Result<VfsPath> FollowLink(const Credentials& creds);
 
   // Opens it. The vfs has checked permissions and types (a directory is not
   // opened for writing).
-  virtual Result<RefPtr<FileDescription>> Open(const VfsPath& path,
-                                               const OpenOptions& options) = 0;
+  virtual Result<RefPtr<FileDescription>> Open(const VfsPath& path, const OpenOptions& options) = 0;
 
   // --- extended attributes (full names: "user.x") ---
-  virtual Result<std::string> GetXattr(std::string_view name) {
+  virtual Result<std::string> GetXattr(std::string_view name) { return Errno(EOPNOTSUPP); }
+  virtual Result<void> SetXattr(Dentry& dentry, std::string_view name, std::string_view value, int flags) {
     return Errno(EOPNOTSUPP);
   }
-  virtual Result<void> SetXattr(Dentry& dentry, std::string_view name,
-                                std::string_view value, int flags) {
-    return Errno(EOPNOTSUPP);
-  }
-  virtual Result<std::vector<std::string>> ListXattrs() {
-    return std::vector<std::string>();
-  }
-  virtual Result<void> RemoveXattr(Dentry& dentry, std::string_view name) {
-    return Errno(EOPNOTSUPP);
-  }
+  virtual Result<std::vector<std::string>> ListXattrs() { return std::vector<std::string>(); }
+  virtual Result<void> RemoveXattr(Dentry& dentry, std::string_view name) { return Errno(EOPNOTSUPP); }
 
   // --- Mappable; only for files that can be mapped ---
-  Result<Translation> Translate(uint64_t offset, uint64_t max_length,
-                                MemoryAccess access) override {
+  Result<Translation> Translate(uint64_t offset, uint64_t max_length, MemoryAccess access) override {
     return Errno(ENXIO);
   }
 

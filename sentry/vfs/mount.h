@@ -24,8 +24,7 @@ class MountNamespace;
 
 class Mount final : public RefCounted {
  public:
-  Mount(RefPtr<Filesystem> filesystem, RefPtr<Dentry> root, uint64_t flags,
-        std::string source);
+  Mount(RefPtr<Filesystem> filesystem, RefPtr<Dentry> root, uint64_t flags, std::string source);
   ~Mount() override;
   Filesystem& filesystem() const { return *filesystem_; }
   const RefPtr<Dentry>& root() const { return root_; }
@@ -33,9 +32,7 @@ class Mount final : public RefCounted {
   const std::string& source() const { return source_; }
   // MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME, …
   uint64_t flags() const { return flags_.load(std::memory_order_relaxed); }
-  void set_flags(uint64_t flags) {
-    flags_.store(flags, std::memory_order_relaxed);
-  }
+  void set_flags(uint64_t flags) { flags_.store(flags, std::memory_order_relaxed); }
   bool read_only() const { return (flags() & MS_RDONLY) != 0; }
   bool no_exec() const { return (flags() & MS_NOEXEC) != 0; }
 
@@ -83,8 +80,7 @@ class MountNamespace final : public RefCounted {
   Result<void> PivotRoot(const VfsPath& new_root, const VfsPath& put_old);
   // unshare(CLONE_NEWNS): a copy of the tree; `translate` maps old mounts to
   // new ones.
-  RefPtr<MountNamespace> Clone(
-      absl::flat_hash_map<const Mount*, RefPtr<Mount>>* translate) const;
+  RefPtr<MountNamespace> Clone(absl::flat_hash_map<const Mount*, RefPtr<Mount>>* translate) const;
 
   struct Entry {
     RefPtr<Mount> mount;
