@@ -1,0 +1,8 @@
+#!/bin/sh
+# Builds everything and runs all tests: unit, system calls (natively and in the sandbox),
+# security, command line, and the checks of format, layers and locks.
+#   tools/test.sh [ctest arguments, e.g. -R syscalls.ptrace]
+set -eu
+cd "$(dirname "$0")/.."
+RUNSC_CHECKS=1 tools/build.sh
+exec ctest --test-dir build --output-on-failure --no-tests=error "$@"
