@@ -4,6 +4,16 @@
 find_package(absl REQUIRED)
 find_package(Threads REQUIRED)
 
+# Debian's package names the shared libraries only, but ships the archives too.
+get_property(imported_targets DIRECTORY PROPERTY IMPORTED_TARGETS)
+foreach(target ${imported_targets})
+  get_target_property(location ${target} IMPORTED_LOCATION_NONE)
+  if(target MATCHES "^absl::" AND location MATCHES "\\.so")
+    string(REGEX REPLACE "\\.so.*$" ".a" archive ${location})
+    set_property(TARGET ${target} PROPERTY IMPORTED_LOCATION_NONE ${archive})
+  endif()
+endforeach()
+
 add_library(runsc_options INTERFACE)
 target_include_directories(runsc_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
 target_compile_definitions(runsc_options INTERFACE
