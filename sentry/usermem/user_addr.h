@@ -64,8 +64,11 @@ class UserPtr {
   constexpr UserPtr() = default;
   explicit constexpr UserPtr(UserAddr addr) : addr_(addr) {}
   explicit constexpr UserPtr(uint64_t value) : addr_(value) {}
-  constexpr UserPtr(UserPtr<std::remove_const_t<T>> other)  // NOLINT(google-explicit-constructor)
-      requires std::is_const_v<T> : addr_(other.addr()) {}
+  // From a writable pointer to a read-only one.
+  template <typename U>
+  requires(std::is_const_v<T>&& std::is_same_v<U, std::remove_const_t<T>>) constexpr UserPtr(
+      UserPtr<U> other)  // NOLINT(google-explicit-constructor)
+      : addr_(other.addr()) {}
   constexpr UserAddr addr() const { return addr_; }
   constexpr bool is_null() const { return addr_.is_null(); }
   explicit constexpr operator bool() const { return !is_null(); }

@@ -1,0 +1,119 @@
+// Kernel: one a sandbox. It owns the tree of tasks and what is global to the guest.
+//
+// `task_tree_lock()` guards parents, children, thread-group membership, process groups, sessions
+// and PID namespaces (Linux: tasklist_lock).
+// What it needs of upper layers (the program loader, the system call table, filesystem types)
+// is given to it at boot.
+#ifndef SENTRY_KERNEL_KERNEL_H_
+#define SENTRY_KERNEL_KERNEL_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "platform/platform.h"
+#include "sentry/futex/futex.h"
+#include "sentry/kernel/task.h"
+#include "sentry/memory/memory_file.h"
+#include "sentry/time/timer_queue.h"
+
+namespace runsc {
+
+// Serves one system call of `task`: number in orig_rax, arguments in the registers.
+using SyscallDispatcher = Result<int64_t> (*)(Task& task, uint64_t number, const SyscallArguments& arguments);
+
+struct KernelOptions {
+  std::unique_ptr<Platform> platform;
+  std::unique_ptr<MemoryFile> memory_file;
+  SyscallDispatcher dispatcher = nullptr;
+  std::string host_name = "runsc";
+  unsigned cpu_count = 1;      // what the guest sees
+  uint64_t total_memory = 0;   // what /proc/meminfo and sysinfo show, bytes
+  uint64_t max_tasks = 32768;  // a fork bomb gets EAGAIN here
+};
+
+// What the first process of the sandbox starts with.
+struct InitOptions {
+  RefPtr<FDTable> fd_table;
+  RefPtr<FsContext> fs;
+  RefPtr<const Credentials> creds;
+  std::string filename;  // path in the guest
+  std::vector<std::string> argv, envp;
+  RefPtr<Terminal> terminal;  // becomes its controlling terminal, or null
+  std::array<ResourceLimit, ResourceLimits::kCount> limits;
+};
+
+class Kernel {
+ public:
+  explicit Kernel(KernelOptions options);
+  ~Kernel();
+
+  Platform& platform() { return *platform_; }
+  MemoryFile& memory_file() { return *memory_file_; }
+  TimerQueue& timers() { return timers_; }
+  FutexTable& futexes() { return futexes_; }
+  SyscallDispatcher dispatcher() const { return dispatcher_; }
+  ProgramLoader& loader() { return *loader_; }
+  void SetLoader(std::unique_ptr<ProgramLoader> loader) { loader_ = std::move(loader); }
+  unsigned cpu_count() const { return cpu_count_; }
+  uint64_t total_memory() const { return total_memory_; }
+  uint64_t max_tasks() const { return max_tasks_; }
+  int64_t boot_time_monotonic() const { return boot_time_monotonic_; }  // CLOCK_MONOTONIC, ns
+  const std::string& boot_id() const { return boot_id_; }
+
+  void RegisterFilesystem(std::unique_ptr<FilesystemType> type);
+  FilesystemType* FindFilesystem(std::string_view name) const;  // null: ENODEV
+  std::vector<const FilesystemType*> Filesystems() const;
+
+  Mutex& task_tree_lock() ABSL_LOCK_RETURNED(task_tree_mu_) { return task_tree_mu_; }
+  const RefPtr<PidNamespace>& root_pid_namespace() const { return root_pid_namespace_; }
+  // Makes the first process and starts it. Errors of loading are execve's.
+  Result<RefPtr<ThreadGroup>> StartInit(InitOptions options);
+  // A further process in the sandbox (runsc exec), a child of nobody: reaped by init.
+  Result<RefPtr<ThreadGroup>> StartProcess(InitOptions options);
+  // Returns init's wait status once init is gone and every task with it.
+  int WaitForInit();
+  // Kills everything (SIGKILL); from any thread.
+  void Kill();
+
+  // Opens a descriptor's file for pidfd_open, CLONE_PIDFD; given by the layer above at boot.
+  std::function<RefPtr<FileDescription>(RefPtr<ThreadGroup>, int flags)> make_pidfd;
+
+  size_t task_count() const { return task_count_.load(std::memory_order_relaxed); }
+  uint64_t total_forks() const { return total_forks_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class Task;
+  friend class ThreadGroup;
+  friend class PidNamespace;
+  friend class ProcessGroup;
+  friend class TaskRunner;
+
+  std::unique_ptr<Platform> platform_;
+  std::unique_ptr<MemoryFile> memory_file_;
+  std::unique_ptr<ProgramLoader> loader_;
+  const SyscallDispatcher dispatcher_;
+  const unsigned cpu_count_;
+  const uint64_t total_memory_;
+  const uint64_t max_tasks_;
+  const int64_t boot_time_monotonic_;
+  const std::string boot_id_;
+  TimerQueue timers_;
+  FutexTable futexes_;
+  std::map<std::string, std::unique_ptr<FilesystemType>, std::less<>> filesystems_;  // fixed after boot
+  std::atomic<size_t> task_count_{0};
+  std::atomic<uint64_t> total_forks_{0};
+
+  mutable Mutex task_tree_mu_{LockRank::kTaskTree};
+  RefPtr<PidNamespace> root_pid_namespace_;
+  RefPtr<UtsNamespace> uts_;
+  absl::flat_hash_map<pid_t, ProcessGroup*> process_groups_ ABSL_GUARDED_BY(task_tree_mu_);  // by root id
+  RefPtr<ThreadGroup> init_ ABSL_GUARDED_BY(task_tree_mu_);
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_KERNEL_KERNEL_H_
