@@ -5,16 +5,18 @@
 // A dentry holds a reference on its parent and its inode. A parent knows its
 // children; it keeps them alive when the filesystem says so (`pins_dentries`:
 // tmpfs, whose tree *is* the dentry tree); otherwise unused ones live in the
-// filesystem's bounded LRU cache. Threading: any thread. `dentry_mu_` guards
-// parent and name (a rename changes them) and the children; positive/negative
-// changes under the parent's directory lock only. Linux counterpart: struct
-// dentry.
+// filesystem's bounded cache. Threading: any thread. `mu_` guards parent and name
+// (a rename changes them) and the children. A negative dentry may become positive,
+// under the parent's directory lock; a positive one stays what it is: unlink takes it
+// out of the tree. Two dentries' locks are never held at once. Linux counterpart:
+// struct dentry.
 #ifndef SENTRY_VFS_DENTRY_H_
 #define SENTRY_VFS_DENTRY_H_
 
 #include <atomic>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "platform/base/mutex.h"
@@ -30,11 +32,15 @@ class Dentry final : public RefCounted {
   // "/memfd:x").
   Dentry(Filesystem& filesystem, RefPtr<Inode> inode, std::string name);
   ~Dentry() override;
+  // A file that never had a name in `parent` (O_TMPFILE): deleted from the start.
+  static RefPtr<Dentry> Unlinked(Dentry& parent, RefPtr<Inode> inode, std::string name);
 
   Filesystem& filesystem() const { return filesystem_; }
   // Null for a negative dentry.
-  RefPtr<Inode> inode() const;
-  bool IsNegative() const;
+  RefPtr<Inode> inode() const { return RefPtr<Inode>(borrow_inode()); }
+  // The same, valid while the caller holds the dentry.
+  Inode* borrow_inode() const { return inode_.load(std::memory_order_acquire); }
+  bool IsNegative() const { return borrow_inode() == nullptr; }
   RefPtr<Dentry> parent() const;  // null for a root or an unattached one
   std::string name() const;
   bool IsDeleted() const { return deleted_.load(std::memory_order_acquire); }  // unlinked: " (deleted)"
@@ -47,8 +53,7 @@ class Dentry final : public RefCounted {
   RefPtr<Dentry> FindChild(std::string_view name) const;
   // Adds a child that is not there yet; `inode` null makes a negative one.
   RefPtr<Dentry> AddChild(std::string_view name, RefPtr<Inode> inode);
-  // A negative child becomes positive (create), a positive one negative or gone
-  // (unlink).
+  // A negative child becomes positive (create).
   void Instantiate(RefPtr<Inode> inode);
   void MarkDeleted();  // takes it out of its parent; open files keep it
   // This dentry's name becomes `name` below `parent`; a child of that name
@@ -70,13 +75,26 @@ class Dentry final : public RefCounted {
 
  private:
   friend class DentryCache;
+  friend class Filesystem;
+  struct Child {
+    Dentry* dentry = nullptr;
+    bool pinned = false;  // a reference is held on it
+  };
+  Dentry(Filesystem& filesystem, RefPtr<Inode> inode, std::string name, RefPtr<Dentry> parent);
+  void Insert(std::string_view name, Dentry& child);
+  // Takes the entry out if it is `child`.
+  void Remove(std::string_view name, const Dentry& child);
+  // Drops every pinned child of the tree below (the filesystem goes).
+  void Unpin();
+
   Filesystem& filesystem_;
   mutable Mutex mu_{LockRank::kDentry};
   RefPtr<Dentry> parent_ ABSL_GUARDED_BY(mu_);
   std::string name_ ABSL_GUARDED_BY(mu_);
-  RefPtr<Inode> inode_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<std::string, Dentry*> children_ ABSL_GUARDED_BY(mu_);
+  std::atomic<Inode*> inode_;  // a reference is held; set once
+  absl::flat_hash_map<std::string, Child> children_ ABSL_GUARDED_BY(mu_);
   std::atomic<bool> deleted_{false};
+  std::atomic<bool> used_{true};  // since the cache's hand came by
 };
 
 }  // namespace runsc

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "platform/base/mutex.h"
 #include "platform/base/ref.h"
@@ -53,11 +54,18 @@ class Filesystem : public RefCounted {
   // Drops unused cached dentries (unmount, memory pressure).
   void ShrinkDentryCache();
 
+ protected:
+  // Drops cached and pinned dentries while the derived class is still whole.
+  void OnLastRelease() override;
+
  private:
   friend class Dentry;
+  void HoldPinnedRoot(Dentry& root);
   const uint64_t device_;
   std::atomic<uint64_t> next_inode_{2};
   Mutex rename_mu_{LockRank::kRename};
+  Mutex roots_mu_{LockRank::kLeaf};
+  std::vector<RefPtr<Dentry>> pinned_roots_ ABSL_GUARDED_BY(roots_mu_);
   std::unique_ptr<class DentryCache> cache_;
 };
 

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -24,6 +25,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "platform/base/mutex.h"
 #include "platform/base/ref.h"
 #include "platform/base/result.h"
@@ -174,8 +176,19 @@ class Inode : public RefCounted, public Mappable {
     return Errno(ENXIO);
   }
 
+  // One writer's read-modify-write where the filesystem has no lock of its own (O_APPEND).
+  Mutex& write_lock() ABSL_LOCK_RETURNED(write_mu_) { return write_mu_; }
+
+  // An object that hangs on this file for as long as both live: a FIFO's pipe, the
+  // socket that is bound here. `make` is called, with a leaf lock held, if there is none.
+  RefPtr<RefCounted> attachment() const;
+  RefPtr<RefCounted> GetOrAttach(absl::FunctionRef<RefPtr<RefCounted>()> make);
+  void SetAttachment(RefPtr<RefCounted> object);
+
   // flock, POSIX and OFD locks; made at first use.
   FileLocks& locks();
+  // Null if no lock was ever asked for.
+  FileLocks* locks_if_any() const { return locks_.load(std::memory_order_acquire); }
   // Null while nobody watches this inode with inotify(7).
   InotifyWatches* inotify_watches() const;
   InotifyWatches& GetOrMakeInotifyWatches();
@@ -184,6 +197,9 @@ class Inode : public RefCounted, public Mappable {
   Filesystem& filesystem_;
   const uint32_t file_type_;
   Mutex directory_mu_{LockRank::kDirectory};
+  Mutex write_mu_{LockRank::kFileIo};
+  mutable Mutex attachment_mu_{LockRank::kLeaf};
+  RefPtr<RefCounted> attachment_ ABSL_GUARDED_BY(attachment_mu_);
   std::atomic<FileLocks*> locks_{nullptr};
   std::atomic<InotifyWatches*> inotify_watches_{nullptr};
 };

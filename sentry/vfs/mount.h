@@ -72,8 +72,13 @@ class MountNamespace final : public RefCounted {
   // mount.
   VfsPath MountPoint(const Mount& mount) const;
 
+  // ENOTDIR/EINVAL if one is a directory and the other not; EINVAL if `where` is in
+  // no mount of this namespace.
   Result<void> Attach(RefPtr<Mount> mount, const VfsPath& where);
-  // EBUSY, EINVAL (not a mount point's root). MNT_DETACH as in umount2(2).
+  // mount(MS_BIND): the tree at `from` also at `to`; with its submounts if `recursive`.
+  Result<void> Bind(const VfsPath& from, const VfsPath& to, bool recursive);
+  // EBUSY, EINVAL (not a mount point's root). MNT_DETACH as in umount2(2). The caller
+  // holds no other reference on the mount than `root_of_mount`'s.
   Result<void> Unmount(const VfsPath& root_of_mount, int flags);
   Result<void> Move(const VfsPath& from, const VfsPath& to);
   // pivot_root(2); the caller updates roots and working directories.
@@ -92,8 +97,24 @@ class MountNamespace final : public RefCounted {
   // The text of a path as seen from `root`: "/a/b", with " (deleted)", or
   // "(unreachable)/…" outside (getcwd(2), /proc/pid/{cwd,maps,mountinfo}).
   std::string PathText(const VfsPath& path, const VfsPath& root) const;
+  // Whether something is mounted on the dentry in this namespace, through any mount.
+  bool IsMountPoint(const Dentry& dentry) const;
+  bool Contains(const Mount& mount) const;
 
  private:
+  using Place = std::pair<const Mount*, const Dentry*>;
+  void AttachLocked(RefPtr<Mount> mount, const VfsPath& where) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes it off its mount point; it stays a mount of the namespace.
+  void DetachLocked(Mount& mount) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Also out of the namespace, with everything below; into `gone`, to be dropped unlocked.
+  void RemoveTreeLocked(Mount& mount, std::vector<RefPtr<RefCounted>>* gone)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Mount* MountedOnLocked(const Mount* mount, const Dentry* dentry) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  bool HasChildrenLocked(const Mount& mount) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Whether `mount` is `top` or mounted somewhere below it.
+  bool IsBelowLocked(const Mount& mount, const Mount& top) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+
+  absl::flat_hash_map<Place, Mount*> attached_ ABSL_GUARDED_BY(mu_);
   mutable SharedMutex mu_{LockRank::kMountTree};
   RefPtr<Mount> root_ ABSL_GUARDED_BY(mu_);
   std::vector<RefPtr<Mount>> mounts_ ABSL_GUARDED_BY(mu_);
