@@ -1,0 +1,29 @@
+#include <atomic>
+
+#include "platform/base/log.h"
+#include "sentry/syscalls/table.h"
+
+namespace runsc {
+namespace {
+
+// Names a call that is missing, once a number, so that the log tells why a program gave up.
+void ReportMissing(uint64_t number, const SyscallRow* row) {
+  static std::atomic<bool> reported[kSyscallLimit];
+  if (number >= kSyscallLimit) return;
+  if (reported[number].exchange(true, std::memory_order_relaxed)) return;
+  LOG_WARNING("system call %llu (%s) is not implemented: ENOSYS", static_cast<unsigned long long>(number),
+              row != nullptr ? row->name : "no such call");
+}
+
+}  // namespace
+
+Result<int64_t> DispatchSyscall(Task& task, uint64_t number, const SyscallArguments& arguments) {
+  const SyscallRow* row = FindSyscall(number);
+  if (row == nullptr || row->implementation.handler == nullptr) {
+    ReportMissing(number, row);
+    return Errno(ENOSYS);
+  }
+  return row->implementation.handler(task, arguments);
+}
+
+}  // namespace runsc

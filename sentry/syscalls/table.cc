@@ -1,0 +1,747 @@
+#include "sentry/syscalls/table.h"
+
+namespace runsc {
+namespace {
+
+// clang-format off
+constexpr auto MakeTable() {
+  std::array<SyscallRow, kSyscallLimit> t{};
+  // 0
+  t[0] = {"read", Missing()};
+  // 1
+  t[1] = {"write", Missing()};
+  // 2
+  t[2] = {"open", Missing()};
+  // 3
+  t[3] = {"close", Missing()};
+  // 4
+  t[4] = {"stat", Missing()};
+  // 5
+  t[5] = {"fstat", Missing()};
+  // 6
+  t[6] = {"lstat", Missing()};
+  // 7
+  t[7] = {"poll", Missing()};
+  // 8
+  t[8] = {"lseek", Missing()};
+  // 9
+  t[9] = {"mmap", Missing()};
+  // 10
+  t[10] = {"mprotect", Missing()};
+  // 11
+  t[11] = {"munmap", Missing()};
+  // 12
+  t[12] = {"brk", Missing()};
+  // 13
+  t[13] = {"rt_sigaction", Missing()};
+  // 14
+  t[14] = {"rt_sigprocmask", Missing()};
+  // 15
+  t[15] = {"rt_sigreturn", Missing()};
+  // 16
+  t[16] = {"ioctl", Missing()};
+  // 17
+  t[17] = {"pread64", Missing()};
+  // 18
+  t[18] = {"pwrite64", Missing()};
+  // 19
+  t[19] = {"readv", Missing()};
+  // 20
+  t[20] = {"writev", Missing()};
+  // 21
+  t[21] = {"access", Missing()};
+  // 22
+  t[22] = {"pipe", Missing()};
+  // 23
+  t[23] = {"select", Missing()};
+  // 24
+  t[24] = {"sched_yield", Missing()};
+  // 25
+  t[25] = {"mremap", Missing()};
+  // 26
+  t[26] = {"msync", Missing()};
+  // 27
+  t[27] = {"mincore", Missing()};
+  // 28
+  t[28] = {"madvise", Missing()};
+  // 29
+  t[29] = {"shmget", Missing()};
+  // 30
+  t[30] = {"shmat", Missing()};
+  // 31
+  t[31] = {"shmctl", Missing()};
+  // 32
+  t[32] = {"dup", Missing()};
+  // 33
+  t[33] = {"dup2", Missing()};
+  // 34
+  t[34] = {"pause", Missing()};
+  // 35
+  t[35] = {"nanosleep", Missing()};
+  // 36
+  t[36] = {"getitimer", Missing()};
+  // 37
+  t[37] = {"alarm", Missing()};
+  // 38
+  t[38] = {"setitimer", Missing()};
+  // 39
+  t[39] = {"getpid", Missing()};
+  // 40
+  t[40] = {"sendfile", Missing()};
+  // 41
+  t[41] = {"socket", Missing()};
+  // 42
+  t[42] = {"connect", Missing()};
+  // 43
+  t[43] = {"accept", Missing()};
+  // 44
+  t[44] = {"sendto", Missing()};
+  // 45
+  t[45] = {"recvfrom", Missing()};
+  // 46
+  t[46] = {"sendmsg", Missing()};
+  // 47
+  t[47] = {"recvmsg", Missing()};
+  // 48
+  t[48] = {"shutdown", Missing()};
+  // 49
+  t[49] = {"bind", Missing()};
+  // 50
+  t[50] = {"listen", Missing()};
+  // 51
+  t[51] = {"getsockname", Missing()};
+  // 52
+  t[52] = {"getpeername", Missing()};
+  // 53
+  t[53] = {"socketpair", Missing()};
+  // 54
+  t[54] = {"setsockopt", Missing()};
+  // 55
+  t[55] = {"getsockopt", Missing()};
+  // 56
+  t[56] = {"clone", Missing()};
+  // 57
+  t[57] = {"fork", Missing()};
+  // 58
+  t[58] = {"vfork", Missing()};
+  // 59
+  t[59] = {"execve", Missing()};
+  // 60
+  t[60] = {"exit", Missing()};
+  // 61
+  t[61] = {"wait4", Missing()};
+  // 62
+  t[62] = {"kill", Missing()};
+  // 63
+  t[63] = {"uname", Missing()};
+  // 64
+  t[64] = {"semget", Missing()};
+  // 65
+  t[65] = {"semop", Missing()};
+  // 66
+  t[66] = {"semctl", Missing()};
+  // 67
+  t[67] = {"shmdt", Missing()};
+  // 68
+  t[68] = {"msgget", Missing()};
+  // 69
+  t[69] = {"msgsnd", Missing()};
+  // 70
+  t[70] = {"msgrcv", Missing()};
+  // 71
+  t[71] = {"msgctl", Missing()};
+  // 72
+  t[72] = {"fcntl", Missing()};
+  // 73
+  t[73] = {"flock", Missing()};
+  // 74
+  t[74] = {"fsync", Missing()};
+  // 75
+  t[75] = {"fdatasync", Missing()};
+  // 76
+  t[76] = {"truncate", Missing()};
+  // 77
+  t[77] = {"ftruncate", Missing()};
+  // 78
+  t[78] = {"getdents", Missing()};
+  // 79
+  t[79] = {"getcwd", Missing()};
+  // 80
+  t[80] = {"chdir", Missing()};
+  // 81
+  t[81] = {"fchdir", Missing()};
+  // 82
+  t[82] = {"rename", Missing()};
+  // 83
+  t[83] = {"mkdir", Missing()};
+  // 84
+  t[84] = {"rmdir", Missing()};
+  // 85
+  t[85] = {"creat", Missing()};
+  // 86
+  t[86] = {"link", Missing()};
+  // 87
+  t[87] = {"unlink", Missing()};
+  // 88
+  t[88] = {"symlink", Missing()};
+  // 89
+  t[89] = {"readlink", Missing()};
+  // 90
+  t[90] = {"chmod", Missing()};
+  // 91
+  t[91] = {"fchmod", Missing()};
+  // 92
+  t[92] = {"chown", Missing()};
+  // 93
+  t[93] = {"fchown", Missing()};
+  // 94
+  t[94] = {"lchown", Missing()};
+  // 95
+  t[95] = {"umask", Missing()};
+  // 96
+  t[96] = {"gettimeofday", Missing()};
+  // 97
+  t[97] = {"getrlimit", Missing()};
+  // 98
+  t[98] = {"getrusage", Missing()};
+  // 99
+  t[99] = {"sysinfo", Missing()};
+  // 100
+  t[100] = {"times", Missing()};
+  // 101
+  t[101] = {"ptrace", Missing()};
+  // 102
+  t[102] = {"getuid", Missing()};
+  // 103
+  t[103] = {"syslog", Missing()};
+  // 104
+  t[104] = {"getgid", Missing()};
+  // 105
+  t[105] = {"setuid", Missing()};
+  // 106
+  t[106] = {"setgid", Missing()};
+  // 107
+  t[107] = {"geteuid", Missing()};
+  // 108
+  t[108] = {"getegid", Missing()};
+  // 109
+  t[109] = {"setpgid", Missing()};
+  // 110
+  t[110] = {"getppid", Missing()};
+  // 111
+  t[111] = {"getpgrp", Missing()};
+  // 112
+  t[112] = {"setsid", Missing()};
+  // 113
+  t[113] = {"setreuid", Missing()};
+  // 114
+  t[114] = {"setregid", Missing()};
+  // 115
+  t[115] = {"getgroups", Missing()};
+  // 116
+  t[116] = {"setgroups", Missing()};
+  // 117
+  t[117] = {"setresuid", Missing()};
+  // 118
+  t[118] = {"getresuid", Missing()};
+  // 119
+  t[119] = {"setresgid", Missing()};
+  // 120
+  t[120] = {"getresgid", Missing()};
+  // 121
+  t[121] = {"getpgid", Missing()};
+  // 122
+  t[122] = {"setfsuid", Missing()};
+  // 123
+  t[123] = {"setfsgid", Missing()};
+  // 124
+  t[124] = {"getsid", Missing()};
+  // 125
+  t[125] = {"capget", Missing()};
+  // 126
+  t[126] = {"capset", Missing()};
+  // 127
+  t[127] = {"rt_sigpending", Missing()};
+  // 128
+  t[128] = {"rt_sigtimedwait", Missing()};
+  // 129
+  t[129] = {"rt_sigqueueinfo", Missing()};
+  // 130
+  t[130] = {"rt_sigsuspend", Missing()};
+  // 131
+  t[131] = {"sigaltstack", Missing()};
+  // 132
+  t[132] = {"utime", Missing()};
+  // 133
+  t[133] = {"mknod", Missing()};
+  // 134
+  t[134] = {"uselib", Missing()};
+  // 135
+  t[135] = {"personality", Missing()};
+  // 136
+  t[136] = {"ustat", Missing()};
+  // 137
+  t[137] = {"statfs", Missing()};
+  // 138
+  t[138] = {"fstatfs", Missing()};
+  // 139
+  t[139] = {"sysfs", Missing()};
+  // 140
+  t[140] = {"getpriority", Missing()};
+  // 141
+  t[141] = {"setpriority", Missing()};
+  // 142
+  t[142] = {"sched_setparam", Missing()};
+  // 143
+  t[143] = {"sched_getparam", Missing()};
+  // 144
+  t[144] = {"sched_setscheduler", Missing()};
+  // 145
+  t[145] = {"sched_getscheduler", Missing()};
+  // 146
+  t[146] = {"sched_get_priority_max", Missing()};
+  // 147
+  t[147] = {"sched_get_priority_min", Missing()};
+  // 148
+  t[148] = {"sched_rr_get_interval", Missing()};
+  // 149
+  t[149] = {"mlock", Missing()};
+  // 150
+  t[150] = {"munlock", Missing()};
+  // 151
+  t[151] = {"mlockall", Missing()};
+  // 152
+  t[152] = {"munlockall", Missing()};
+  // 153
+  t[153] = {"vhangup", Missing()};
+  // 154
+  t[154] = {"modify_ldt", Missing()};
+  // 155
+  t[155] = {"pivot_root", Missing()};
+  // 156
+  t[156] = {"_sysctl", Missing()};
+  // 157
+  t[157] = {"prctl", Missing()};
+  // 158
+  t[158] = {"arch_prctl", Missing()};
+  // 159
+  t[159] = {"adjtimex", Missing()};
+  // 160
+  t[160] = {"setrlimit", Missing()};
+  // 161
+  t[161] = {"chroot", Missing()};
+  // 162
+  t[162] = {"sync", Missing()};
+  // 163
+  t[163] = {"acct", Missing()};
+  // 164
+  t[164] = {"settimeofday", Missing()};
+  // 165
+  t[165] = {"mount", Missing()};
+  // 166
+  t[166] = {"umount2", Missing()};
+  // 167
+  t[167] = {"swapon", Missing()};
+  // 168
+  t[168] = {"swapoff", Missing()};
+  // 169
+  t[169] = {"reboot", Missing()};
+  // 170
+  t[170] = {"sethostname", Missing()};
+  // 171
+  t[171] = {"setdomainname", Missing()};
+  // 172
+  t[172] = {"iopl", Missing()};
+  // 173
+  t[173] = {"ioperm", Missing()};
+  // 174
+  t[174] = {"create_module", Missing()};
+  // 175
+  t[175] = {"init_module", Missing()};
+  // 176
+  t[176] = {"delete_module", Missing()};
+  // 177
+  t[177] = {"get_kernel_syms", Missing()};
+  // 178
+  t[178] = {"query_module", Missing()};
+  // 179
+  t[179] = {"quotactl", Missing()};
+  // 180
+  t[180] = {"nfsservctl", Missing()};
+  // 181
+  t[181] = {"getpmsg", Missing()};
+  // 182
+  t[182] = {"putpmsg", Missing()};
+  // 183
+  t[183] = {"afs_syscall", Missing()};
+  // 184
+  t[184] = {"tuxcall", Missing()};
+  // 185
+  t[185] = {"security", Missing()};
+  // 186
+  t[186] = {"gettid", Missing()};
+  // 187
+  t[187] = {"readahead", Missing()};
+  // 188
+  t[188] = {"setxattr", Missing()};
+  // 189
+  t[189] = {"lsetxattr", Missing()};
+  // 190
+  t[190] = {"fsetxattr", Missing()};
+  // 191
+  t[191] = {"getxattr", Missing()};
+  // 192
+  t[192] = {"lgetxattr", Missing()};
+  // 193
+  t[193] = {"fgetxattr", Missing()};
+  // 194
+  t[194] = {"listxattr", Missing()};
+  // 195
+  t[195] = {"llistxattr", Missing()};
+  // 196
+  t[196] = {"flistxattr", Missing()};
+  // 197
+  t[197] = {"removexattr", Missing()};
+  // 198
+  t[198] = {"lremovexattr", Missing()};
+  // 199
+  t[199] = {"fremovexattr", Missing()};
+  // 200
+  t[200] = {"tkill", Missing()};
+  // 201
+  t[201] = {"time", Missing()};
+  // 202
+  t[202] = {"futex", Missing()};
+  // 203
+  t[203] = {"sched_setaffinity", Missing()};
+  // 204
+  t[204] = {"sched_getaffinity", Missing()};
+  // 205
+  t[205] = {"set_thread_area", Missing()};
+  // 206
+  t[206] = {"io_setup", Missing()};
+  // 207
+  t[207] = {"io_destroy", Missing()};
+  // 208
+  t[208] = {"io_getevents", Missing()};
+  // 209
+  t[209] = {"io_submit", Missing()};
+  // 210
+  t[210] = {"io_cancel", Missing()};
+  // 211
+  t[211] = {"get_thread_area", Missing()};
+  // 212
+  t[212] = {"lookup_dcookie", Missing()};
+  // 213
+  t[213] = {"epoll_create", Missing()};
+  // 214
+  t[214] = {"epoll_ctl_old", Missing()};
+  // 215
+  t[215] = {"epoll_wait_old", Missing()};
+  // 216
+  t[216] = {"remap_file_pages", Missing()};
+  // 217
+  t[217] = {"getdents64", Missing()};
+  // 218
+  t[218] = {"set_tid_address", Missing()};
+  // 219
+  t[219] = {"restart_syscall", Missing()};
+  // 220
+  t[220] = {"semtimedop", Missing()};
+  // 221
+  t[221] = {"fadvise64", Missing()};
+  // 222
+  t[222] = {"timer_create", Missing()};
+  // 223
+  t[223] = {"timer_settime", Missing()};
+  // 224
+  t[224] = {"timer_gettime", Missing()};
+  // 225
+  t[225] = {"timer_getoverrun", Missing()};
+  // 226
+  t[226] = {"timer_delete", Missing()};
+  // 227
+  t[227] = {"clock_settime", Missing()};
+  // 228
+  t[228] = {"clock_gettime", Missing()};
+  // 229
+  t[229] = {"clock_getres", Missing()};
+  // 230
+  t[230] = {"clock_nanosleep", Missing()};
+  // 231
+  t[231] = {"exit_group", Missing()};
+  // 232
+  t[232] = {"epoll_wait", Missing()};
+  // 233
+  t[233] = {"epoll_ctl", Missing()};
+  // 234
+  t[234] = {"tgkill", Missing()};
+  // 235
+  t[235] = {"utimes", Missing()};
+  // 236
+  t[236] = {"vserver", Missing()};
+  // 237
+  t[237] = {"mbind", Missing()};
+  // 238
+  t[238] = {"set_mempolicy", Missing()};
+  // 239
+  t[239] = {"get_mempolicy", Missing()};
+  // 240
+  t[240] = {"mq_open", Missing()};
+  // 241
+  t[241] = {"mq_unlink", Missing()};
+  // 242
+  t[242] = {"mq_timedsend", Missing()};
+  // 243
+  t[243] = {"mq_timedreceive", Missing()};
+  // 244
+  t[244] = {"mq_notify", Missing()};
+  // 245
+  t[245] = {"mq_getsetattr", Missing()};
+  // 246
+  t[246] = {"kexec_load", Missing()};
+  // 247
+  t[247] = {"waitid", Missing()};
+  // 248
+  t[248] = {"add_key", Missing()};
+  // 249
+  t[249] = {"request_key", Missing()};
+  // 250
+  t[250] = {"keyctl", Missing()};
+  // 251
+  t[251] = {"ioprio_set", Missing()};
+  // 252
+  t[252] = {"ioprio_get", Missing()};
+  // 253
+  t[253] = {"inotify_init", Missing()};
+  // 254
+  t[254] = {"inotify_add_watch", Missing()};
+  // 255
+  t[255] = {"inotify_rm_watch", Missing()};
+  // 256
+  t[256] = {"migrate_pages", Missing()};
+  // 257
+  t[257] = {"openat", Missing()};
+  // 258
+  t[258] = {"mkdirat", Missing()};
+  // 259
+  t[259] = {"mknodat", Missing()};
+  // 260
+  t[260] = {"fchownat", Missing()};
+  // 261
+  t[261] = {"futimesat", Missing()};
+  // 262
+  t[262] = {"newfstatat", Missing()};
+  // 263
+  t[263] = {"unlinkat", Missing()};
+  // 264
+  t[264] = {"renameat", Missing()};
+  // 265
+  t[265] = {"linkat", Missing()};
+  // 266
+  t[266] = {"symlinkat", Missing()};
+  // 267
+  t[267] = {"readlinkat", Missing()};
+  // 268
+  t[268] = {"fchmodat", Missing()};
+  // 269
+  t[269] = {"faccessat", Missing()};
+  // 270
+  t[270] = {"pselect6", Missing()};
+  // 271
+  t[271] = {"ppoll", Missing()};
+  // 272
+  t[272] = {"unshare", Missing()};
+  // 273
+  t[273] = {"set_robust_list", Missing()};
+  // 274
+  t[274] = {"get_robust_list", Missing()};
+  // 275
+  t[275] = {"splice", Missing()};
+  // 276
+  t[276] = {"tee", Missing()};
+  // 277
+  t[277] = {"sync_file_range", Missing()};
+  // 278
+  t[278] = {"vmsplice", Missing()};
+  // 279
+  t[279] = {"move_pages", Missing()};
+  // 280
+  t[280] = {"utimensat", Missing()};
+  // 281
+  t[281] = {"epoll_pwait", Missing()};
+  // 282
+  t[282] = {"signalfd", Missing()};
+  // 283
+  t[283] = {"timerfd_create", Missing()};
+  // 284
+  t[284] = {"eventfd", Missing()};
+  // 285
+  t[285] = {"fallocate", Missing()};
+  // 286
+  t[286] = {"timerfd_settime", Missing()};
+  // 287
+  t[287] = {"timerfd_gettime", Missing()};
+  // 288
+  t[288] = {"accept4", Missing()};
+  // 289
+  t[289] = {"signalfd4", Missing()};
+  // 290
+  t[290] = {"eventfd2", Missing()};
+  // 291
+  t[291] = {"epoll_create1", Missing()};
+  // 292
+  t[292] = {"dup3", Missing()};
+  // 293
+  t[293] = {"pipe2", Missing()};
+  // 294
+  t[294] = {"inotify_init1", Missing()};
+  // 295
+  t[295] = {"preadv", Missing()};
+  // 296
+  t[296] = {"pwritev", Missing()};
+  // 297
+  t[297] = {"rt_tgsigqueueinfo", Missing()};
+  // 298
+  t[298] = {"perf_event_open", Missing()};
+  // 299
+  t[299] = {"recvmmsg", Missing()};
+  // 300
+  t[300] = {"fanotify_init", Missing()};
+  // 301
+  t[301] = {"fanotify_mark", Missing()};
+  // 302
+  t[302] = {"prlimit64", Missing()};
+  // 303
+  t[303] = {"name_to_handle_at", Missing()};
+  // 304
+  t[304] = {"open_by_handle_at", Missing()};
+  // 305
+  t[305] = {"clock_adjtime", Missing()};
+  // 306
+  t[306] = {"syncfs", Missing()};
+  // 307
+  t[307] = {"sendmmsg", Missing()};
+  // 308
+  t[308] = {"setns", Missing()};
+  // 309
+  t[309] = {"getcpu", Missing()};
+  // 310
+  t[310] = {"process_vm_readv", Missing()};
+  // 311
+  t[311] = {"process_vm_writev", Missing()};
+  // 312
+  t[312] = {"kcmp", Missing()};
+  // 313
+  t[313] = {"finit_module", Missing()};
+  // 314
+  t[314] = {"sched_setattr", Missing()};
+  // 315
+  t[315] = {"sched_getattr", Missing()};
+  // 316
+  t[316] = {"renameat2", Missing()};
+  // 317
+  t[317] = {"seccomp", Missing()};
+  // 318
+  t[318] = {"getrandom", Missing()};
+  // 319
+  t[319] = {"memfd_create", Missing()};
+  // 320
+  t[320] = {"kexec_file_load", Missing()};
+  // 321
+  t[321] = {"bpf", Missing()};
+  // 322
+  t[322] = {"execveat", Missing()};
+  // 323
+  t[323] = {"userfaultfd", Missing()};
+  // 324
+  t[324] = {"membarrier", Missing()};
+  // 325
+  t[325] = {"mlock2", Missing()};
+  // 326
+  t[326] = {"copy_file_range", Missing()};
+  // 327
+  t[327] = {"preadv2", Missing()};
+  // 328
+  t[328] = {"pwritev2", Missing()};
+  // 329
+  t[329] = {"pkey_mprotect", Missing()};
+  // 330
+  t[330] = {"pkey_alloc", Missing()};
+  // 331
+  t[331] = {"pkey_free", Missing()};
+  // 332
+  t[332] = {"statx", Missing()};
+  // 333
+  t[333] = {"io_pgetevents", Missing()};
+  // 334
+  t[334] = {"rseq", Missing()};
+  // 424
+  t[424] = {"pidfd_send_signal", Missing()};
+  // 425
+  t[425] = {"io_uring_setup", Missing()};
+  // 426
+  t[426] = {"io_uring_enter", Missing()};
+  // 427
+  t[427] = {"io_uring_register", Missing()};
+  // 428
+  t[428] = {"open_tree", Missing()};
+  // 429
+  t[429] = {"move_mount", Missing()};
+  // 430
+  t[430] = {"fsopen", Missing()};
+  // 431
+  t[431] = {"fsconfig", Missing()};
+  // 432
+  t[432] = {"fsmount", Missing()};
+  // 433
+  t[433] = {"fspick", Missing()};
+  // 434
+  t[434] = {"pidfd_open", Missing()};
+  // 435
+  t[435] = {"clone3", Missing()};
+  // 436
+  t[436] = {"close_range", Missing()};
+  // 437
+  t[437] = {"openat2", Missing()};
+  // 438
+  t[438] = {"pidfd_getfd", Missing()};
+  // 439
+  t[439] = {"faccessat2", Missing()};
+  // 440
+  t[440] = {"process_madvise", Missing()};
+  // 441
+  t[441] = {"epoll_pwait2", Missing()};
+  // 442
+  t[442] = {"mount_setattr", Missing()};
+  // 443
+  t[443] = {"quotactl_fd", Missing()};
+  // 444
+  t[444] = {"landlock_create_ruleset", Missing()};
+  // 445
+  t[445] = {"landlock_add_rule", Missing()};
+  // 446
+  t[446] = {"landlock_restrict_self", Missing()};
+  // 447
+  t[447] = {"memfd_secret", Missing()};
+  // 448
+  t[448] = {"process_mrelease", Missing()};
+  // 449
+  t[449] = {"futex_waitv", Missing()};
+  // 450
+  t[450] = {"set_mempolicy_home_node", Missing()};
+  return t;
+}
+// clang-format on
+
+}  // namespace
+
+constexpr std::array<SyscallRow, kSyscallLimit> kTable = MakeTable();
+const std::array<SyscallRow, kSyscallLimit> kSyscallTable = kTable;
+
+const SyscallRow* FindSyscall(uint64_t number) {
+  if (number >= kSyscallLimit || kTable[number].name == nullptr) return nullptr;
+  return &kTable[number];
+}
+
+}  // namespace runsc
