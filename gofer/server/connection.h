@@ -1,0 +1,98 @@
+// Connection: serves the requests of one Sentry connection, one at a time, each with
+// one reply. The peer is taken for hostile: what it can reach is what lies beneath the
+// roots, and a message that does not decode ends the connection.
+//
+// Owned by the Gofer's loop; one thread. Handlers are split by aspect:
+// connection_{walk,attributes,files,directories}.cc.
+#ifndef GOFER_SERVER_CONNECTION_H_
+#define GOFER_SERVER_CONNECTION_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gofer/protocol/packet.h"
+#include "gofer/server/node_table.h"
+#include "platform/base/result.h"
+#include "platform/base/unique_fd.h"
+
+namespace runsc::gofer {
+
+// A directory (or a single file) that the Gofer may reach.
+struct ServedRoot {
+  UniqueFd path;  // O_PATH
+  bool read_only = true;
+};
+
+// What all connections of one Gofer share; outlives them.
+struct ServerContext {
+  std::vector<ServedRoot> roots;
+  UniqueFd proc_fds;  // /proc/self/fd, see host_path.h
+  size_t max_nodes = 4096;  // per connection
+  bool allow_fifos = false;    // donate host fifos
+  bool allow_connect = false;  // connect to host unix sockets; the working directory is /proc/self/fd then
+};
+
+class Connection {
+ public:
+  Connection(const ServerContext& context, UniqueFd socket);
+
+  // Receives one request and answers it. False: the connection is over.
+  bool Serve();
+  int socket() const { return socket_.get(); }
+
+ private:
+  template <typename Request>
+  bool Handle(const Header& header, std::span<const std::byte> packet);
+
+  Result<NodeReply> Do(const Attach& request, UniqueFd& donated);
+  Result<WalkReply> Do(const Walk& request, UniqueFd& donated);
+  Result<AttributesReply> Do(const StatAt& request, UniqueFd& donated);
+  Result<AttributesReply> Do(const GetAttr& request, UniqueFd& donated);
+  Result<AttributesReply> Do(const SetAttr& request, UniqueFd& donated);
+  Result<AttributesReply> Do(const Open& request, UniqueFd& donated);
+  Result<NodeReply> Do(const Create& request, UniqueFd& donated);
+  Result<NodeReply> Do(const Mkdir& request, UniqueFd& donated);
+  Result<NodeReply> Do(const Symlink& request, UniqueFd& donated);
+  Result<NodeReply> Do(const Mknod& request, UniqueFd& donated);
+  Result<AttributesReply> Do(const Link& request, UniqueFd& donated);
+  Result<Empty> Do(const Unlink& request, UniqueFd& donated);
+  Result<Empty> Do(const Rename& request, UniqueFd& donated);
+  Result<ReadLinkReply> Do(const ReadLink& request, UniqueFd& donated);
+  Result<ReadDirReply> Do(const ReadDir& request, UniqueFd& donated);
+  Result<StatFsReply> Do(const StatFs& request, UniqueFd& donated);
+  Result<GetXattrReply> Do(const GetXattr& request, UniqueFd& donated);
+  Result<Empty> Do(const SetXattr& request, UniqueFd& donated);
+  Result<ListXattrReply> Do(const ListXattr& request, UniqueFd& donated);
+  Result<Empty> Do(const RemoveXattr& request, UniqueFd& donated);
+  Result<Empty> Do(const FSync& request, UniqueFd& donated);
+  Result<Empty> Do(const Close& request, UniqueFd& donated);
+  Result<Empty> Do(const Connect& request, UniqueFd& donated);
+
+  // A directory that may be looked into. EBADF, ENOTDIR; ENOENT for a pseudo one.
+  Result<Node*> Directory(NodeId id);
+  // A directory in which the name may be made or removed: also EROFS and CheckName's.
+  Result<Node*> WritableDirectory(NodeId id, const std::string& name);
+  // A node that may be changed. EROFS.
+  Result<Node*> WritableNode(NodeId id);
+  bool IsReadOnly(const Node& node) const { return context_.roots[node.root].read_only; }
+  // Makes a node of what `path` is, reached in `root`.
+  Result<NodeReply> AddNode(UniqueFd path, uint32_t root);
+  // After a create: the new file's owner and mode, then a node of it. What cannot be
+  // given its owner is removed again.
+  Result<NodeReply> Adopt(const Node& parent, const std::string& name, UniqueFd path, uint32_t mode, uint32_t uid,
+                          uint32_t gid);
+  // An open descriptor for xattrs and fsync.
+  Result<UniqueFd> OpenForMetadata(const Node& node);
+  static Result<std::string> ReadLinkOf(int path);
+
+  const ServerContext& context_;
+  const UniqueFd socket_;
+  NodeTable nodes_;
+  const std::unique_ptr<std::byte[]> request_buffer_;
+  std::vector<std::byte> reply_;
+};
+
+}  // namespace runsc::gofer
+
+#endif  // GOFER_SERVER_CONNECTION_H_

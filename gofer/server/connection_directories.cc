@@ -1,0 +1,96 @@
+// Directory entries: Link, Unlink, Rename, ReadDir, FSync.
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "gofer/server/connection.h"
+#include "gofer/server/host_path.h"
+
+namespace runsc::gofer {
+
+Result<AttributesReply> Connection::Do(const Link& request, UniqueFd& donated) {
+  ASSIGN_OR_RETURN(Node * parent, WritableDirectory(request.parent, request.name));
+  ASSIGN_OR_RETURN(Node * node, nodes_.Get(request.node));
+  // Also keeps a file of a read-only root from being written through a writable one.
+  if (node->root != parent->root) return Errno(EXDEV);
+  if (node->type == S_IFDIR) return Errno(EPERM);
+  if (linkat(context_.proc_fds.get(), std::to_string(node->path.get()).c_str(), parent->path.get(),
+             request.name.c_str(), AT_SYMLINK_FOLLOW) < 0)
+    return HostErrno();
+  ASSIGN_OR_RETURN(PathStatus status, Stat(node->path.get(), ""));
+  return AttributesReply{status.attributes};
+}
+
+Result<Empty> Connection::Do(const Unlink& request, UniqueFd& donated) {
+  if ((request.flags & ~static_cast<uint32_t>(AT_REMOVEDIR)) != 0) return Errno(EINVAL);
+  ASSIGN_OR_RETURN(Node * parent, WritableDirectory(request.parent, request.name));
+  if (unlinkat(parent->path.get(), request.name.c_str(), static_cast<int>(request.flags)) < 0) return HostErrno();
+  return Empty{};
+}
+
+Result<Empty> Connection::Do(const Rename& request, UniqueFd& donated) {
+  if ((request.flags & ~static_cast<uint32_t>(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0) return Errno(EINVAL);
+  ASSIGN_OR_RETURN(Node * old_parent, WritableDirectory(request.old_parent, request.old_name));
+  ASSIGN_OR_RETURN(Node * new_parent, WritableDirectory(request.new_parent, request.new_name));
+  if (old_parent->root != new_parent->root) return Errno(EXDEV);
+  if (renameat2(old_parent->path.get(), request.old_name.c_str(), new_parent->path.get(), request.new_name.c_str(),
+                request.flags) < 0)
+    return HostErrno();
+  return Empty{};
+}
+
+Result<ReadDirReply> Connection::Do(const ReadDir& request, UniqueFd& donated) {
+  ASSIGN_OR_RETURN(Node * node, nodes_.Get(request.node));
+  if (node->type != S_IFDIR) return Errno(ENOTDIR);
+  ReadDirReply reply;
+  if (node->pseudo) {
+    reply.end = 1;
+    return reply;
+  }
+  if (request.cookie > static_cast<uint64_t>(INT64_MAX)) return Errno(EINVAL);
+  if (!node->directory) {
+    ASSIGN_OR_RETURN(node->directory, OpenBeneath(node->path.get(), ".", O_RDONLY | O_DIRECTORY, 0));
+    node->cookie = 0;
+  }
+  if (node->cookie != request.cookie || request.cookie == 0) {
+    if (lseek(node->directory.get(), static_cast<off_t>(request.cookie), SEEK_SET) < 0) return HostErrno();
+    node->cookie = request.cookie;
+  }
+  // A host entry takes at least as many bytes as its wire form less two, so half of the
+  // message is always enough room; an entry never is split.
+  alignas(dirent64) char buffer[kMaxReadDir / 2];
+  long size = syscall(SYS_getdents64, node->directory.get(), buffer, sizeof(buffer));
+  if (size < 0) return HostErrno();
+  if (size == 0) {
+    // The listing is over: its descriptor goes back.
+    node->directory.reset();
+    node->cookie = 0;
+    reply.end = 1;
+    return reply;
+  }
+  for (long at = 0; at < size;) {
+    const auto* entry = reinterpret_cast<const dirent64*>(buffer + at);
+    at += entry->d_reclen;
+    node->cookie = static_cast<uint64_t>(entry->d_off);
+    if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
+    reply.entries.push_back({.ino = entry->d_ino,
+                             .next = static_cast<uint64_t>(entry->d_off),
+                             .type = entry->d_type,
+                             .name = entry->d_name});
+  }
+  return reply;
+}
+
+Result<Empty> Connection::Do(const FSync& request, UniqueFd& donated) {
+  ASSIGN_OR_RETURN(Node * node, nodes_.Get(request.node));
+  ASSIGN_OR_RETURN(UniqueFd file, OpenForMetadata(*node));
+  if (fsync(file.get()) < 0) return HostErrno();
+  return Empty{};
+}
+
+}  // namespace runsc::gofer

@@ -1,0 +1,84 @@
+// Finding files: Attach, Walk, StatAt, ReadLink.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <climits>
+
+#include "gofer/server/connection.h"
+#include "gofer/server/host_path.h"
+
+namespace runsc::gofer {
+
+Result<NodeReply> Connection::Do(const Attach& request, UniqueFd& donated) {
+  if (request.root >= context_.roots.size()) return Errno(EINVAL);
+  int fd = fcntl(context_.roots[request.root].path.get(), F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return HostErrno();
+  return AddNode(UniqueFd(fd), request.root);
+}
+
+Result<WalkReply> Connection::Do(const Walk& request, UniqueFd& donated) {
+  if (request.names.empty() || request.names.size() > kMaxWalk) return Errno(EINVAL);
+  for (const std::string& name : request.names) RETURN_IF_ERROR(CheckName(name));
+  ASSIGN_OR_RETURN(Node * parent, Directory(request.parent));
+  if (nodes_.full()) return Errno(ENFILE);
+
+  WalkReply reply;
+  uint32_t root = parent->root;
+  int directory = parent->path.get();
+  for (const std::string& name : request.names) {
+    auto path = OpenPath(directory, name);
+    if (!path.ok()) {
+      reply.stop = static_cast<uint32_t>(path.error().value());
+      break;
+    }
+    int fd = path->get();
+    auto found = AddNode(std::move(path).value(), root);
+    if (!found.ok()) {
+      reply.stop = static_cast<uint32_t>(found.error().value());
+      break;
+    }
+    reply.found.push_back(*found);
+    uint32_t type = found->attributes.mode & S_IFMT;
+    if (type == S_IFLNK) {
+      auto target = ReadLinkOf(fd);
+      if (target.ok()) reply.link_target = std::move(target).value();
+      break;
+    }
+    Node* node = *nodes_.Get(found->node);
+    if (type != S_IFDIR) break;
+    if (node->pseudo) {
+      reply.stop = ENOENT;
+      break;
+    }
+    directory = fd;
+  }
+  // Out of nodes or descriptors before the first answer is an error of the request.
+  if (reply.found.empty() && (reply.stop == ENFILE || reply.stop == EMFILE)) return Errno(ENFILE);
+  if (reply.found.size() == request.names.size()) reply.stop = 0;
+  return reply;
+}
+
+Result<AttributesReply> Connection::Do(const StatAt& request, UniqueFd& donated) {
+  RETURN_IF_ERROR(CheckName(request.name));
+  ASSIGN_OR_RETURN(Node * parent, Directory(request.parent));
+  ASSIGN_OR_RETURN(PathStatus status, Stat(parent->path.get(), request.name));
+  return AttributesReply{status.attributes};
+}
+
+Result<std::string> Connection::ReadLinkOf(int path) {
+  char target[PATH_MAX];
+  ssize_t size = readlinkat(path, "", target, sizeof(target));
+  if (size < 0) return HostErrno();
+  return std::string(target, static_cast<size_t>(size));
+}
+
+Result<ReadLinkReply> Connection::Do(const ReadLink& request, UniqueFd& donated) {
+  ASSIGN_OR_RETURN(Node * node, nodes_.Get(request.node));
+  if (node->type != S_IFLNK) return Errno(EINVAL);
+  ReadLinkReply reply;
+  ASSIGN_OR_RETURN(reply.target, ReadLinkOf(node->path.get()));
+  return reply;
+}
+
+}  // namespace runsc::gofer

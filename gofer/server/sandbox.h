@@ -1,0 +1,45 @@
+// The Gofer's own confinement. Both functions run while the process has one thread.
+//
+// PrepareGoferRoots takes the files into a mount namespace of their own: each root
+// becomes a detached clone of its mounts, which no path names and only its descriptor
+// reaches, and the process's root becomes an empty read-only directory.
+// LockDownGofer then takes away what serving does not need.
+#ifndef GOFER_SERVER_SANDBOX_H_
+#define GOFER_SERVER_SANDBOX_H_
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "platform/base/result.h"
+#include "platform/base/unique_fd.h"
+
+namespace runsc::gofer {
+
+struct HostRoot {
+  std::string path;  // on the host: a directory, or a single file
+  bool read_only = true;
+};
+
+struct PreparedRoots {
+  std::vector<UniqueFd> roots;  // O_PATH, in the order given
+  UniqueFd proc_fds;            // /proc/self/fd of this process
+};
+
+// Needs CAP_SYS_ADMIN over the caller's user namespace and /proc. On failure the log
+// says which path and step.
+Result<PreparedRoots> PrepareGoferRoots(std::span<const HostRoot> roots);
+
+struct LockDownOptions {
+  std::vector<int> keep_fds;  // all others are closed
+  bool writable = false;      // some root may be written: keep the capabilities for that
+  bool die_with_parent = false;
+};
+// Closes descriptors, raises RLIMIT_NOFILE as far as it can, drops capabilities, sets
+// no_new_privs. Returns how many descriptors the process may have. The seccomp filter
+// comes after it.
+Result<size_t> LockDownGofer(const LockDownOptions& options);
+
+}  // namespace runsc::gofer
+
+#endif  // GOFER_SERVER_SANDBOX_H_
