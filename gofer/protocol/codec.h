@@ -51,8 +51,10 @@ class Encoder {
     const_cast<T&>(message).Fields(*this);
   }
   void Append(const void* data, size_t size) {
-    const auto* bytes = static_cast<const std::byte*>(data);
-    out_.insert(out_.end(), bytes, bytes + size);
+    if (size == 0) return;
+    size_t at = out_.size();
+    out_.resize(at + size);
+    std::memcpy(out_.data() + at, data, size);
   }
 
   std::vector<std::byte>& out_;

@@ -24,6 +24,7 @@ Result<std::span<const std::byte>> ReceivePacket(int socket, std::span<std::byte
 // A header and its fields as one packet; `body` is any message or reply.
 template <typename T>
 void EncodePacket(Header header, const T& body, std::vector<std::byte>& out) {
+  out.reserve(256);
   out.resize(sizeof(Header));
   Encoder encoder(out);
   encoder(body);

@@ -10,13 +10,19 @@ namespace runsc {
 
 }  // namespace runsc
 
-#define CHECK(condition) \
+#define RUNSC_CHECK(condition) \
   (__builtin_expect(!(condition), 0) ? ::runsc::CheckFailed(__FILE__, __LINE__, #condition) : (void)0)
+
+// A unit test includes Catch2 first and then has that one's CHECK; inline code in
+// headers therefore says RUNSC_CHECK.
+#ifndef CATCH_VERSION_MAJOR
+#define CHECK(condition) RUNSC_CHECK(condition)
+#endif
 
 #ifdef NDEBUG
 #define DCHECK(condition) ((void)sizeof(condition))
 #else
-#define DCHECK(condition) CHECK(condition)
+#define DCHECK(condition) RUNSC_CHECK(condition)
 #endif
 
 #endif  // PLATFORM_BASE_CHECK_H_

@@ -21,7 +21,7 @@ class RefCounted {
 
   void AddRef() const {
     int64_t old = refs_.fetch_add(1, std::memory_order_relaxed);
-    CHECK(old > 0);
+    RUNSC_CHECK(old > 0);
   }
   // False if the last reference is already gone (the object is being destroyed).
   bool TryAddRef() const {

@@ -41,22 +41,22 @@ class [[nodiscard]] Result {
   bool ok() const { return error_ == 0; }
   explicit operator bool() const { return ok(); }
   Errno error() const {
-    CHECK(!ok());
+    RUNSC_CHECK(!ok());
     return Errno(error_);
   }
   // Whether this is the given error: `if (result.is(EAGAIN))`.
   bool is(int error) const { return error_ == error; }
 
   T& value() & {
-    CHECK(ok());
+    RUNSC_CHECK(ok());
     return value_;
   }
   const T& value() const& {
-    CHECK(ok());
+    RUNSC_CHECK(ok());
     return value_;
   }
   T&& value() && {
-    CHECK(ok());
+    RUNSC_CHECK(ok());
     return std::move(value_);
   }
   T& operator*() & { return value(); }
@@ -84,7 +84,7 @@ class [[nodiscard]] Result<void> {
   constexpr bool ok() const { return error_ == 0; }
   constexpr explicit operator bool() const { return ok(); }
   Errno error() const {
-    CHECK(!ok());
+    RUNSC_CHECK(!ok());
     return Errno(error_);
   }
   constexpr bool is(int error) const { return error_ == error; }

@@ -68,7 +68,8 @@ TEST_CASE("every cut of a message is refused, and so is a byte too many") {
 
 TEST_CASE("a count larger than the message is refused before it is allocated") {
   std::vector<std::byte> packet(sizeof(Header));
-  Encoder(packet)(uint32_t{0xffffffff});
+  Encoder encoder(packet);
+  encoder(uint32_t{0xffffffff});
   Close close;
   CHECK_FALSE(DecodeBody(packet, close));
   CHECK(close.nodes.empty());
