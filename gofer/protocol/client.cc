@@ -125,7 +125,8 @@ void GoferClient::FlushCloses() {
     close.nodes.swap(closes_);
   }
   // A node that could not be closed costs the Gofer a descriptor, nothing else.
-  if (!close.nodes.empty() && !Call(close).ok()) LOG_DEBUG("gofer: close of {} nodes failed", close.nodes.size());
+  if (!close.nodes.empty() && !Call(close).ok())
+    LOG_DEBUG("gofer: close of {} nodes failed", close.nodes.size());
 }
 
 }  // namespace runsc::gofer

@@ -46,10 +46,8 @@ class Encoder {
     for (const T& element : list) Put(element);
   }
   template <typename T>
-    requires std::is_class_v<T>
-  void Put(const T& message) {
-    const_cast<T&>(message).Fields(*this);
-  }
+  requires std::is_class_v<T>
+  void Put(const T& message) { const_cast<T&>(message).Fields(*this); }
   void Append(const void* data, size_t size) {
     if (size == 0) return;
     size_t at = out_.size();
@@ -96,10 +94,8 @@ class Decoder {
     for (uint32_t i = 0; i < count && ok_; ++i) Get(list.emplace_back());
   }
   template <typename T>
-    requires std::is_class_v<T>
-  void Get(T& message) {
-    message.Fields(*this);
-  }
+  requires std::is_class_v<T>
+  void Get(T& message) { message.Fields(*this); }
   void Fail() {
     ok_ = false;
     in_ = {};

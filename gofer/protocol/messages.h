@@ -89,8 +89,8 @@ struct Attributes {
   Timestamp atime, mtime, ctime, btime;
   template <typename F>
   void Fields(F& f) {
-    f(mode, uid, gid, nlink, block_size, dev_major, dev_minor, rdev_major, rdev_minor, ino, size, blocks, atime,
-      mtime, ctime, btime);
+    f(mode, uid, gid, nlink, block_size, dev_major, dev_minor, rdev_major, rdev_minor, ino, size, blocks,
+      atime, mtime, ctime, btime);
   }
   friend bool operator==(const Attributes&, const Attributes&) = default;
 };
@@ -357,7 +357,8 @@ struct StatFsReply {
   uint64_t files = 0, files_free = 0, name_length = 0, flags = 0;
   template <typename F>
   void Fields(F& f) {
-    f(type, block_size, fragment_size, blocks, blocks_free, blocks_available, files, files_free, name_length, flags);
+    f(type, block_size, fragment_size, blocks, blocks_free, blocks_available, files, files_free, name_length,
+      flags);
   }
 };
 struct StatFs {

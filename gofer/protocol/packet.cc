@@ -28,7 +28,8 @@ Result<void> SendPacket(int socket, std::span<const std::byte> packet, int donat
   return Ok();
 }
 
-Result<std::span<const std::byte>> ReceivePacket(int socket, std::span<std::byte> buffer, std::vector<UniqueFd>* fds) {
+Result<std::span<const std::byte>> ReceivePacket(int socket, std::span<std::byte> buffer,
+                                                 std::vector<UniqueFd>* fds) {
   iovec iov{buffer.data(), buffer.size()};
   // Room for one more than is allowed, so that one too many is seen.
   alignas(cmsghdr) char control[CMSG_SPACE((kMaxDonated + 1) * sizeof(int))];
@@ -44,7 +45,8 @@ Result<std::span<const std::byte>> ReceivePacket(int socket, std::span<std::byte
   if (size < 0) return HostErrno();
 
   if (fds != nullptr) {
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(&message, header)) {
       if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
       size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
       for (size_t i = 0; i < count; ++i) {
@@ -59,7 +61,8 @@ Result<std::span<const std::byte>> ReceivePacket(int socket, std::span<std::byte
   std::span<const std::byte> packet = buffer.first(static_cast<size_t>(size));
   if (packet.size() < sizeof(Header)) return Errno(EPROTO);
   Header header = HeaderOf(packet);
-  if (header.length != packet.size() || header.fds != (fds != nullptr ? fds->size() : 0)) return Errno(EPROTO);
+  if (header.length != packet.size() || header.fds != (fds != nullptr ? fds->size() : 0))
+    return Errno(EPROTO);
   return packet;
 }
 

@@ -19,7 +19,8 @@ Result<void> SendPacket(int socket, std::span<const std::byte> packet, int donat
 // Receives one packet into `buffer` (kMaxMessage bytes). With `fds` null no descriptor
 // is accepted, not even for a moment. ECONNRESET: end of file. EPROTO: it does not
 // start with a sound Header, was cut off, or its descriptors are not what the header says.
-Result<std::span<const std::byte>> ReceivePacket(int socket, std::span<std::byte> buffer, std::vector<UniqueFd>* fds);
+Result<std::span<const std::byte>> ReceivePacket(int socket, std::span<std::byte> buffer,
+                                                 std::vector<UniqueFd>* fds);
 
 // A header and its fields as one packet; `body` is any message or reply.
 template <typename T>

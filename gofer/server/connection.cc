@@ -1,10 +1,8 @@
 #include "gofer/server/connection.h"
 
-
 #include <sys/stat.h>
 
 #include "gofer/server/host_path.h"
-
 #include "platform/base/log.h"
 
 namespace runsc::gofer {

@@ -27,8 +27,8 @@ struct ServedRoot {
 // What all connections of one Gofer share; outlives them.
 struct ServerContext {
   std::vector<ServedRoot> roots;
-  UniqueFd proc_fds;  // /proc/self/fd, see host_path.h
-  size_t max_nodes = 4096;  // per connection
+  UniqueFd proc_fds;           // /proc/self/fd, see host_path.h
+  size_t max_nodes = 4096;     // per connection
   bool allow_fifos = false;    // donate host fifos
   bool allow_connect = false;  // connect to host unix sockets; the working directory is /proc/self/fd then
 };
@@ -80,8 +80,8 @@ class Connection {
   Result<NodeReply> AddNode(UniqueFd path, uint32_t root);
   // After a create: the new file's owner and mode, then a node of it. What cannot be
   // given its owner is removed again.
-  Result<NodeReply> Adopt(const Node& parent, const std::string& name, UniqueFd path, uint32_t mode, uint32_t uid,
-                          uint32_t gid);
+  Result<NodeReply> Adopt(const Node& parent, const std::string& name, UniqueFd path, uint32_t mode,
+                          uint32_t uid, uint32_t gid);
   // An open descriptor for xattrs and fsync.
   Result<UniqueFd> OpenForMetadata(const Node& node);
   static Result<std::string> ReadLinkOf(int path);

@@ -13,7 +13,8 @@
 namespace runsc::gofer {
 namespace {
 
-constexpr uint32_t kAllSet = kSetMode | kSetUid | kSetGid | kSetSize | kSetAtime | kSetMtime | kSetAtimeNow | kSetMtimeNow;
+constexpr uint32_t kAllSet =
+    kSetMode | kSetUid | kSetGid | kSetSize | kSetAtime | kSetMtime | kSetAtimeNow | kSetMtimeNow;
 
 timespec ToTimespec(uint32_t valid, uint32_t set, uint32_t now, const Timestamp& time) {
   if ((valid & now) != 0) return {0, UTIME_NOW};
@@ -37,7 +38,8 @@ Result<AttributesReply> Connection::Do(const GetAttr& request, UniqueFd& donated
 
 Result<AttributesReply> Connection::Do(const SetAttr& request, UniqueFd& donated) {
   if ((request.valid & ~kAllSet) != 0) return Errno(EINVAL);
-  if (request.atime.nanoseconds >= 1'000'000'000 || request.mtime.nanoseconds >= 1'000'000'000) return Errno(EINVAL);
+  if (request.atime.nanoseconds >= 1'000'000'000 || request.mtime.nanoseconds >= 1'000'000'000)
+    return Errno(EINVAL);
   ASSIGN_OR_RETURN(Node * node, WritableNode(request.node));
   int path = node->path.get();
 

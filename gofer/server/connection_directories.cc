@@ -29,7 +29,8 @@ Result<AttributesReply> Connection::Do(const Link& request, UniqueFd& donated) {
 Result<Empty> Connection::Do(const Unlink& request, UniqueFd& donated) {
   if ((request.flags & ~static_cast<uint32_t>(AT_REMOVEDIR)) != 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(Node * parent, WritableDirectory(request.parent, request.name));
-  if (unlinkat(parent->path.get(), request.name.c_str(), static_cast<int>(request.flags)) < 0) return HostErrno();
+  if (unlinkat(parent->path.get(), request.name.c_str(), static_cast<int>(request.flags)) < 0)
+    return HostErrno();
   return Empty{};
 }
 
@@ -38,8 +39,8 @@ Result<Empty> Connection::Do(const Rename& request, UniqueFd& donated) {
   ASSIGN_OR_RETURN(Node * old_parent, WritableDirectory(request.old_parent, request.old_name));
   ASSIGN_OR_RETURN(Node * new_parent, WritableDirectory(request.new_parent, request.new_name));
   if (old_parent->root != new_parent->root) return Errno(EXDEV);
-  if (renameat2(old_parent->path.get(), request.old_name.c_str(), new_parent->path.get(), request.new_name.c_str(),
-                request.flags) < 0)
+  if (renameat2(old_parent->path.get(), request.old_name.c_str(), new_parent->path.get(),
+                request.new_name.c_str(), request.flags) < 0)
     return HostErrno();
   return Empty{};
 }

@@ -61,8 +61,9 @@ Result<NodeReply> Connection::Do(const Create& request, UniqueFd& donated) {
   if (request.flags > O_RDWR) return Errno(EINVAL);
   ASSIGN_OR_RETURN(Node * parent, WritableDirectory(request.parent, request.name));
   if (nodes_.full()) return Errno(ENFILE);
-  ASSIGN_OR_RETURN(UniqueFd file, OpenBeneath(parent->path.get(), request.name.c_str(),
-                                              request.flags | O_CREAT | O_EXCL | O_NOCTTY, request.mode & 0777));
+  ASSIGN_OR_RETURN(UniqueFd file,
+                   OpenBeneath(parent->path.get(), request.name.c_str(),
+                               request.flags | O_CREAT | O_EXCL | O_NOCTTY, request.mode & 0777));
   auto path = Reopen(context_.proc_fds.get(), file.get(), O_PATH);
   if (!path.ok()) {
     unlinkat(parent->path.get(), request.name.c_str(), 0);
@@ -79,7 +80,8 @@ Result<NodeReply> Connection::Do(const Mkdir& request, UniqueFd& donated) {
   if (nodes_.full()) return Errno(ENFILE);
   if (mkdirat(parent->path.get(), request.name.c_str(), request.mode & 0777) < 0) return HostErrno();
   ASSIGN_OR_RETURN(UniqueFd path, OpenPath(parent->path.get(), request.name));
-  return Adopt(*parent, request.name, std::move(path), S_IFDIR | (request.mode & 07777), request.uid, request.gid);
+  return Adopt(*parent, request.name, std::move(path), S_IFDIR | (request.mode & 07777), request.uid,
+               request.gid);
 }
 
 Result<NodeReply> Connection::Do(const Symlink& request, UniqueFd& donated) {
@@ -97,9 +99,11 @@ Result<NodeReply> Connection::Do(const Mknod& request, UniqueFd& donated) {
   if (type != S_IFREG && type != S_IFIFO && type != S_IFSOCK) return Errno(EPERM);
   ASSIGN_OR_RETURN(Node * parent, WritableDirectory(request.parent, request.name));
   if (nodes_.full()) return Errno(ENFILE);
-  if (mknodat(parent->path.get(), request.name.c_str(), type | (request.mode & 0777), 0) < 0) return HostErrno();
+  if (mknodat(parent->path.get(), request.name.c_str(), type | (request.mode & 0777), 0) < 0)
+    return HostErrno();
   ASSIGN_OR_RETURN(UniqueFd path, OpenPath(parent->path.get(), request.name));
-  return Adopt(*parent, request.name, std::move(path), type | (request.mode & 07777), request.uid, request.gid);
+  return Adopt(*parent, request.name, std::move(path), type | (request.mode & 07777), request.uid,
+               request.gid);
 }
 
 Result<Empty> Connection::Do(const Connect& request, UniqueFd& donated) {

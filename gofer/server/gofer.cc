@@ -60,7 +60,8 @@ Result<void> LockDown(const GoferOptions& options, ServerContext& context) {
 
 void ServeConnections(const ServerContext& context, std::vector<UniqueFd> sockets) {
   std::vector<std::unique_ptr<Connection>> connections;
-  for (UniqueFd& socket : sockets) connections.push_back(std::make_unique<Connection>(context, std::move(socket)));
+  for (UniqueFd& socket : sockets)
+    connections.push_back(std::make_unique<Connection>(context, std::move(socket)));
   while (!connections.empty()) {
     if (connections.size() == 1) {
       // The common case saves a poll for each request.

@@ -16,11 +16,11 @@
 namespace runsc::gofer {
 
 struct Node {
-  UniqueFd path;       // O_PATH
-  UniqueFd directory;  // an open listing, while one is under way
+  UniqueFd path;        // O_PATH
+  UniqueFd directory;   // an open listing, while one is under way
   uint64_t cookie = 0;  // where `directory` stands
-  uint32_t root = 0;   // index of the root it was reached from
-  uint32_t type = 0;   // S_IFMT
+  uint32_t root = 0;    // index of the root it was reached from
+  uint32_t type = 0;    // S_IFMT
   // The root of a mounted proc, sysfs, …: shown, but as an empty directory.
   bool pseudo = false;
   bool used = false;

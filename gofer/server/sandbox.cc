@@ -34,7 +34,8 @@ Result<UniqueFd> CloneTree(const HostRoot& root) {
   attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (root.read_only ? MOUNT_ATTR_RDONLY : 0);
   attributes.propagation = MS_PRIVATE;
   // The descriptor's own access checks stand without this; it is the second fence.
-  if (syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof(attributes)) < 0)
+  if (syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
+              sizeof(attributes)) < 0)
     return Failed("mount_setattr", root.path);
   return tree;
 }
@@ -43,7 +44,8 @@ Result<UniqueFd> CloneTree(const HostRoot& root) {
 Result<void> EnterEmptyRoot() {
   // Any directory does as the place; /proc is the one that is known to exist.
   const char* place = "/proc";
-  if (mount("runsc", place, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=555") < 0)
+  if (mount("runsc", place, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+            "size=4k,nr_inodes=2,mode=555") < 0)
     return Failed("mount of a tmpfs on", place);
   if (chdir(place) < 0) return Failed("chdir", place);
   if (syscall(SYS_pivot_root, ".", ".") == 0) {

@@ -36,7 +36,10 @@ inline constexpr GoferSyscall kGoferSyscalls[] = {
     {SYS_ppoll, kAnyArgument, kAnyArgument, "the same where the C library has no poll"},
 
     {SYS_openat2, kAnyArgument, kAnyArgument, "look up or create one component beneath a root"},
-    {SYS_openat, {2, O_CREAT | O_EXCL, 0}, kAnyArgument, "open a held file through /proc/self/fd; never creates"},
+    {SYS_openat,
+     {2, O_CREAT | O_EXCL, 0},
+     kAnyArgument,
+     "open a held file through /proc/self/fd; never creates"},
     {SYS_close, kAnyArgument, kAnyArgument, "forget a node"},
     {SYS_fcntl, {1, ~uint64_t{0}, F_DUPFD_CLOEXEC}, kAnyArgument, "attach to a root"},
     {SYS_statx, kAnyArgument, kAnyArgument, "attributes"},
@@ -60,7 +63,10 @@ inline constexpr GoferSyscall kGoferSyscalls[] = {
     {SYS_mknodat, {2, 0170000, S_IFREG}, kAnyArgument, "make a regular file"},
     {SYS_mknodat, {2, 0170000, S_IFIFO}, kAnyArgument, "make a fifo"},
     {SYS_mknodat, {2, 0170000, S_IFSOCK}, kAnyArgument, "make a socket"},
-    {SYS_linkat, {4, ~uint64_t{0}, AT_SYMLINK_FOLLOW}, kAnyArgument, "link a held file through /proc/self/fd"},
+    {SYS_linkat,
+     {4, ~uint64_t{0}, AT_SYMLINK_FOLLOW},
+     kAnyArgument,
+     "link a held file through /proc/self/fd"},
     {SYS_unlinkat, kAnyArgument, kAnyArgument, "remove a file or directory"},
     {SYS_renameat2, kAnyArgument, kAnyArgument, "rename"},
 

@@ -53,7 +53,8 @@ TEST_CASE("a locked-down Gofer serves its roots, holds nothing else, and ends wi
     CHECK(stat.size == 3);
     auto file = client.Call(Walk{root->node, {"file"}}).value().found.at(0);
     CHECK(client.Call(Link{file.node, root->node, "hard"}).ok());
-    CHECK(client.Call(SetAttr{.node = file.node, .valid = kSetMode | kSetSize, .mode = 0600, .size = 9}).ok());
+    CHECK(
+        client.Call(SetAttr{.node = file.node, .valid = kSetMode | kSetSize, .mode = 0600, .size = 9}).ok());
     CHECK(client.Call(Rename{root->node, "hard", root->node, "harder", 0}).ok());
     CHECK(client.Call(Unlink{root->node, "harder", 0}).ok());
     CHECK_FALSE(client.Call(ReadDir{root->node, 0}).value().entries.empty());

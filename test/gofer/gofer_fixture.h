@@ -57,9 +57,8 @@ class ThreadedGofer {
     }
     std::vector<UniqueFd> sockets;
     sockets.push_back(std::move(theirs));
-    thread_ = std::thread([this, sockets = std::move(sockets)]() mutable {
-      ServeConnections(context_, std::move(sockets));
-    });
+    thread_ = std::thread(
+        [this, sockets = std::move(sockets)]() mutable { ServeConnections(context_, std::move(sockets)); });
   }
   ~ThreadedGofer() {
     if (socket) shutdown(socket.get(), SHUT_RDWR);

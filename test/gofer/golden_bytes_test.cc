@@ -22,14 +22,28 @@ TEST_CASE("a walk request") {
   EncodePacket(Header{.type = static_cast<uint16_t>(Walk::kType), .tag = 0x01020304},
                Walk{.parent = 7, .names = {"usr", "b"}}, packet);
   CHECK(Hex(packet) ==
-        "24000000" "0200" "0000" "04030201" "00000000"
-        "07000000" "02000000" "03000000" "757372" "01000000" "62");
+        "24000000"
+        "0200"
+        "0000"
+        "04030201"
+        "00000000"
+        "07000000"
+        "02000000"
+        "03000000"
+        "757372"
+        "01000000"
+        "62");
 }
 
 TEST_CASE("an error reply") {
   std::vector<std::byte> packet;
   EncodePacket(Header{.type = 6, .tag = 1, .error = 13}, Empty{}, packet);
-  CHECK(Hex(packet) == "10000000" "0600" "0000" "01000000" "0d000000");
+  CHECK(Hex(packet) ==
+        "10000000"
+        "0600"
+        "0000"
+        "01000000"
+        "0d000000");
 }
 
 TEST_CASE("attributes") {
@@ -47,9 +61,22 @@ TEST_CASE("attributes") {
   EncodePacket(Header{}, NodeReply{9, a}, packet);
   CHECK(Hex(packet).substr(32) ==
         "09000000"
-        "a4810000" "01000000" "02000000" "03000000" "00100000" "00000000" "00000000" "00000000" "00000000"
-        "8877665544332211" "0500000000000000" "0800000000000000"
-        "000000000000000000000000" "ffffffffffffffffffc99a3b" "000000000000000000000000" "000000000000000000000000");
+        "a4810000"
+        "01000000"
+        "02000000"
+        "03000000"
+        "00100000"
+        "00000000"
+        "00000000"
+        "00000000"
+        "00000000"
+        "8877665544332211"
+        "0500000000000000"
+        "0800000000000000"
+        "000000000000000000000000"
+        "ffffffffffffffffffc99a3b"
+        "000000000000000000000000"
+        "000000000000000000000000");
   NodeReply decoded;
   REQUIRE(DecodeBody(packet, decoded));
   CHECK(decoded.attributes == a);

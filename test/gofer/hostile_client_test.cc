@@ -68,7 +68,8 @@ TEST_CASE("random bytes behind a sound header do no harm") {
     ThreadedGofer gofer(directory.path());
     std::vector<std::byte> packet(sizeof(Header) + random() % 64);
     for (std::byte& byte : packet) byte = static_cast<std::byte>(random() % 4);
-    Header header{.length = static_cast<uint32_t>(packet.size()), .type = static_cast<uint16_t>(random() % 25)};
+    Header header{.length = static_cast<uint32_t>(packet.size()),
+                  .type = static_cast<uint16_t>(random() % 25)};
     std::memcpy(packet.data(), &header, sizeof(header));
     REQUIRE(send(gofer.socket.get(), packet.data(), packet.size(), 0) > 0);
     char reply[256];
@@ -131,7 +132,8 @@ TEST_CASE("symlinks are never followed, absolute or upward") {
     CHECK(gofer.client.Call(Walk{walk->found[0].node, {"passwd"}}).is(ENOTDIR));
     CHECK(gofer.client.Call(Open{walk->found[0].node, 0}).is(ELOOP));
     CHECK(gofer.client.Call(ReadDir{walk->found[0].node, 0}).is(ENOTDIR));
-    CHECK(gofer.client.Call(SetAttr{.node = walk->found[0].node, .valid = kSetMode, .mode = 0777}).is(EOPNOTSUPP));
+    CHECK(gofer.client.Call(SetAttr{.node = walk->found[0].node, .valid = kSetMode, .mode = 0777})
+              .is(EOPNOTSUPP));
     CHECK(gofer.client.Call(SetAttr{.node = walk->found[0].node, .valid = kSetSize}).is(EINVAL));
     CHECK(gofer.client.Call(Create{root, name, O_RDWR, 0644}).is(EEXIST));
   }
@@ -153,7 +155,8 @@ TEST_CASE("a directory that is swapped for a symlink leads nowhere") {
   std::atomic<bool> stop{false};
   std::thread swapper([&] {
     while (!stop) {
-      renameat2(AT_FDCWD, (directory / "swapped").c_str(), AT_FDCWD, (directory / "link").c_str(), RENAME_EXCHANGE);
+      renameat2(AT_FDCWD, (directory / "swapped").c_str(), AT_FDCWD, (directory / "link").c_str(),
+                RENAME_EXCHANGE);
     }
   });
   int escaped = 0;

@@ -79,7 +79,8 @@ TEST_CASE("create, open, attributes") {
   CHECK(now.attributes.mtime.seconds > 2000);
   CHECK(now.attributes.atime == Timestamp{1000, 5});
   if (getuid() == 0) {
-    CHECK(gofer.client.Call(SetAttr{.node = made.node, .valid = kSetUid, .uid = 7}).value().attributes.uid == 7);
+    CHECK(gofer.client.Call(SetAttr{.node = made.node, .valid = kSetUid, .uid = 7}).value().attributes.uid ==
+          7);
     auto owned = gofer.client.Call(Mkdir{root, "owned", 02750, 5, 6}).value();
     CHECK(owned.attributes.mode != 0);
     CHECK(gofer.client.Call(GetAttr{owned.node}).value().attributes.uid == 5);
@@ -166,7 +167,8 @@ TEST_CASE("extended attributes") {
 
 TEST_CASE("many threads call at once") {
   TemporaryDirectory directory;
-  for (int i = 0; i < 8; ++i) directory.Write("file" + std::to_string(i), std::string(static_cast<size_t>(i), 'x'));
+  for (int i = 0; i < 8; ++i)
+    directory.Write("file" + std::to_string(i), std::string(static_cast<size_t>(i), 'x'));
   ClientAndGofer gofer(directory.path());
   NodeId root = gofer.root();
   std::atomic<int> wrong{0};
