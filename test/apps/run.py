@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Runs real programs on the host and in the sandbox and compares exit code and output.
+
+    test/apps/run.py [--runsc build/bin/runsc] [--platform ptrace] [--rootfs DIR] [NAME...]
+
+Each case is a shell script that works in a fresh directory below /tmp. What differs by nature
+(process numbers, times) a case keeps out of its output. A case whose program is not installed is
+SKIPPED. Ends with a table; exit code 1 if any case differs.
+"""
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+
+# name: (programs needed, script)
+CASES = {
+    "bash": (["bash"], r"""
+        for i in $(seq 20); do echo $((i * i)); done | tail -3
+        f() { local x=$1; [ $x -le 1 ] && echo 1 || echo $((x * $(f $((x - 1))))); }; f 10
+        a=(x y z); echo ${#a[@]} ${a[-1]}; echo {1..5} | tr ' ' '\n' | sort -rn | paste -sd,
+        cat <<< here; diff <(echo a) <(echo b); trap 'echo trapped' USR1; kill -USR1 $$
+        (exit 3); echo $?; sleep 0.1 & wait $!; echo waited $?; set -m; sleep 5 & kill %1; wait %1; echo $?
+    """),
+    "coreutils": (["ls"], r"""
+        mkdir -p a/b/c; echo hello > a/f; cp -r a d; ln -s f a/l; ln a/f a/h; ls -R a d; readlink a/l
+        stat -c '%s %h %F %a' a/f a a/l; chmod 640 a/f; stat -c %A a/f; touch -d '2020-01-02 03:04:05 UTC' a/f; date -u -r a/f
+        seq 100000 | sort -R | sort -n | md5sum; head -c 1000000 /dev/zero | sha256sum; du -a --apparent-size a | wc -l
+        mv a/f a/g; rm -r d; ls a; wc -c a/g; dd if=/dev/zero of=z bs=64k count=10 2>/dev/null; stat -c %s z; truncate -s 5 z; od -c z
+        mkfifo p; (echo through > p &) ; cat p; tee t < a/g; comm -12 a/g t; id -u; test -r a/g && echo readable; env -i A=1 env; nproc >/dev/null; expr 6 \* 7
+        timeout 0.2 sleep 5; echo $?; yes | head -3; df . > /dev/null && echo df; basename /x/y.c .c; realpath a/../a; mktemp -d -p . X.XXXXXX > /dev/null && echo made
+    """),
+    "findutils": (["find", "xargs"], r"""
+        mkdir -p a/b; touch a/1 a/b/2 'a/b/3 4'; find a -type f | sort; find a -name '*2' -exec echo found {} \;
+        find a -type f -print0 | xargs -0 -n1 echo | sort; find a -newer a/1 | wc -l >/dev/null; find /usr/share/doc -maxdepth 1 | wc -l; find a -empty -delete; ls a 2>&1
+    """),
+    "grep-sed-awk": (["grep", "sed", "awk"], r"""
+        seq 1 1000 > n; grep -c 7 n; sed -n '/99/p' n; sed -i 's/^1$/one/' n; head -1 n; awk '{s+=$1} END {print s}' n; grep -rl one . ; grep -E '^(12|34)$' n
+    """),
+    "tar-compress": (["tar", "gzip", "xz"], r"""
+        mkdir d; for i in 1 2 3; do seq $((i * 1000)) > d/$i; done; ln -s 1 d/l
+        tar cf t.tar d; tar tf t.tar | sort; gzip -k t.tar; xz -k t.tar; gzip -t t.tar.gz && xz -t t.tar.xz && echo ok
+        mkdir e; tar xzf t.tar.gz -C e; diff -r d e/d && echo same; rm -r e/d; tar xJf t.tar.xz -C e; diff -r d e/d && echo same
+    """),
+    "zstd": (["zstd"], "seq 100000 > n; zstd -q n -o n.zst; zstd -q -d n.zst -o m; cmp n m && echo same"),
+    "git": (["git"], r"""
+        export HOME=$PWD GIT_AUTHOR_DATE='2020-01-01T00:00:00Z' GIT_COMMITTER_DATE='2020-01-01T00:00:00Z'
+        git config --global user.email a@b; git config --global user.name n; git config --global init.defaultBranch main
+        git init -q r; cd r; seq 100 > f; mkdir s; echo x > s/y; git add .; git commit -qm one; echo more >> f; git commit -qam two
+        git log --format='%h %s'; git status --short; git diff HEAD~1 --stat; cd ..; git clone -q r c; cd c; git log --oneline | wc -l; git checkout -qb b; git merge -q main; git gc -q; git fsck
+    """),
+    "python3": (["python3"], r"""
+        cat > t.py <<'E'
+import threading, subprocess, multiprocessing, asyncio, sqlite3, os, tempfile, socket, select, signal, json
+def work(n, out): out.append(sum(range(n)))
+out = []; ts = [threading.Thread(target=work, args=(1000 * i, out)) for i in range(8)]
+[t.start() for t in ts]; [t.join() for t in ts]; print(sorted(out))
+print(subprocess.run(['sh', '-c', 'echo child; exit 4'], capture_output=True, text=True))
+def square(x): return x * x
+if __name__ == '__main__':
+    with multiprocessing.Pool(3) as p: print(p.map(square, range(10)))
+    async def main():
+        r = await asyncio.gather(*(asyncio.sleep(0.01, i) for i in range(5)))
+        proc = await asyncio.create_subprocess_exec('echo', 'async', stdout=asyncio.subprocess.PIPE)
+        print(r, (await proc.communicate())[0])
+    asyncio.run(main())
+    db = sqlite3.connect('x.db'); db.execute('create table t(a, b)'); db.executemany('insert into t values(?, ?)', [(i, str(i)) for i in range(1000)]); db.commit()
+    print(db.execute('select sum(a), count(*) from t').fetchone()); db.close(); print(os.path.getsize('x.db'))
+    a, b = socket.socketpair(); a.send(b'hi'); print(select.select([b], [], [], 1)[0] == [b], b.recv(9))
+    signal.signal(signal.SIGALRM, lambda *x: print('alarm')); signal.setitimer(signal.ITIMER_REAL, 0.01); signal.pause()
+    pid = os.fork()
+    if pid == 0: os._exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    with tempfile.TemporaryDirectory() as d: open(d + '/f', 'w').write('x'); print(os.listdir(d))
+E
+        python3 t.py
+    """),
+    "perl": (["perl"], r"""
+        perl -e 'my %h; $h{$_ % 7}++ for 1..1000; print join(",", map {"$_=$h{$_}"} sort keys %h), "\n"; open(my $p, "-|", "echo pipe"); print <$p>; print `echo backtick`; if (my $k = fork) { waitpid $k, 0; print $? >> 8, "\n" } else { exit 5 }'
+    """),
+    "gcc": (["gcc", "g++"], r"""
+        cat > h.c <<'E'
+#include <stdio.h>
+int main(void) { puts("hello from C"); return 0; }
+E
+        cat > h.cc <<'E'
+#include <iostream>
+#include <thread>
+#include <vector>
+#include <numeric>
+int main() { std::vector<int> v(1000); std::iota(v.begin(), v.end(), 0); int s = 0; std::thread t([&] { s = std::accumulate(v.begin(), v.end(), 0); }); t.join(); std::cout << s << std::endl; }
+E
+        gcc -O2 -Wall h.c -o h && ./h; g++ -O1 h.cc -o hh -pthread && ./hh; gcc nothere.c 2>&1 | head -1; echo 'int x = ;' > bad.c; gcc -c bad.c > /dev/null 2>&1; echo $?
+    """),
+    "make": (["make", "gcc"], r"""
+        for i in 1 2 3 4 5 6; do echo "int f$i(void) { return $i; }" > f$i.c; done; echo 'int f1(void), f6(void); int main(void) { return f1() + f6(); }' > main.c
+        printf 'O = f1.o f2.o f3.o f4.o f5.o f6.o main.o\nprog: $(O)\n\t@cc -o $@ $(O)\n%%.o: %%.c\n\t@cc -c $< -o $@\n' > Makefile
+        make -s -j2 && ./prog; echo $?; touch f3.c; make -s -j2; make
+    """),
+    "sqlite3": (["sqlite3"], r"""
+        printf 'create table t(a integer primary key, b text);\nwith recursive c(x) as (select 1 union all select x + 1 from c where x < 5000) insert into t select x, hex(x) from c;\nselect count(*), sum(a), max(b) from t;\npragma journal_mode=wal;\nupdate t set b = 1 where a %% 2;\nselect count(*) from t where b = 1;\n' | sqlite3 x.db
+    """),
+    "vim": (["vim", "script"], r"""
+        printf 'one\ntwo\n' > f; TERM=xterm timeout 20 script -qec "vim -u NONE -N -c '%s/two/three/' -c 'normal ofour' -c 'wq' f" /dev/null < /dev/null > /dev/null; cat f
+    """),
+    "tmux": (["tmux"], r"""
+        export TERM=xterm; tmux -L t -f /dev/null new-session -d -x 80 -y 24 sh; tmux -L t send-keys 'echo in-$((40+2))-tmux > o; tmux -L t wait-for -S done' Enter
+        timeout 10 tmux -L t wait-for done; cat o; tmux -L t kill-server; echo $?
+    """),
+    "node": (["node"], r"""
+        node -e 'const {execFileSync} = require("child_process"); const fs = require("fs"); fs.writeFileSync("f", "x".repeat(1000)); console.log(fs.statSync("f").size, execFileSync("echo", ["sub"]).toString()); const {Worker} = require("worker_threads"); new Worker("require(\"worker_threads\").parentPort.postMessage(6*7)", {eval: true}).on("message", m => console.log("worker", m)); setTimeout(() => console.log("timer"), 20)' | sort
+    """),
+    "java": (["java"], r"""
+        java -version 2>&1 | head -1
+        cat > T.java <<'E'
+import java.util.concurrent.*;
+public class T { public static void main(String[] a) throws Exception { var e = Executors.newFixedThreadPool(4); var l = new java.util.ArrayList<Future<Integer>>(); for (int i = 0; i < 20; i++) { final int n = i; l.add(e.submit(() -> n * n)); } int s = 0; for (var f : l) s += f.get(); System.out.println(s); e.shutdown(); } }
+E
+        java -Xmx128m T.java
+    """),
+    "go": (["go"], r"""
+        export HOME=$PWD GOCACHE=$PWD/c GO111MODULE=off; printf 'package main\nimport ("fmt"; "sync")\nfunc main() { var w sync.WaitGroup; c := make(chan int, 100); for i := 0; i < 100; i++ { w.Add(1); go func(n int) { defer w.Done(); c <- n * n }(i) }; w.Wait(); close(c); s := 0; for v := range c { s += v }; fmt.Println(s) }\n' > m.go; go run m.go
+    """),
+    "redis": (["redis-server", "redis-benchmark"], r"""
+        redis-server --port 0 --unixsocket $PWD/s --save '' --daemonize no --dir . > log 2>&1 & for i in $(seq 100); do [ -S s ] && break; sleep 0.05; done
+        redis-cli -s s set k v; redis-cli -s s get k; redis-benchmark -s s -q -n 2000 -t set,get 2>/dev/null | tr '\r' '\n' | grep -c 'requests per second'; redis-cli -s s shutdown nosave; wait; echo $?
+    """),
+    "dpkg": (["dpkg-deb", "dpkg"], r"""
+        [ $(id -u) = 0 ] || exit 0
+        mkdir -p p/DEBIAN p/usr/share/runsc-test; printf 'Package: runsc-test-package\nVersion: 1\nArchitecture: all\nMaintainer: n <a@b>\nDescription: test\n' > p/DEBIAN/control; echo content > p/usr/share/runsc-test/f
+        dpkg-deb --root-owner-group -b p x.deb > /dev/null; mkdir -p root/var/lib/dpkg/{updates,info,triggers}; touch root/var/lib/dpkg/{status,available}
+        dpkg --root=$PWD/root --force-script-chrootless -i x.deb > /dev/null 2>&1; echo $?; cat root/usr/share/runsc-test/f; dpkg --root=$PWD/root -s runsc-test-package | head -2; dpkg --root=$PWD/root -r runsc-test-package > /dev/null 2>&1; ls root/usr/share 2>&1
+    """),
+    "procps": (["ps"], r"""
+        ps -o comm= -p $$; ps -e -o comm= | grep -c bash > /dev/null && echo ps; cat /proc/self/comm; grep -c . /proc/self/maps > /dev/null && echo maps; ls -l /proc/self/exe | sed 's/.*-> //'; tr '\0' ' ' < /proc/self/cmdline; free > /dev/null && echo free; uptime > /dev/null && echo uptime
+    """),
+    "pipes": (["dd"], "dd if=/dev/zero bs=1M count=64 2>/dev/null | cat | sha1sum"),
+}
+
+
+def run(command, script, timeout):
+    try:
+        result = subprocess.run(command + ["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, timeout=timeout)
+        return result.returncode, result.stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as error:
+        return "timeout", (error.stdout or b"").decode(errors="replace")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runsc", default=os.path.join(TOP, "build/bin/runsc"))
+    parser.add_argument("--platform", default="ptrace")
+    parser.add_argument("--rootfs", help="a root filesystem to run in, on both sides (host: chroot)")
+    parser.add_argument("--timeout", type=float, default=120)
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    inside = [options.runsc, "do", f"--platform={options.platform}"]
+    outside = []
+    if options.rootfs:
+        inside += [f"--rootfs={options.rootfs}"]
+        outside = ["chroot", options.rootfs]
+    inside.append("--")
+    failed = []
+    print(f"{'program':<14}{'result':<10}{'host s':>8}{'inside s':>10}{'ratio':>7}")
+    for name, (programs, script) in CASES.items():
+        if options.names and name not in options.names:
+            continue
+        path = ":".join(f"{options.rootfs}{p}" for p in ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")) \
+            if options.rootfs else None
+        missing = [p for p in programs if shutil.which(p, path=path) is None]
+        if missing:
+            print(f"{name:<14}SKIPPED: {', '.join(missing)} not installed", flush=True)
+            continue
+        script = 'export LC_ALL=C; d=$(mktemp -d /tmp/apps.XXXXXX); cd $d || exit 99\n' + script + \
+                 '\nstatus=$?; cd /; rm -rf $d; exit $status'
+        begin = time.monotonic()
+        want = run(outside, script, options.timeout)
+        host_seconds = time.monotonic() - begin
+        begin = time.monotonic()
+        got = run(inside, script, options.timeout)
+        seconds = time.monotonic() - begin
+        # The work directory's name is the only thing that differs by nature.
+        import re
+        clean = lambda text: re.sub(r"/tmp/apps\.\w+", "/tmp/apps", text)
+        same = want[0] == got[0] and clean(want[1]) == clean(got[1])
+        print(f"{name:<14}{'same' if same else 'DIFFERS':<10}{host_seconds:>8.2f}{seconds:>10.2f}{seconds / host_seconds:>7.1f}",
+              flush=True)
+        if not same:
+            failed.append(name)
+            import difflib
+            print(f"  exit code: host {want[0]}, inside {got[0]}")
+            for line in list(difflib.unified_diff(clean(want[1]).splitlines(), clean(got[1]).splitlines(), "host", "inside",
+                                                  lineterm="", n=1))[:30]:
+                print("  " + line[:200])
+    print(f"{len(failed)} differ" + (": " + " ".join(failed) if failed else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Times the same work natively, in runsc and in a peer, in one run, and prints ratios.
+
+    test/benchmark/run.py [--runsc build/bin/runsc] [--peer 'runsc --platform=ptrace'] [--svg FILE] [--quick]
+
+The machine's absolute times mean little; every row is one operation in all three places,
+measured in turns, and the ratios are what to look at. `min` is the best batch of all rounds,
+`median` the median over the rounds.
+"""
+import argparse
+import os
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+
+
+def run_micro(prefix, micro, only):
+    command = prefix + [micro] + ([only] if only else [])
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
+    rows = {}
+    for line in result.stdout.splitlines():
+        parts = line.split()
+        if len(parts) == 3:
+            rows[parts[0]] = (float(parts[1]), float(parts[2]))
+    if result.returncode != 0:
+        print(f"# {' '.join(command)}: exit {result.returncode}: {result.stderr.strip()[:300]}", file=sys.stderr)
+    return rows
+
+
+def start_times(prefix, rounds):
+    times = []
+    for _ in range(rounds):
+        begin = time.monotonic_ns()
+        result = subprocess.run(prefix + ["/bin/true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL, timeout=60)
+        took = time.monotonic_ns() - begin
+        if result.returncode == 0:
+            times.append(took)
+    return times
+
+
+def tree(pid):
+    found = [pid]
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", encoding="latin-1") as f:
+                    fields = f.read().rsplit(")", 1)[1].split()
+                if int(fields[1]) in found and int(name) not in found:
+                    found.append(int(name))
+            except OSError:
+                pass
+    return found
+
+
+def idle(prefix, seconds):
+    """Proportional set size (KiB) and CPU ticks over `seconds` of a sandbox that sleeps."""
+    process = subprocess.Popen(prefix + ["/bin/sleep", "inf"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(1.5)
+
+        def sample():
+            pss = ticks = 0
+            for pid in tree(process.pid):
+                try:
+                    with open(f"/proc/{pid}/smaps_rollup") as f:
+                        pss += sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+                except OSError:
+                    pass
+                try:
+                    with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
+                        fields = f.read().rsplit(")", 1)[1].split()
+                    ticks += int(fields[11]) + int(fields[12])
+                except OSError:
+                    pass
+            return pss, ticks
+
+        _, before = sample()
+        time.sleep(seconds)
+        pss, after = sample()
+        return pss, after - before
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def svg(path, rows, peer_name):
+    """Horizontal bars: how many times native each operation takes, logarithmic."""
+    import math
+    names = [name for name in rows if rows[name][0] and rows[name][1]]
+    height, left, width = 26, 170, 520
+    biggest = max(max(v / rows[n][0] for v in rows[n][1:] if v) for n in names)
+    scale = width / math.log10(max(biggest, 10))
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 90}" height="{height * len(names) + 60}" '
+           'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>',
+           f'<text x="10" y="18" font-weight="bold">Time an operation, as a multiple of native (logarithmic)</text>',
+           f'<rect x="{left}" y="26" width="10" height="10" fill="#2563a8"/><text x="{left + 14}" y="35">runsc</text>',
+           f'<rect x="{left + 80}" y="26" width="10" height="10" fill="#bbb"/><text x="{left + 94}" y="35">{peer_name}</text>']
+    for i, name in enumerate(names):
+        y = 46 + i * height
+        out.append(f'<text x="{left - 6}" y="{y + 14}" text-anchor="end">{name}</text>')
+        for j, (value, colour) in enumerate(zip(rows[name][1:], ("#2563a8", "#bbb"))):
+            if not value:
+                continue
+            ratio = value / rows[name][0]
+            length = max(2, math.log10(max(ratio, 1.0)) * scale)
+            out.append(f'<rect x="{left}" y="{y + j * 10}" width="{length:.0f}" height="9" fill="{colour}"/>'
+                       f'<text x="{left + length + 4:.0f}" y="{y + 8 + j * 10}" font-size="9">{ratio:.1f}</text>')
+    out.append("</svg>")
+    with open(path, "w") as f:
+        f.write("\n".join(out) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runsc", default=os.path.join(TOP, "build/bin/runsc"))
+    parser.add_argument("--micro", default=os.path.join(TOP, "build/bin/benchmark/micro"))
+    parser.add_argument("--platform", default="ptrace")
+    parser.add_argument("--peer", default="/usr/bin/runsc --platform=ptrace --network=none",
+                        help="a peer's command line up to its `do`; empty: none")
+    parser.add_argument("--svg")
+    parser.add_argument("--only", default="", help="rows whose name contains this")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="one round, no idle sandbox")
+    options = parser.parse_args()
+    rounds = 1 if options.quick else options.rounds
+
+    ours = [options.runsc, "do", f"--platform={options.platform}", "--"]
+    peer = shlex.split(options.peer)
+    places = [("native", []), ("ours", ours)]
+    if peer and shutil.which(peer[0]):
+        places.append(("peer", peer + ["do"]))
+    results = {name: {} for name, _ in places}
+    for _ in range(rounds):
+        for name, prefix in places:
+            for row, value in run_micro(prefix, options.micro, options.only).items():
+                results[name].setdefault(row, []).append(value)
+            if not options.only or options.only in "do true":
+                for took in start_times(prefix, 5 if options.quick else 15):
+                    results[name].setdefault("do true", []).append((took, took))
+
+    print(f"{'operation':<22}{'native min':>12}{'median':>12}{'ours min':>12}{'median':>12}{'peer min':>12}{'median':>12}"
+          f"{'ours/native':>13}{'ours/peer':>11}")
+    plot = {}
+    for row in results["native"]:
+        cells, mins = "", {}
+        for name in ("native", "ours", "peer"):
+            values = results.get(name, {}).get(row)
+            if values:
+                mins[name] = min(v[0] for v in values)
+                cells += f"{mins[name]:>12.0f}{statistics.median(v[1] for v in values):>12.0f}"
+            else:
+                cells += f"{'-':>12}{'-':>12}"
+        ratio = lambda a, b: f"{mins[a] / mins[b]:.2f}" if a in mins and b in mins else "-"
+        print(f"{row:<22}{cells}{ratio('ours', 'native'):>13}{ratio('ours', 'peer'):>11}")
+        plot[row] = (mins.get("native"), mins.get("ours"), mins.get("peer"))
+    if not options.quick and not options.only:
+        for name, prefix in places[1:]:
+            pss, ticks = idle(prefix, 20)
+            print(f"idle {name}: {pss / 1024:.1f} MB proportional set size, {ticks} CPU ticks in 20 s")
+    if options.svg:
+        svg(options.svg, plot, "gVisor, ptrace")
+    return 0 if results["ours"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
