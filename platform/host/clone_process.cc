@@ -1,0 +1,82 @@
+#include "platform/host/clone_process.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "platform/base/unique_fd.h"
+
+namespace runsc {
+namespace {
+
+Result<void> WriteFile(const std::string& path, std::string_view text) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return HostErrno();
+  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return HostErrno();
+  return Ok();
+}
+
+Result<std::string> ReadFile(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return HostErrno();
+  std::string text(4096, '\0');
+  ssize_t n = ::read(fd.get(), text.data(), text.size());
+  if (n < 0) return HostErrno();
+  text.resize(static_cast<size_t>(n));
+  return text;
+}
+
+// "inside outside count" lines of this namespace's map as "inside inside count".
+Result<std::string> IdentityOf(const char* map) {
+  ASSIGN_OR_RETURN(std::string text, ReadFile(map));
+  std::string identity;
+  unsigned inside = 0, outside = 0, count = 0;
+  int used = 0;
+  for (const char* at = text.c_str(); std::sscanf(at, "%u %u %u%n", &inside, &outside, &count, &used) == 3;
+       at += used) {
+    identity += fmt::format("{} {} {}\n", inside, inside, count);
+  }
+  return identity;
+}
+
+}  // namespace
+
+Result<pid_t> CloneProcess(uint64_t namespace_flags) {
+  // The C library caches the thread's id; the kernel corrects it in the child, as for fork(3).
+  int* cached_tid = nullptr;
+  if (::prctl(PR_GET_TID_ADDRESS, &cached_tid, 0, 0, 0) != 0) cached_tid = nullptr;
+  clone_args args{};
+  args.flags = namespace_flags;
+  args.exit_signal = SIGCHLD;
+  if (cached_tid != nullptr) {
+    args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+    args.child_tid = reinterpret_cast<uint64_t>(cached_tid);
+  }
+  long pid = ::syscall(SYS_clone3, &args, sizeof(args));
+  if (pid < 0) return HostErrno();
+  return static_cast<pid_t>(pid);
+}
+
+Result<void> WriteIdMappings(pid_t child, IdMapping user, IdMapping group) {
+  std::string folder = fmt::format("/proc/{}/", child);
+  if (::geteuid() != 0) {
+    // The kernel demands it of who has no CAP_SETGID here.
+    RETURN_IF_ERROR(WriteFile(folder + "setgroups", "deny"));
+  }
+  RETURN_IF_ERROR(WriteFile(folder + "gid_map", fmt::format("{} {} 1\n", group.inside, group.outside)));
+  return WriteFile(folder + "uid_map", fmt::format("{} {} 1\n", user.inside, user.outside));
+}
+
+Result<void> WriteIdentityMappings(pid_t child) {
+  std::string folder = fmt::format("/proc/{}/", child);
+  ASSIGN_OR_RETURN(std::string groups, IdentityOf("/proc/self/gid_map"));
+  RETURN_IF_ERROR(WriteFile(folder + "gid_map", groups));
+  ASSIGN_OR_RETURN(std::string users, IdentityOf("/proc/self/uid_map"));
+  return WriteFile(folder + "uid_map", users);
+}
+
+}  // namespace runsc

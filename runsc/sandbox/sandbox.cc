@@ -1,0 +1,306 @@
+#include "runsc/sandbox/sandbox.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "gofer/server/gofer.h"
+#include "gofer/server/install_filter.h"
+#include "platform/host/clone_process.h"
+#include "platform/host/confinement.h"
+#include "sentry/boot/channel.h"
+
+namespace runsc {
+namespace {
+
+// Signals of the caller that go on to the guest.
+constexpr int kForwarded[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM, SIGUSR1, SIGUSR2,
+                              SIGALRM, SIGCONT, SIGWINCH, SIGTSTP, SIGTTIN, SIGTTOU};
+
+// Host uid and gid "nobody": owns nothing.
+constexpr uint32_t kNobody = 65534;
+
+template <typename... Args>
+void Say(fmt::format_string<Args...> format, Args&&... args) {
+  std::string line = "runsc: " + fmt::format(format, std::forward<Args>(args)...) + "\n";
+  (void)!::write(STDERR_FILENO, line.data(), line.size());
+}
+
+sigset_t HandledSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int signal : kForwarded) sigaddset(&set, signal);
+  sigaddset(&set, SIGCHLD);
+  return set;
+}
+
+bool MakePair(UniqueFd& a, UniqueFd& b) {
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return false;
+  a.reset(pair[0]);
+  b.reset(pair[1]);
+  return true;
+}
+
+// What a child does first: end with the parent, have its own session (a terminal's keys
+// are for the caller, who forwards them), and no signal state of the caller.
+void BeginChild(const char* name) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  ::setsid();
+  for (int signal = 1; signal < NSIG; ++signal) {
+    if (signal != SIGKILL && signal != SIGSTOP) ::signal(signal, SIG_DFL);
+  }
+  ::signal(SIGPIPE, SIG_IGN);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  SetProcessName(name);
+}
+
+// Waits until the parent has written the id maps. False: the parent is gone.
+bool WaitForGo(int socket) {
+  ChannelMessage message;
+  return ReceiveMessage(socket, &message) && message.kind == ChannelMessage::kGo;
+}
+
+struct Children {
+  pid_t sentry = -1;
+  pid_t gofer = -1;
+
+  // Neither process outlives this one in any case; this makes it now.
+  void Kill() {
+    for (pid_t pid : {sentry, gofer}) {
+      if (pid > 0) ::kill(pid, SIGKILL);
+    }
+    for (pid_t* pid : {&sentry, &gofer}) {
+      if (*pid > 0) ::waitpid(*pid, nullptr, 0);
+      *pid = -1;
+    }
+  }
+};
+
+// Clones with as many of the namespaces as the host gives: without the user namespace
+// if a privileged caller cannot have one.
+Result<pid_t> CloneConfined(uint64_t flags, bool* has_user_namespace) {
+  *has_user_namespace = true;
+  auto pid = CloneProcess(flags | CLONE_NEWUSER);
+  if (pid.ok() || ::geteuid() != 0) return pid;
+  *has_user_namespace = false;
+  return CloneProcess(flags);
+}
+
+Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket) {
+  UniqueFd parent_end, child_end;
+  if (!MakePair(parent_end, child_end)) return HostErrno();
+  bool privileged = ::geteuid() == 0;
+  bool user_namespace = false;
+  // An ordinary user's Gofer stays in the user namespace, where it sees the owners of
+  // files as they are; it has no privilege to lose, and its filter confines it.
+  constexpr uint64_t kFlags = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  auto pid = privileged ? CloneConfined(kFlags, &user_namespace) : CloneProcess(0);
+  if (!pid.ok()) return pid;
+  if (*pid != 0) {
+    if (user_namespace) {
+      if (auto mapped = WriteIdentityMappings(*pid); !mapped.ok()) {
+        ::kill(*pid, SIGKILL);
+        ::waitpid(*pid, nullptr, 0);
+        return mapped.error();
+      }
+    }
+    SendMessage(parent_end.get(), ChannelMessage::Make(ChannelMessage::kGo, 0));
+    return pid;
+  }
+  BeginChild("runsc-gofer");
+  parent_end.reset();
+  if (!WaitForGo(child_end.get())) ::_exit(kExitFailed);
+  child_end.reset();
+  int log_fd = options.boot.log_fd;
+  SetLog(log_fd >= 0 ? log_fd : STDERR_FILENO, log_fd >= 0 ? options.boot.log_level : LogLevel::kError, "gofer");
+  gofer::GoferOptions gofer;
+  for (const auto& root : options.roots) {
+    gofer::GoferOptions::Root served;
+    served.path = root.path;
+    served.read_only = root.read_only;
+    gofer.roots.push_back(std::move(served));
+  }
+  gofer.sockets.push_back(std::move(socket));
+  gofer.new_mount_namespace = privileged;
+  gofer.die_with_parent = true;
+  gofer.keep_fds = {log_fd, STDERR_FILENO};
+  if (options.gofer_seccomp) gofer.install_filter = [] { return gofer::InstallGoferFilter(STDERR_FILENO); };
+  ::_exit(gofer::RunGofer(std::move(gofer)));
+}
+
+Result<pid_t> StartSentry(SandboxOptions& options, UniqueFd& channel) {
+  UniqueFd child_end;
+  if (!MakePair(channel, child_end)) return HostErrno();
+  bool user_namespace = false;
+  uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  if (!options.boot.host_network) flags |= CLONE_NEWNET;
+  auto pid = CloneConfined(flags, &user_namespace);
+  if (!pid.ok()) return pid;
+  bool privileged = ::geteuid() == 0;
+  if (*pid != 0) {
+    if (user_namespace) {
+      uint32_t uid = privileged ? kNobody : ::geteuid();
+      uint32_t gid = privileged ? kNobody : ::getegid();
+      if (auto mapped = WriteIdMappings(*pid, {uid, uid}, {gid, gid}); !mapped.ok()) {
+        ::kill(*pid, SIGKILL);
+        ::waitpid(*pid, nullptr, 0);
+        return mapped.error();
+      }
+    }
+    SendMessage(channel.get(), ChannelMessage::Make(ChannelMessage::kGo, 0));
+    return pid;
+  }
+  BeginChild("runsc-sentry");
+  channel.reset();
+  if (!WaitForGo(child_end.get())) ::_exit(kExitFailed);
+  options.boot.channel = std::move(child_end);
+  if (privileged) {
+    options.boot.host_uid = kNobody;
+    options.boot.host_gid = kNobody;
+  }
+  ::_exit(BootSentry(std::move(options.boot)));
+}
+
+int CodeOf(int wait_status) {
+  return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+std::string HowItEnded(int wait_status) {
+  if (WIFSIGNALED(wait_status))
+    return fmt::format("was killed by signal {} ({})", WTERMSIG(wait_status), ::strsignal(WTERMSIG(wait_status)));
+  return fmt::format("ended with code {}", WEXITSTATUS(wait_status));
+}
+
+// The caller's part while the sandbox runs.
+class Watch {
+ public:
+  Watch(Children& children, UniqueFd channel, UniqueFd signals)
+      : children_(children), channel_(std::move(channel)), signals_(std::move(signals)) {}
+
+  int Run() {
+    while (!done_) {
+      pollfd polls[2] = {{channel_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+      if (::poll(polls, 2, -1) < 0) continue;
+      // Messages first: the Sentry says why it ends before it does.
+      if (polls[0].revents != 0) OnMessage();
+      if (!done_ && polls[1].revents != 0) OnSignal();
+    }
+    return code_;
+  }
+
+ private:
+  void OnMessage() {
+    ChannelMessage message;
+    if (!ReceiveMessage(channel_.get(), &message)) {
+      SentryIsGone();
+      return;
+    }
+    switch (message.kind) {
+      case ChannelMessage::kFailed:
+        Say("{}", message.text);
+        code_ = message.value;
+        done_ = true;
+        break;
+      case ChannelMessage::kExited:
+        if (message.text[0] != '\0') Say("{}", message.text);
+        code_ = CodeOf(message.value);
+        done_ = true;
+        break;
+      case ChannelMessage::kStopped:
+        // As the shell expects of a job; SIGCONT comes back through OnSignal.
+        ::raise(SIGSTOP);
+        break;
+      default:
+        break;
+    }
+  }
+
+  void OnSignal() {
+    signalfd_siginfo info;
+    if (::read(signals_.get(), &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return;
+    int signal = static_cast<int>(info.ssi_signo);
+    if (signal == SIGCHLD) {
+      int status = 0;
+      if (children_.gofer > 0 && ::waitpid(children_.gofer, &status, WNOHANG) == children_.gofer) {
+        children_.gofer = -1;
+        // The Sentry may have ended first, and the Gofer after it: then its message says more.
+        pollfd waiting{channel_.get(), POLLIN, 0};
+        if (::poll(&waiting, 1, 0) > 0) return;
+        Say("the gofer process {}; the sandbox cannot go on", HowItEnded(status));
+        code_ = WIFSIGNALED(status) ? CodeOf(status) : kExitFailed;
+        done_ = true;
+      }
+      return;
+    }
+    SendMessage(channel_.get(), ChannelMessage::Make(ChannelMessage::kSignal, signal));
+  }
+
+  void SentryIsGone() {
+    int status = 0;
+    ::waitpid(children_.sentry, &status, 0);
+    children_.sentry = -1;
+    Say("the sentry process {} without a report", HowItEnded(status));
+    code_ = WIFSIGNALED(status) || WEXITSTATUS(status) != 0 ? CodeOf(status) : kExitFailed;
+    done_ = true;
+  }
+
+  Children& children_;
+  UniqueFd channel_;
+  UniqueFd signals_;
+  bool done_ = false;
+  int code_ = kExitFailed;
+};
+
+}  // namespace
+
+int RunSandbox(SandboxOptions options) {
+  sigset_t handled = HandledSignals();
+  ::sigprocmask(SIG_BLOCK, &handled, nullptr);
+  UniqueFd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+  UniqueFd gofer_end;
+  if (!signals || !MakePair(options.boot.gofer_socket, gofer_end)) {
+    Say("cannot start: {}", HostErrno().message());
+    return kExitFailed;
+  }
+  Children children;
+  auto gofer = StartGofer(options, gofer_end);
+  if (!gofer.ok()) {
+    Say("cannot start the gofer process: {}", gofer.error().message());
+    return kExitFailed;
+  }
+  children.gofer = *gofer;
+  gofer_end.reset();
+  UniqueFd channel;
+  auto sentry = StartSentry(options, channel);
+  if (!sentry.ok()) {
+    if (::geteuid() != 0 && (sentry.error() == EPERM || sentry.error() == ENOSPC || sentry.error() == EACCES)) {
+      Say("cannot start the sentry process: this host does not let ordinary users make user namespaces ({}); "
+          "run as root, or see sysctl user.max_user_namespaces and kernel.unprivileged_userns_clone",
+          sentry.error().message());
+    } else {
+      Say("cannot start the sentry process: {}", sentry.error().message());
+    }
+    children.Kill();
+    return kExitFailed;
+  }
+  children.sentry = *sentry;
+  options.boot.gofer_socket.reset();
+  int code = Watch(children, std::move(channel), std::move(signals)).Run();
+  children.Kill();
+  return code;
+}
+
+}  // namespace runsc

@@ -1,0 +1,37 @@
+// Sandbox: starts a Gofer and a Sentry process around one command, stays with them as
+// their parent, forwards signals, and returns the command's exit code. Both end with
+// this process, however it ends, and it ends them when one of them dies.
+//
+// Called on the only thread of the process.
+#ifndef RUNSC_SANDBOX_SANDBOX_H_
+#define RUNSC_SANDBOX_SANDBOX_H_
+
+#include <string>
+#include <vector>
+
+#include "sentry/boot/boot.h"
+
+namespace runsc {
+
+// Exit codes of runsc's own, as of env(1), timeout(1) and docker run.
+inline constexpr int kExitFailed = 125;          // runsc could not do it
+inline constexpr int kExitNotExecutable = 126;   // the command is there but cannot be run
+inline constexpr int kExitCommandMissing = 127;  // there is no such command
+
+struct SandboxOptions {
+  struct Root {
+    std::string path;
+    bool read_only = true;
+  };
+  std::vector<Root> roots;  // the Gofer's, by index
+  BootOptions boot;         // the sockets are filled in here
+  bool gofer_seccomp = true;
+};
+
+// Runs to the end; the exit code for the shell (128+n after signal n). Says on stderr
+// what went wrong if it is one of the codes above or a process of ours died.
+int RunSandbox(SandboxOptions options);
+
+}  // namespace runsc
+
+#endif  // RUNSC_SANDBOX_SANDBOX_H_

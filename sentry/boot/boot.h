@@ -1,0 +1,58 @@
+// BootSentry: from a process that its caller has put into fresh namespaces to a running
+// guest, and to the end of it. Order: confine (empty root, no capabilities, only the
+// descriptors listed here), platform, seccomp filter, then threads, then guest code.
+//
+// Called on the only thread of the process; does not return before the sandbox ends.
+#ifndef SENTRY_BOOT_BOOT_H_
+#define SENTRY_BOOT_BOOT_H_
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "platform/base/log.h"
+#include "platform/base/unique_fd.h"
+
+namespace runsc {
+
+struct BootOptions {
+  struct Volume {
+    uint32_t gofer_root = 0;  // index among the Gofer's roots; 0 is the root filesystem
+    std::string destination;  // absolute path in the sandbox
+    bool read_only = false;
+  };
+
+  std::string platform = "ptrace";
+  UniqueFd gofer_socket;
+  UniqueFd channel;                         // see channel.h
+  std::array<int, 3> stdio = {-1, -1, -1};  // host descriptors for the guest's 0, 1, 2; -1: closed
+  int log_fd = -1;
+  LogLevel log_level = LogLevel::kInfo;
+  bool strace = false;
+  bool root_overlay = true;  // writes to the root stay in the sandbox's memory
+  bool root_read_only = false;
+  std::vector<Volume> volumes;
+  bool host_network = false;
+  uint64_t memory_limit = 0;  // bytes; 0: as much as the host has
+
+  std::string hostname = "runsc";
+  std::vector<std::string> arguments;  // the command; the first one is looked up in PATH
+  std::vector<std::string> environment;
+  std::string working_directory = "/";
+  uint32_t uid = 0, gid = 0;
+  std::vector<uint32_t> groups;
+  uint64_t capabilities = 0;
+
+  // The ids to become before the confinement; unset: stay. In the process's user namespace.
+  std::optional<uint32_t> host_uid, host_gid;
+  bool own_mount_namespace = true;
+};
+
+// The exit code of the process; the guest's own status goes through the channel.
+int BootSentry(BootOptions options);
+
+}  // namespace runsc
+
+#endif  // SENTRY_BOOT_BOOT_H_

@@ -1,0 +1,54 @@
+// The channel between the runsc that started a sandbox and its Sentry: one packet a
+// message, both ways, on a SOCK_SEQPACKET pair. When either end closes, the other one
+// takes the sandbox down: nothing outlives its caller by accident.
+#ifndef SENTRY_BOOT_CHANNEL_H_
+#define SENTRY_BOOT_CHANNEL_H_
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace runsc {
+
+struct ChannelMessage {
+  enum Kind : uint32_t {
+    kGo = 1,      // caller: the namespaces are ready (id maps written); start
+    kFailed = 2,  // Sentry: could not start; `value` is runsc's exit code, `text` why
+    kExited = 3,  // Sentry: the guest's init ended; `value` is its wait status
+    kSignal = 4,  // caller: signal number `value` for the guest's foreground
+    kStopped = 5  // Sentry: the guest's init was stopped by signal `value` (job control)
+  };
+  uint32_t kind = 0;
+  int32_t value = 0;
+  char text[504] = {};
+
+  static ChannelMessage Make(Kind kind, int value, std::string_view text = {}) {
+    ChannelMessage message;
+    message.kind = kind;
+    message.value = value;
+    size_t size = text.size() < sizeof(message.text) - 1 ? text.size() : sizeof(message.text) - 1;
+    std::memcpy(message.text, text.data(), size);
+    return message;
+  }
+};
+
+inline bool SendMessage(int socket, const ChannelMessage& message) {
+  return ::send(socket, &message, sizeof(message), MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof(message));
+}
+// False when the other end is gone (or sent something that is no message).
+inline bool ReceiveMessage(int socket, ChannelMessage* message) {
+  ssize_t size;
+  do {
+    size = ::recv(socket, message, sizeof(*message), 0);
+  } while (size < 0 && errno == EINTR);
+  message->text[sizeof(message->text) - 1] = '\0';
+  return size == static_cast<ssize_t>(sizeof(*message));
+}
+
+}  // namespace runsc
+
+#endif  // SENTRY_BOOT_CHANNEL_H_
