@@ -53,6 +53,7 @@ ALLOWED = {
     "sentry/syscalls": SYSCALLS,
     "sentry/control": ABOVE_KERNEL | {"sentry/loader"},
     "sentry/boot": BOOT,
+    "runsc/sandbox": HOST | {"gofer/server", "sentry/boot"},
     "runsc/cmd": None,  # the top
     "runsc": None,
     "test": None,

@@ -1,0 +1,49 @@
+#include "runsc/cmd/command.h"
+
+#include <fmt/format.h>
+#include <stdio.h>
+
+#include "runsc/sandbox/sandbox.h"
+
+namespace runsc {
+namespace {
+
+constexpr Command kCommands[] = {
+    {"do", "[flags] [--] COMMAND [ARGUMENT...]", "run a command in a sandbox of its own", RunDo},
+    {"help", "[COMMAND | syscalls]", "say how runsc, or a command of it, is used", RunHelp},
+    {"version", "", "print the version", RunVersion},
+};
+
+}  // namespace
+
+std::span<const Command> Commands() { return kCommands; }
+
+int UsageError(std::string_view command, const std::string& text) {
+  std::string name = command.empty() ? "runsc" : fmt::format("runsc {}", command);
+  fmt::print(stderr, "{}: {}\nTry '{} --help'.\n", name, text, name);
+  return kExitFailed;
+}
+
+int RunVersion(Arguments arguments) {
+  if (!arguments.empty() && arguments[0] != "--help") return UsageError("version", "takes no arguments");
+  fmt::print("runsc version {}\n", kVersion);
+  return 0;
+}
+
+int RunMain(Arguments arguments) {
+  if (arguments.empty()) {
+    RunHelp({});
+    return kExitFailed;
+  }
+  std::string name = arguments[0];
+  if (name == "--help" || name == "-h") name = "help";
+  if (name == "--version" || name == "-v") name = "version";
+  arguments.erase(arguments.begin());
+  for (const Command& command : kCommands) {
+    if (command.name == name) return command.run(std::move(arguments));
+  }
+  if (name.starts_with("-")) return UsageError("", fmt::format("there is no flag {}", name));
+  return UsageError("", fmt::format("there is no command '{}'", name));
+}
+
+}  // namespace runsc

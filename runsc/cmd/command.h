@@ -1,0 +1,37 @@
+// The commands of runsc: one table, from which the dispatcher and `runsc help` work.
+#ifndef RUNSC_CMD_COMMAND_H_
+#define RUNSC_CMD_COMMAND_H_
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace runsc {
+
+using Arguments = std::vector<std::string>;
+
+struct Command {
+  std::string_view name;
+  std::string_view synopsis;               // "[flags] [--] COMMAND [ARGUMENT...]"
+  std::string_view summary;                // one line
+  int (*run)(Arguments arguments);         // behind the name; the exit code
+};
+
+std::span<const Command> Commands();
+
+int RunDo(Arguments arguments);
+int RunHelp(Arguments arguments);
+int RunVersion(Arguments arguments);
+
+// Writes "runsc NAME: TEXT" and where to read on, to stderr; returns the exit code for it.
+int UsageError(std::string_view command, const std::string& text);
+
+// The whole of runsc: arguments as main() gets them, without the program's name.
+int RunMain(Arguments arguments);
+
+inline constexpr std::string_view kVersion = "0.1.0";
+
+}  // namespace runsc
+
+#endif  // RUNSC_CMD_COMMAND_H_
