@@ -13,9 +13,9 @@ using Arguments = std::vector<std::string>;
 
 struct Command {
   std::string_view name;
-  std::string_view synopsis;               // "[flags] [--] COMMAND [ARGUMENT...]"
-  std::string_view summary;                // one line
-  int (*run)(Arguments arguments);         // behind the name; the exit code
+  std::string_view synopsis;        // "[flags] [--] COMMAND [ARGUMENT...]"
+  std::string_view summary;         // one line
+  int (*run)(Arguments arguments);  // behind the name; the exit code
 };
 
 std::span<const Command> Commands();

@@ -46,8 +46,8 @@ struct DoFlags {
                  "the sandbox's memory and go with it (default: /)",
                  &rootfs);
     flags.String("root-dir", "DIR", "the same as --rootfs", &rootfs);
-    flags.Repeated("volume", "SRC:DST[:ro]", "the host's SRC at DST, where writes do reach the host; may be repeated",
-                   &volumes);
+    flags.Repeated("volume", "SRC:DST[:ro]",
+                   "the host's SRC at DST, where writes do reach the host; may be repeated", &volumes);
     flags.String("cwd", "DIR", "working directory in the sandbox (default: this one; / with --rootfs)", &cwd);
     flags.Repeated("env", "NAME[=VALUE]",
                    "sets a variable on top of the caller's environment, or with no\n"
@@ -94,8 +94,9 @@ std::string AddVolume(const std::string& spec, SandboxOptions& options) {
   if (real == nullptr) return fmt::format("--volume: {}: {}", parts[0], ::strerror(errno));
   options.roots.push_back({real, read_only});
   ::free(real);
-  options.boot.volumes.push_back(
-      {.gofer_root = static_cast<uint32_t>(options.roots.size() - 1), .destination = parts[1], .read_only = read_only});
+  options.boot.volumes.push_back({.gofer_root = static_cast<uint32_t>(options.roots.size() - 1),
+                                  .destination = parts[1],
+                                  .read_only = read_only});
   return "";
 }
 
@@ -107,7 +108,8 @@ std::string SetRootfs(const std::string& rootfs, SandboxOptions& options) {
   ::free(real);
   if (::stat(path.c_str(), &status) != 0) return fmt::format("--rootfs: {}: {}", path, ::strerror(errno));
   if (!S_ISDIR(status.st_mode)) return fmt::format("--rootfs: {}: {}", path, ::strerror(ENOTDIR));
-  if (::access(path.c_str(), R_OK | X_OK) != 0) return fmt::format("--rootfs: {}: {}", path, ::strerror(errno));
+  if (::access(path.c_str(), R_OK | X_OK) != 0)
+    return fmt::format("--rootfs: {}: {}", path, ::strerror(errno));
   options.roots.push_back({path, true});
   return "";
 }
@@ -173,7 +175,8 @@ int RunDo(Arguments arguments) {
   SandboxOptions options;
   BootOptions& boot = options.boot;
   std::string wrong = SetRootfs(flags.rootfs, options);
-  for (size_t i = 0; wrong.empty() && i < flags.volumes.size(); ++i) wrong = AddVolume(flags.volumes[i], options);
+  for (size_t i = 0; wrong.empty() && i < flags.volumes.size(); ++i)
+    wrong = AddVolume(flags.volumes[i], options);
   if (wrong.empty()) wrong = SetWorkingDirectory(flags, boot);
   if (wrong.empty()) wrong = SetLogging(flags, boot);
   if (!wrong.empty()) {

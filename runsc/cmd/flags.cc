@@ -38,7 +38,8 @@ void FlagSet::Repeated(std::string name, std::string value_name, std::string hel
   });
 }
 
-void FlagSet::Unsigned(std::string name, std::string value_name, std::string help, uint32_t* value, bool* given) {
+void FlagSet::Unsigned(std::string name, std::string value_name, std::string help, uint32_t* value,
+                       bool* given) {
   Custom(std::move(name), std::move(value_name), std::move(help),
          [value, given](const std::string& text) -> std::string {
            auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
@@ -49,7 +50,8 @@ void FlagSet::Unsigned(std::string name, std::string value_name, std::string hel
          });
 }
 
-void FlagSet::Choice(std::string name, std::vector<std::string> choices, std::string help, std::string* value) {
+void FlagSet::Choice(std::string name, std::vector<std::string> choices, std::string help,
+                     std::string* value) {
   std::string value_name = absl::StrJoin(choices, "|");
   Custom(std::move(name), value_name, std::move(help),
          [value, choices = std::move(choices), value_name](const std::string& text) -> std::string {
@@ -93,10 +95,12 @@ std::string FlagSet::Parse(std::vector<std::string>& arguments) const {
     const Flag* flag = Find(name);
     if (flag == nullptr) return fmt::format("there is no flag {}", argument.substr(0, argument.find('=')));
     if (!flag->value_name.empty() && !has_value) {
-      if (at + 1 >= arguments.size()) return fmt::format("--{} needs a value ({})", flag->name, flag->value_name);
+      if (at + 1 >= arguments.size())
+        return fmt::format("--{} needs a value ({})", flag->name, flag->value_name);
       value = arguments[++at];
     }
-    if (std::string wrong = flag->parse(value); !wrong.empty()) return fmt::format("--{}: {}", flag->name, wrong);
+    if (std::string wrong = flag->parse(value); !wrong.empty())
+      return fmt::format("--{}: {}", flag->name, wrong);
     ++at;
   }
   arguments.erase(arguments.begin(), arguments.begin() + static_cast<ptrdiff_t>(at));
@@ -131,11 +135,20 @@ bool ParseSize(const std::string& text, uint64_t* bytes) {
   unsigned shift = 0;
   if (!suffix.empty()) {
     switch (suffix[0] | 0x20) {
-      case 'k': shift = 10; break;
-      case 'm': shift = 20; break;
-      case 'g': shift = 30; break;
-      case 't': shift = 40; break;
-      default: return false;
+      case 'k':
+        shift = 10;
+        break;
+      case 'm':
+        shift = 20;
+        break;
+      case 'g':
+        shift = 30;
+        break;
+      case 't':
+        shift = 40;
+        break;
+      default:
+        return false;
     }
     if (suffix.size() > 2 || (suffix.size() == 2 && (suffix[1] | 0x20) != 'b')) return false;
   }

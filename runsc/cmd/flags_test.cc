@@ -13,7 +13,8 @@ TEST_CASE("flags stop at the command") {
   flags.Bool("verbose", "", &verbose);
   flags.String("root", "DIR", "", &root);
   flags.Repeated("volume", "SPEC", "", &volumes);
-  std::vector<std::string> arguments{"--verbose", "-root=/x", "--volume", "a:b", "--volume=c:d", "ls", "--verbose"};
+  std::vector<std::string> arguments{"--verbose",    "-root=/x", "--volume", "a:b",
+                                     "--volume=c:d", "ls",       "--verbose"};
   CHECK(flags.Parse(arguments) == "");
   CHECK(verbose);
   CHECK(root == "/x");

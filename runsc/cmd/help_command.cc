@@ -22,8 +22,8 @@ void PrintSyscalls() {
     line.erase(line.find_last_not_of(' ') + 1);
     fmt::print("{}\n", line);
   }
-  fmt::print("\n{} full, {} partial, {} refused as a kernel without the feature would, {} none (ENOSYS)\n", counts[3],
-             counts[2], counts[1], counts[0]);
+  fmt::print("\n{} full, {} partial, {} refused as a kernel without the feature would, {} none (ENOSYS)\n",
+             counts[3], counts[2], counts[1], counts[0]);
 }
 
 }  // namespace

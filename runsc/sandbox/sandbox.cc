@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "gofer/server/gofer.h"
-#include "gofer/server/install_filter.h"
+#include "gofer/server/seccomp_rules.h"
 #include "platform/host/clone_process.h"
 #include "platform/host/confinement.h"
 #include "sentry/boot/channel.h"
@@ -125,7 +125,8 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket) {
   if (!WaitForGo(child_end.get())) ::_exit(kExitFailed);
   child_end.reset();
   int log_fd = options.boot.log_fd;
-  SetLog(log_fd >= 0 ? log_fd : STDERR_FILENO, log_fd >= 0 ? options.boot.log_level : LogLevel::kError, "gofer");
+  SetLog(log_fd >= 0 ? log_fd : STDERR_FILENO, log_fd >= 0 ? options.boot.log_level : LogLevel::kError,
+         "gofer");
   gofer::GoferOptions gofer;
   for (const auto& root : options.roots) {
     gofer::GoferOptions::Root served;
@@ -137,7 +138,7 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket) {
   gofer.new_mount_namespace = privileged;
   gofer.die_with_parent = true;
   gofer.keep_fds = {log_fd, STDERR_FILENO};
-  if (options.gofer_seccomp) gofer.install_filter = [] { return gofer::InstallGoferFilter(STDERR_FILENO); };
+  if (options.gofer_seccomp) gofer.install_filter = [] { return gofer::InstallGoferFilter(STDERR_FILENO, false); };
   ::_exit(gofer::RunGofer(std::move(gofer)));
 }
 
@@ -180,7 +181,8 @@ int CodeOf(int wait_status) {
 
 std::string HowItEnded(int wait_status) {
   if (WIFSIGNALED(wait_status))
-    return fmt::format("was killed by signal {} ({})", WTERMSIG(wait_status), ::strsignal(WTERMSIG(wait_status)));
+    return fmt::format("was killed by signal {} ({})", WTERMSIG(wait_status),
+                       ::strsignal(WTERMSIG(wait_status)));
   return fmt::format("ended with code {}", WEXITSTATUS(wait_status));
 }
 
@@ -286,7 +288,8 @@ int RunSandbox(SandboxOptions options) {
   UniqueFd channel;
   auto sentry = StartSentry(options, channel);
   if (!sentry.ok()) {
-    if (::geteuid() != 0 && (sentry.error() == EPERM || sentry.error() == ENOSPC || sentry.error() == EACCES)) {
+    if (::geteuid() != 0 &&
+        (sentry.error() == EPERM || sentry.error() == ENOSPC || sentry.error() == EACCES)) {
       Say("cannot start the sentry process: this host does not let ordinary users make user namespaces ({}); "
           "run as root, or see sysctl user.max_user_namespaces and kernel.unprivileged_userns_clone",
           sentry.error().message());
