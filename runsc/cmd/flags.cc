@@ -118,7 +118,7 @@ std::string FlagSet::Help() const {
       text += left + std::string(kColumn - left.size(), ' ');
     }
     bool first = true;
-    for (std::string_view line : absl::StrSplit(flag.help, '\n')) {
+    for (absl::string_view line : absl::StrSplit(flag.help, '\n')) {
       if (!first) text += std::string(kColumn, ' ');
       first = false;
       text += std::string(line) + "\n";

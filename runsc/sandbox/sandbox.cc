@@ -138,19 +138,20 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket) {
   gofer.new_mount_namespace = privileged;
   gofer.die_with_parent = true;
   gofer.keep_fds = {log_fd, STDERR_FILENO};
-  if (options.gofer_seccomp) gofer.install_filter = [] { return gofer::InstallGoferFilter(STDERR_FILENO, false); };
+  if (options.gofer_seccomp)
+    gofer.install_filter = [] { return gofer::InstallGoferFilter(STDERR_FILENO, false); };
   ::_exit(gofer::RunGofer(std::move(gofer)));
 }
 
 Result<pid_t> StartSentry(SandboxOptions& options, UniqueFd& channel) {
   UniqueFd child_end;
   if (!MakePair(channel, child_end)) return HostErrno();
+  bool privileged = ::geteuid() == 0;  // before the clone: the child has no name for it
   bool user_namespace = false;
   uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
   if (!options.boot.host_network) flags |= CLONE_NEWNET;
   auto pid = CloneConfined(flags, &user_namespace);
   if (!pid.ok()) return pid;
-  bool privileged = ::geteuid() == 0;
   if (*pid != 0) {
     if (user_namespace) {
       uint32_t uid = privileged ? kNobody : ::geteuid();

@@ -1,0 +1,56 @@
+#include "sentry/boot/confine.h"
+
+#include <fmt/format.h>
+#include <grp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "platform/host/confinement.h"
+
+namespace runsc {
+namespace {
+
+std::string Failed(const char* step, Errno error) {
+  return fmt::format("{} failed: {}", step, error.message());
+}
+
+}  // namespace
+
+std::string ConfineSentry(const BootOptions& options) {
+  if (options.own_mount_namespace) {
+    if (auto entered = EnterEmptyRoot(); !entered.ok())
+      return Failed("entering an empty root", entered.error());
+  }
+  if (options.host_gid) {
+    if (::setgroups(0, nullptr) != 0) return Failed("setgroups", HostErrno());
+    if (::setresgid(*options.host_gid, *options.host_gid, *options.host_gid) != 0)
+      return Failed("setresgid", HostErrno());
+  }
+  if (options.host_uid) {
+    // Without this the change of user would take the capability to drop the others with it.
+    ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    if (::setresuid(*options.host_uid, *options.host_uid, *options.host_uid) != 0)
+      return Failed("setresuid", HostErrno());
+  }
+  if (auto dropped = KeepCapabilities(0); !dropped.ok())
+    return Failed("dropping capabilities", dropped.error());
+
+  std::vector<int> keep = {options.gofer_socket.get(), options.channel.get(), options.log_fd, STDERR_FILENO};
+  keep.insert(keep.end(), options.stdio.begin(), options.stdio.end());
+  CloseAllFdsBut(keep);
+  RaiseFileLimit();
+  rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+
+  // A change of user or capabilities clears both of these. The stubs that the platform
+  // makes next inherit that they may be traced; the Sentry gives it up after that.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+  return "";
+}
+
+}  // namespace runsc
