@@ -1,0 +1,112 @@
+#include "sentry/fsimpl/gofer_filesystem.h"
+
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+
+#include "sentry/fsimpl/gofer_inode.h"
+
+namespace runsc {
+namespace {
+constexpr int kMaxIdleFiles = 256;
+}  // namespace
+
+Result<NewFilesystem> GoferFilesystem::Make(RefPtr<GoferConnection> connection,
+                                            const GoferMountOptions& options) {
+  auto filesystem = RefPtr<GoferFilesystem>::Adopt(new GoferFilesystem(std::move(connection), options));
+  ASSIGN_OR_RETURN(gofer::NodeReply root, filesystem->Call(gofer::Attach{.root = options.root}));
+  filesystem->root_node_ = root.node;
+  NewFilesystem made;
+  made.root = MakeRef<Dentry>(*filesystem, filesystem->InodeFor(root), "");
+  made.filesystem = std::move(filesystem);
+  return made;
+}
+
+Result<FilesystemStats> GoferFilesystem::Stats() {
+  ASSIGN_OR_RETURN(gofer::StatFsReply reply, Call(gofer::StatFs{.node = root_node_}));
+  FilesystemStats stats;
+  stats.type = reply.type;
+  stats.block_size = reply.block_size;
+  stats.blocks = reply.blocks;
+  stats.blocks_free = reply.blocks_free;
+  stats.blocks_available = reply.blocks_available;
+  stats.files = reply.files;
+  stats.files_free = reply.files_free;
+  stats.name_max = reply.name_length;
+  return stats;
+}
+
+std::string GoferFilesystem::MountOptions() const {
+  return options_.exclusive ? "cache=loose" : "cache=none";
+}
+
+bool GoferFilesystem::Revalidate(Dentry& dir, Dentry& child) {
+  RefPtr<Inode> parent = dir.inode();
+  RefPtr<Inode> inode = child.inode();
+  if (!parent) return false;
+  auto reply = Call(gofer::StatAt{static_cast<GoferInode&>(*parent).node(), child.name()});
+  if (!inode) return reply.is(ENOENT);
+  if (!reply.ok()) return false;
+  auto& cached = static_cast<GoferInode&>(*inode);
+  if (KeyOf(reply->attributes) != cached.key() || (reply->attributes.mode & S_IFMT) != cached.file_type())
+    return false;
+  cached.StoreAttributes(reply->attributes);
+  return true;
+}
+
+GoferFilesystem::Key GoferFilesystem::KeyOf(const gofer::Attributes& attributes) {
+  return {uint64_t{attributes.dev_major} << 32 | attributes.dev_minor, attributes.ino};
+}
+
+RefPtr<GoferInode> GoferFilesystem::InodeFor(const gofer::NodeReply& found, std::string link_target) {
+  Key key = KeyOf(found.attributes);
+  RefPtr<GoferInode> inode;
+  bool made = false;
+  {
+    MutexLock lock(mu_);
+    GoferInode*& slot = inodes_[key];
+    inode = RefPtr<GoferInode>::TryFrom(slot);
+    if (!inode) {
+      inode = MakeRef<GoferInode>(*this, key, found, std::move(link_target));
+      slot = inode.get();
+      made = true;
+    }
+  }
+  if (!made) {
+    client().CloseLater(found.node);
+    if (!exclusive()) inode->StoreAttributes(found.attributes);
+  }
+  return inode;
+}
+
+void GoferFilesystem::Forget(GoferInode& inode) {
+  {
+    MutexLock lock(mu_);
+    auto it = inodes_.find(inode.key());
+    // A new inode of the same file may have taken the place already.
+    if (it != inodes_.end() && it->second == &inode) inodes_.erase(it);
+  }
+  client().CloseLater(inode.node());
+}
+
+uint64_t GoferFilesystem::InodeNumber(const gofer::Attributes& attributes) {
+  uint64_t device = makedev(attributes.dev_major, attributes.dev_minor);
+  MutexLock lock(mu_);
+  auto it = std::find(devices_.begin(), devices_.end(), device);
+  auto index = static_cast<uint64_t>(it - devices_.begin());
+  if (it == devices_.end()) devices_.push_back(device);
+  return attributes.ino ^ index << 48;
+}
+
+void GoferFilesystem::MakeRoom() {
+  ShrinkDentryCache();
+  client().FlushCloses();
+}
+
+bool GoferFilesystem::ReserveIdleFile() {
+  if (idle_files_.fetch_add(1, std::memory_order_relaxed) < kMaxIdleFiles) return true;
+  ReleaseIdleFile();
+  return false;
+}
+
+}  // namespace runsc

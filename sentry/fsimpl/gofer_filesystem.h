@@ -1,0 +1,98 @@
+// GoferFilesystem: one root of a Gofer as a filesystem. Its inodes are nodes of the
+// Gofer; regular files come as donated descriptors, so that reading, writing and
+// mapping them costs no round trip.
+//
+// Exclusive: only this sandbox changes the files, so names and attributes are cached
+// for good. Shared: others do as well; every walk looks each name up again, missing
+// names are not remembered, attributes are asked for.
+// Threading: any thread. Linux counterpart: fs/fuse, virtiofs.
+#ifndef SENTRY_FSIMPL_GOFER_FILESYSTEM_H_
+#define SENTRY_FSIMPL_GOFER_FILESYSTEM_H_
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "gofer/protocol/client.h"
+#include "sentry/vfs/filesystem.h"
+
+namespace runsc {
+
+// The connection to one Gofer, shared by the mounts of its roots.
+class GoferConnection final : public RefCounted {
+ public:
+  // `on_death`: the sandbox has lost its files; called once, from any thread.
+  GoferConnection(UniqueFd socket, std::function<void()> on_death)
+      : client_(std::move(socket), std::move(on_death)) {}
+  gofer::GoferClient& client() { return client_; }
+
+ private:
+  gofer::GoferClient client_;
+};
+
+struct GoferMountOptions {
+  uint32_t root = 0;       // index, as in the Gofer's options
+  bool exclusive = false;  // nobody else changes the files
+  bool read_only = false;  // the root is read-only in the Gofer too
+};
+
+class GoferInode;
+
+class GoferFilesystem final : public Filesystem {
+ public:
+  // EIO: the Gofer is gone. The root dentry may be a regular file.
+  static Result<NewFilesystem> Make(RefPtr<GoferConnection> connection, const GoferMountOptions& options);
+
+  std::string_view type_name() const override { return "9p"; }
+  Result<FilesystemStats> Stats() override;
+  std::string MountOptions() const override;
+  bool caches_negative() const override { return options_.exclusive; }
+  bool needs_revalidation() const override { return !options_.exclusive; }
+  bool Revalidate(Dentry& dir, Dentry& child) override;
+
+  gofer::GoferClient& client() { return connection_->client(); }
+  bool exclusive() const { return options_.exclusive; }
+  bool read_only() const { return options_.read_only; }
+
+  // As GoferClient::Call; makes room and tries once more when the Gofer is out of nodes.
+  template <typename Request>
+  Result<typename Request::Reply> Call(const Request& request, UniqueFd* donated = nullptr) {
+    auto reply = client().Call(request, donated);
+    if (!reply.is(ENFILE)) return reply;
+    MakeRoom();
+    return client().Call(request, donated);
+  }
+
+  // The inode of a node that a call has returned: names of one file share one inode.
+  // Takes the node over.
+  RefPtr<GoferInode> InodeFor(const gofer::NodeReply& found, std::string link_target = {});
+  void Forget(GoferInode& inode);  // its last reference went
+
+  // Inode numbers are the host's, kept apart where a root spans several host devices.
+  uint64_t InodeNumber(const gofer::Attributes& attributes);
+
+  // Whether an inode without open files may keep its descriptor for the next open.
+  bool ReserveIdleFile();
+  void ReleaseIdleFile() { idle_files_.fetch_sub(1, std::memory_order_relaxed); }
+
+ private:
+  using Key = std::pair<uint64_t, uint64_t>;  // host device and inode number
+  GoferFilesystem(RefPtr<GoferConnection> connection, const GoferMountOptions& options)
+      : connection_(std::move(connection)), options_(options) {}
+  static Key KeyOf(const gofer::Attributes& attributes);
+  void MakeRoom();
+
+  const RefPtr<GoferConnection> connection_;
+  const GoferMountOptions options_;
+  gofer::NodeId root_node_ = 0;  // fixed once made
+  std::atomic<int> idle_files_{0};
+  Mutex mu_{LockRank::kLeaf};
+  absl::flat_hash_map<Key, GoferInode*> inodes_ ABSL_GUARDED_BY(mu_);  // without references
+  std::vector<uint64_t> devices_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_FSIMPL_GOFER_FILESYSTEM_H_

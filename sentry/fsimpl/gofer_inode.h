@@ -1,0 +1,99 @@
+// GoferInode: a file of a GoferFilesystem. It holds the Gofer's node, what is known of
+// its attributes, and the donated descriptors of a regular file (one read-only, one
+// read-write, as open files need them).
+//
+// Threading: any thread. No lock is held across a call to the Gofer but the directory
+// lock of the vfs. Linux counterpart: struct fuse_inode.
+#ifndef SENTRY_FSIMPL_GOFER_INODE_H_
+#define SENTRY_FSIMPL_GOFER_INODE_H_
+
+#include <atomic>
+#include <string>
+#include <utility>
+
+#include "sentry/fsimpl/gofer_filesystem.h"
+#include "sentry/fsimpl/host_backing_file.h"
+#include "sentry/vfs/inode.h"
+
+namespace runsc {
+
+class GoferInode final : public Inode {
+ public:
+  using Key = std::pair<uint64_t, uint64_t>;
+  GoferInode(GoferFilesystem& filesystem, Key key, const gofer::NodeReply& found, std::string link_target);
+
+  gofer::NodeId node() const { return node_; }
+  const Key& key() const { return key_; }
+  GoferFilesystem& gofer() const { return gofer_; }
+
+  Result<InodeAttributes> Attributes() override;
+  Result<void> SetAttributes(Dentry& dentry, const AttributeChange& change) override;
+
+  Result<RefPtr<Inode>> Lookup(Dentry& dir, std::string_view name) override;
+  Result<std::vector<LookupEntry>> LookupMany(Dentry& dir, std::span<const std::string_view> names) override;
+  Result<RefPtr<Inode>> Create(Dentry& dir, std::string_view name,
+                               const CreateAttributes& attributes) override;
+  Result<RefPtr<Inode>> Mkdir(Dentry& dir, std::string_view name,
+                              const CreateAttributes& attributes) override;
+  Result<RefPtr<Inode>> Symlink(Dentry& dir, std::string_view name, std::string_view target,
+                                const CreateAttributes& attributes) override;
+  Result<RefPtr<Inode>> Mknod(Dentry& dir, std::string_view name,
+                              const CreateAttributes& attributes) override;
+  Result<void> Link(Dentry& dir, std::string_view name, Dentry& target) override;
+  Result<void> Unlink(Dentry& dir, Dentry& child) override;
+  Result<void> Rmdir(Dentry& dir, Dentry& child) override;
+  Result<void> Rename(Dentry& old_dir, Dentry& child, Dentry& new_dir, std::string_view new_name,
+                      Dentry* replaced, uint32_t flags) override;
+  Result<std::string> ReadLink(const Credentials& creds) override;
+  Result<RefPtr<FileDescription>> Open(const VfsPath& path, const OpenOptions& options) override;
+
+  Result<std::string> GetXattr(std::string_view name) override;
+  Result<void> SetXattr(Dentry& dentry, std::string_view name, std::string_view value, int flags) override;
+  Result<std::vector<std::string>> ListXattrs() override;
+  Result<void> RemoveXattr(Dentry& dentry, std::string_view name) override;
+
+  Result<Translation> Translate(uint64_t offset, uint64_t max_length, MemoryAccess access) override;
+  Result<void> Sync(uint64_t offset, uint64_t length) override;
+
+  // --- for the filesystem and its open files ---
+  // What the Gofer says of the file now.
+  void StoreAttributes(const gofer::Attributes& attributes);
+  // Something else changed them: ask next time.
+  void MarkStale();
+  // Bytes were or may be written on the donated descriptor: ask that one.
+  void MarkDataChanged() { data_changed_.store(true, std::memory_order_relaxed); }
+  // An open file begins and ends; in between it holds what this returned.
+  Result<RefPtr<HostBackingFile>> OpenData(bool writable);
+  void CloseData();
+
+ protected:
+  void OnLastRelease() override;
+
+ private:
+  InodeAttributes ToInodeAttributes(const gofer::Attributes& attributes);
+  RefPtr<HostBackingFile> AnyData();
+  // After a create: the directory has changed, and the new file is known.
+  RefPtr<Inode> Adopt(const gofer::NodeReply& made, std::string link_target = {});
+
+  GoferFilesystem& gofer_;
+  const Key key_;
+  const gofer::NodeId node_;
+  std::atomic<bool> data_changed_{false};
+
+  Mutex data_mu_{LockRank::kInodeData};
+  RefPtr<HostBackingFile> read_only_ ABSL_GUARDED_BY(data_mu_);
+  RefPtr<HostBackingFile> read_write_ ABSL_GUARDED_BY(data_mu_);
+  int open_files_ ABSL_GUARDED_BY(data_mu_) = 0;
+  bool idle_ ABSL_GUARDED_BY(data_mu_) = false;  // counted as an idle file
+
+  Mutex attributes_mu_{LockRank::kInodeAttributes};
+  gofer::Attributes attributes_ ABSL_GUARDED_BY(attributes_mu_);
+  bool stale_ ABSL_GUARDED_BY(attributes_mu_) = false;
+  // Counts changes, so that an answer that was asked for before one is not kept after it.
+  uint64_t changes_ ABSL_GUARDED_BY(attributes_mu_) = 0;
+  std::string link_target_ ABSL_GUARDED_BY(attributes_mu_);
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_FSIMPL_GOFER_INODE_H_
