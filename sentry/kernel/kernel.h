@@ -18,6 +18,7 @@
 #include "sentry/futex/futex.h"
 #include "sentry/kernel/task.h"
 #include "sentry/memory/memory_file.h"
+#include "sentry/time/guest_clock.h"
 #include "sentry/time/timer_queue.h"
 
 namespace runsc {
@@ -55,6 +56,8 @@ class Kernel {
   MemoryFile& memory_file() { return *memory_file_; }
   TimerQueue& timers() { return timers_; }
   FutexTable& futexes() { return futexes_; }
+  // What clock_gettime(2) tells; give it to ElfLoader::Create at boot.
+  GuestClock& clock() { return clock_; }
   SyscallDispatcher dispatcher() const { return dispatcher_; }
   ProgramLoader& loader() { return *loader_; }
   void SetLoader(std::unique_ptr<ProgramLoader> loader) { loader_ = std::move(loader); }
@@ -101,6 +104,7 @@ class Kernel {
   const uint64_t max_tasks_;
   const int64_t boot_time_monotonic_;
   const std::string boot_id_;
+  GuestClock clock_;
   TimerQueue timers_;
   FutexTable futexes_;
   std::map<std::string, std::unique_ptr<FilesystemType>, std::less<>> filesystems_;  // fixed after boot

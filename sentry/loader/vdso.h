@@ -1,0 +1,38 @@
+// Vdso: the pages that every program of a sandbox finds the vDSO in: the vvar page and, right
+// above it, the image. One a kernel, in the memory file; address spaces map it.
+// Linux counterpart: arch/x86/entry/vdso; vdso(7).
+#ifndef SENTRY_LOADER_VDSO_H_
+#define SENTRY_LOADER_VDSO_H_
+
+#include "sentry/memory/memory_file.h"
+#include "sentry/mm/memory_manager.h"
+#include "sentry/time/vvar_page.h"
+
+namespace runsc {
+
+class Vdso final : public MappedObject, public Mappable {
+ public:
+  static Result<RefPtr<Vdso>> Create(MemoryFile& memory_file);
+  // The Sentry's view of the vvar page.
+  VvarPage* vvar();
+  // Maps both; the image's address (AT_SYSINFO_EHDR).
+  Result<UserAddr> MapInto(MemoryManager& memory);
+
+  Mappable& mappable() override { return *this; }
+  std::string Name() const override { return "[vdso]"; }
+  uint64_t device() const override { return 0; }
+  uint64_t inode_number() const override { return 0; }
+  Result<Translation> Translate(uint64_t offset, uint64_t max_length, MemoryAccess access) override;
+
+ private:
+  template <typename T, typename... Args>
+  friend RefPtr<T> MakeRef(Args&&... args);
+  Vdso(MemoryFile& memory_file, FileRange range) : memory_file_(memory_file), range_(range) {}
+  ~Vdso() override;
+  MemoryFile& memory_file_;
+  const FileRange range_;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_LOADER_VDSO_H_
