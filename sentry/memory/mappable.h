@@ -55,6 +55,10 @@ class MappingOwner {
   // Removes what is mapped of the Mappable's range, also private copies if `also_private`
   // (truncation; not hole punching). The guest faults and asks again.
   virtual void Invalidate(UserRange range, bool also_private) = 0;
+  // A reference on the owner, for a call of Invalidate after the inode's lock was
+  // dropped. False: it is being destroyed and removes its mappings itself.
+  virtual bool TryHold() = 0;
+  virtual void Drop() = 0;
 
  protected:
   ~MappingOwner() = default;
@@ -66,11 +70,15 @@ class Mappable {
   // hand contiguously. ENXIO: beyond the end of the file (SIGBUS). ENOMEM.
   virtual Result<Translation> Translate(uint64_t offset, uint64_t max_length, MemoryAccess access) = 0;
   // The owner maps [offset, offset+range.length()) at `range`; one call a VMA (and a
-  // RemoveMapping with the same arguments, or for a part when a VMA is cut).
+  // RemoveMapping with the same arguments, for a part when a VMA is cut, or for several
+  // at once when VMAs were merged). mapping_set.h keeps account of them.
   virtual void AddMapping(MappingOwner& owner, UserRange range, uint64_t offset, bool writable) {}
   virtual void RemoveMapping(MappingOwner& owner, UserRange range, uint64_t offset, bool writable) {}
   // Writes dirty pages back (msync(2)).
   virtual Result<void> Sync(uint64_t offset, uint64_t length) { return Ok(); }
+  // Frees the range's pages, which then read as zero (madvise(MADV_REMOVE)). Called
+  // without mm's lock.
+  virtual Result<void> PunchHole(uint64_t offset, uint64_t length) { return Errno(EOPNOTSUPP); }
 
  protected:
   ~Mappable() = default;

@@ -33,6 +33,11 @@ class MemoryFile final : public BackingFile {
   // Whether somebody else holds a reference on this page too (copy before writing).
   bool IsShared(uint64_t offset) const;
 
+  // A range that is always zero: what untouched memory reads as. Never released and
+  // never written (the Sentry's own mapping of it is read-only); needs no references.
+  static constexpr uint64_t kZeroRange = 2 << 20;
+  static constexpr uint64_t zero_offset() { return 0; }
+
   int host_fd() const override;
   std::byte* At(FileRange range) override;
   std::byte* At(uint64_t offset) { return At(FileRange{offset, kPageSize}); }

@@ -90,12 +90,18 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   Result<void> MAdvise(UserAddr addr, uint64_t length, int advice);
   Result<void> MSync(UserAddr addr, uint64_t length, int flags);
   Result<void> MinCore(UserAddr addr, uint64_t length, UserAddr vec);
-  Result<void> MLock(UserAddr addr, uint64_t length, bool lock);
+  // `on_fault`: pages are locked as they come (MLOCK_ONFAULT).
+  Result<void> MLock(UserAddr addr, uint64_t length, bool lock, bool on_fault = false);
+  // mlockall(2) with MCL_* flags; 0: munlockall(2).
+  Result<void> MLockAll(int flags);
   Result<UserAddr> Brk(UserAddr addr);  // the new or unchanged break; never an error
   void SetBrk(UserAddr start);
 
   // A guest access at `addr` faulted: makes the page accessible, or says which signal
-  // the guest gets: EFAULT with *code = SEGV_MAPERR or SEGV_ACCERR, ENXIO for SIGBUS.
+  // the guest gets: EFAULT with *code = SEGV_MAPERR or SEGV_ACCERR, ENXIO for SIGBUS
+  // (BUS_ADRERR), anything else (ENOMEM) as Linux's out-of-memory killer: SIGKILL.
+  // Call it for SIGSEGV only, on the task's own thread: a SIGBUS of the host is the
+  // guest's (a mapped host file has shrunk).
   // kUnknown access is taken for a write where the VMA is writable and a read would
   // not have faulted.
   Result<void> HandleFault(UserAddr addr, SwitchResult::Access access, int* si_code);
@@ -122,6 +128,8 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
 
   // --- MappingOwner ---
   void Invalidate(UserRange range, bool also_private) override;
+  bool TryHold() override { return TryAddRef(); }
+  void Drop() override { Release(); }
 
   // --- /proc ---
   std::vector<VmaInfo> Vmas(bool with_usage);
@@ -143,6 +151,7 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
 
  private:
   struct State;
+  Result<void> RemovePages(UserAddr addr, uint64_t length);  // MADV_REMOVE
   explicit MemoryManager(std::unique_ptr<State> state);
   ~MemoryManager() override;
   const std::unique_ptr<State> state_;

@@ -1,0 +1,199 @@
+#include "sentry/memory/memory_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "platform/base/check.h"
+#include "platform/base/log.h"
+#include "sentry/memory/extent_set.h"
+
+namespace runsc {
+namespace {
+
+// Freed memory that stays with us, to be zeroed and used again: cheaper than giving
+// pages to the host and taking new ones, as long as it is little.
+constexpr uint64_t kMaxDirty = 4 << 20;
+// A freed range of this size or more goes back to the host at once.
+constexpr uint64_t kPunchAtOnce = 64 << 10;
+// Larger allocations are rarely used whole, so zeroing them would be a waste.
+constexpr uint64_t kMaxDirtyReuse = 64 << 10;
+
+constexpr uint64_t kMaxLimit = uint64_t{8} << 40;
+
+}  // namespace
+
+struct MemoryFile::State {
+  UniqueFd fd;
+  std::byte* base = nullptr;
+  std::atomic<uint32_t>* refs = nullptr;  // one a page; what is free has 0
+  uint64_t capacity = 0;                  // bytes of the mapping and of the file
+  uint64_t limit = 0;
+  std::atomic<uint64_t> allocated{0};
+
+  Mutex mu{LockRank::kMemoryFile};
+  ExtentSet clean ABSL_GUARDED_BY(mu);           // holes of the file
+  ExtentSet dirty ABSL_GUARDED_BY(mu);           // still has pages, with old contents
+  uint64_t frontier ABSL_GUARDED_BY(mu) = kZeroRange;  // nothing behind it was ever allocated
+
+  ~State() {
+    if (base != nullptr) munmap(base, capacity);
+    if (refs != nullptr) munmap(static_cast<void*>(refs), RefsBytes());
+  }
+  uint64_t RefsBytes() const { return capacity / kPageSize * sizeof(refs[0]); }
+  std::atomic<uint32_t>& Refs(uint64_t offset) { return refs[offset / kPageSize]; }
+
+  Result<uint64_t> TakeExtent(uint64_t length, bool* is_dirty) ABSL_LOCKS_EXCLUDED(mu);
+  void Free(FileRange range) ABSL_LOCKS_EXCLUDED(mu);
+  // Gives extents (in neither set) back to the host and puts them into `clean`.
+  void Punch(const std::vector<FileRange>& extents) ABSL_LOCKS_EXCLUDED(mu);
+};
+
+Result<std::unique_ptr<MemoryFile>> MemoryFile::Create(uint64_t limit) {
+  auto state = std::make_unique<State>();
+  limit = std::min(limit, kMaxLimit);
+  limit = std::max(PageRoundDown(limit), kPageSize);
+  state->limit = limit;
+  // Address space is cheap; the slack keeps fragmentation from being the limit.
+  constexpr uint64_t kChunk = uint64_t{1} << 30;
+  state->capacity = (limit * 2 + kChunk - 1) / kChunk * kChunk;
+  state->fd = UniqueFd(memfd_create("runsc-memory", MFD_CLOEXEC));
+  if (!state->fd) return HostErrno();
+  if (ftruncate(state->fd.get(), static_cast<off_t>(state->capacity)) != 0) return HostErrno();
+  void* base = mmap(nullptr, state->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, state->fd.get(), 0);
+  if (base == MAP_FAILED) return HostErrno();
+  state->base = static_cast<std::byte*>(base);
+  void* refs = mmap(nullptr, state->RefsBytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
+  if (refs == MAP_FAILED) return HostErrno();
+  state->refs = static_cast<std::atomic<uint32_t>*>(refs);
+  if (mprotect(base, kZeroRange, PROT_READ) != 0) return HostErrno();
+  // Cores of the Sentry are for the Sentry's own bugs.
+  madvise(base, state->capacity, MADV_DONTDUMP);
+  return std::unique_ptr<MemoryFile>(new MemoryFile(std::move(state)));
+}
+
+MemoryFile::MemoryFile(std::unique_ptr<State> state) : state_(std::move(state)) {}
+MemoryFile::~MemoryFile() = default;
+
+Result<uint64_t> MemoryFile::State::TakeExtent(uint64_t length, bool* is_dirty) {
+  for (bool flushed = false;; flushed = true) {
+    std::vector<FileRange> flush;
+    {
+      MutexLock lock(mu);
+      *is_dirty = false;
+      if (length <= kMaxDirtyReuse || flushed) {
+        if (auto offset = dirty.Take(length)) {
+          *is_dirty = true;
+          return *offset;
+        }
+      }
+      if (auto offset = clean.Take(length)) return *offset;
+      if (capacity - frontier >= length) {
+        uint64_t offset = frontier;
+        frontier += length;
+        return offset;
+      }
+      if (flushed) return Errno(ENOMEM);
+      flush = dirty.TakeAll();
+    }
+    Punch(flush);
+  }
+}
+
+Result<FileRange> MemoryFile::Allocate(uint64_t length) {
+  State& s = *state_;
+  CHECK(length != 0 && (length & kPageMask) == 0);
+  if (length > s.limit) return Errno(ENOMEM);
+  if (s.allocated.fetch_add(length, std::memory_order_relaxed) > s.limit - length) {
+    s.allocated.fetch_sub(length, std::memory_order_relaxed);
+    return Errno(ENOMEM);
+  }
+  bool is_dirty = false;
+  Result<uint64_t> offset = s.TakeExtent(length, &is_dirty);
+  if (!offset.ok()) {
+    s.allocated.fetch_sub(length, std::memory_order_relaxed);
+    return offset.error();
+  }
+  FileRange range{*offset, length};
+  if (is_dirty) std::memset(s.base + range.offset, 0, length);
+  for (uint64_t page = range.offset; page < range.end(); page += kPageSize)
+    s.Refs(page).store(1, std::memory_order_release);
+  return range;
+}
+
+void MemoryFile::AddPageRefs(FileRange range) {
+  for (uint64_t page = range.offset; page < range.end(); page += kPageSize) {
+    uint32_t old = state_->Refs(page).fetch_add(1, std::memory_order_relaxed);
+    CHECK(old != 0 && old != UINT32_MAX);
+  }
+}
+
+void MemoryFile::ReleasePageRefs(FileRange range) {
+  State& s = *state_;
+  FileRange freed{range.offset, 0};
+  for (uint64_t page = range.offset; page < range.end(); page += kPageSize) {
+    std::atomic<uint32_t>& refs = s.Refs(page);
+    bool last;
+    if (refs.load(std::memory_order_acquire) == 1) {
+      // Ours is the only reference, so nobody can add one meanwhile.
+      refs.store(0, std::memory_order_relaxed);
+      last = true;
+    } else {
+      uint32_t old = refs.fetch_sub(1, std::memory_order_acq_rel);
+      CHECK(old != 0);
+      last = old == 1;
+    }
+    if (last && freed.length != 0 && freed.end() == page) {
+      freed.length += kPageSize;
+    } else if (last) {
+      if (freed.length != 0) s.Free(freed);
+      freed = {page, kPageSize};
+    }
+  }
+  if (freed.length != 0) s.Free(freed);
+}
+
+void MemoryFile::State::Free(FileRange range) {
+  std::vector<FileRange> punch;
+  {
+    MutexLock lock(mu);
+    if (range.length < kPunchAtOnce) {
+      dirty.Insert(range);
+      if (dirty.total() > kMaxDirty) punch = dirty.TakeAll();
+    } else {
+      punch.push_back(range);
+    }
+  }
+  Punch(punch);
+  allocated.fetch_sub(range.length, std::memory_order_relaxed);
+}
+
+void MemoryFile::State::Punch(const std::vector<FileRange>& extents) {
+  for (FileRange extent : extents) {
+    int rc = fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(extent.offset),
+                       static_cast<off_t>(extent.length));
+    if (rc != 0) LOG_WARNING("memory file: cannot give back {} bytes: errno {}", extent.length, errno);
+    MutexLock lock(mu);
+    (rc == 0 ? clean : dirty).Insert(extent);
+  }
+}
+
+bool MemoryFile::IsShared(uint64_t offset) const {
+  return state_->Refs(offset).load(std::memory_order_acquire) > 1;
+}
+
+int MemoryFile::host_fd() const { return state_->fd.get(); }
+
+std::byte* MemoryFile::At(FileRange range) {
+  DCHECK(range.end() <= state_->capacity);
+  return state_->base + range.offset;
+}
+
+uint64_t MemoryFile::limit() const { return state_->limit; }
+uint64_t MemoryFile::allocated_bytes() const { return state_->allocated.load(std::memory_order_relaxed); }
+
+}  // namespace runsc

@@ -1,0 +1,69 @@
+// fork(2): a second address space over the same pages.
+#include <algorithm>
+
+#include "sentry/mm/state.h"
+
+namespace runsc {
+
+Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
+  State& s = *state_;
+  ASSIGN_OR_RETURN(RefPtr<MemoryManager> child, Create(s.platform, s.memory_file));
+  State& c = *child->state_;
+  Garbage garbage;
+  // A copy into guest memory that goes on without the lock holds pages that are about
+  // to be shared: what it writes after that would be the child's too.
+  for (;;) {
+    s.mu.Lock();
+    uint32_t pins = s.write_pins.load(std::memory_order_acquire);
+    if (pins == 0) break;
+    s.mu.Unlock();
+    s.write_pins.wait(pins, std::memory_order_acquire);
+  }
+  // Nobody else knows the child yet.
+  c.mu.AssertHeld();
+  c.limits = s.limits;
+  c.mmap_base = s.mmap_base;
+  c.brk_start = s.brk_start;
+  c.brk = s.brk;
+  c.layout = s.layout;
+  c.executable = s.executable;
+  c.dumpable = s.dumpable.load(std::memory_order_relaxed);
+
+  for (const auto& [start, vma] : s.vmas) {
+    if (vma.dont_fork) continue;
+    Vma copy = vma;
+    copy.locked = false;  // mlock(2): not inherited
+    c.Account(copy, copy.end - start, 1);
+    c.vmas.emplace_hint(c.vmas.end(), start, std::move(copy));
+    if (vma.wipe_on_fork) continue;
+    for (auto it = s.FirstPmaFrom(start); it != s.pmas.end() && it->first < vma.end; ++it) {
+      Pma& pma = it->second;
+      // Pages of files the child asks for itself: it does not hear of truncations yet.
+      if (!pma.anonymous && !pma.zero) continue;
+      if (!pma.zero) {
+        pma.file->AddPageRefs({pma.offset, pma.end - it->first});
+        pma.cow = true;
+      }
+      // A pma may reach over the end of a VMA that could not merge with its neighbour.
+      Pma shared = pma;
+      shared.host_prot = 0;
+      c.pmas.emplace_hint(c.pmas.end(), it->first, shared);
+    }
+  }
+  s.space->BeginBatch();
+  s.ProtectRange({0, s.max_address}, garbage);
+  Result<void> batch = s.space->EndBatch();
+  s.MergePmas({0, s.max_address});
+  s.mu.Unlock();
+  c.MergePmas({0, c.max_address});
+  if (!batch.ok()) return batch.error();
+
+  for (auto& [start, vma] : c.vmas) {
+    if (vma.object)
+      vma.object->mappable().AddMapping(*child, {UserAddr(start), UserAddr(vma.end)}, vma.offset,
+                                        vma.writable_mapping());
+  }
+  return child;
+}
+
+}  // namespace runsc
