@@ -36,6 +36,9 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
     c.Account(copy, copy.end - start, 1);
     c.vmas.emplace_hint(c.vmas.end(), start, std::move(copy));
     if (vma.wipe_on_fork) continue;
+    // A pma may reach over a VMA that could not be merged with its neighbour.
+    s.SplitPmaAt(start);
+    s.SplitPmaAt(vma.end);
     for (auto it = s.FirstPmaFrom(start); it != s.pmas.end() && it->first < vma.end; ++it) {
       Pma& pma = it->second;
       // Pages of files the child asks for itself: it does not hear of truncations yet.
@@ -44,7 +47,6 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
         pma.file->AddPageRefs({pma.offset, pma.end - it->first});
         pma.cow = true;
       }
-      // A pma may reach over the end of a VMA that could not merge with its neighbour.
       Pma shared = pma;
       shared.host_prot = 0;
       c.pmas.emplace_hint(c.pmas.end(), it->first, shared);

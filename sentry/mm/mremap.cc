@@ -44,6 +44,12 @@ Result<UserAddr> MemoryManager::State::MoveVma(Span old_range, Span new_range, b
   for (auto p = pmas.lower_bound(old_range.start); p != pmas.end() && p->first < old_range.end;) {
     Pma pma = p->second;
     if (pma.host_prot != 0) mapped.Extend({p->first, pma.end});
+    if (!pma.anonymous && !pma.zero) {
+      // The file is asked again, once it knows the new place.
+      garbage.pages.push_back({pma.file, FileRange{pma.offset, pma.end - p->first}});
+      p = pmas.erase(p);
+      continue;
+    }
     pma.host_prot = 0;
     uint64_t start = p->first - old_range.start + new_range.start;
     pma.end = pma.end - old_range.start + new_range.start;
@@ -54,10 +60,7 @@ Result<UserAddr> MemoryManager::State::MoveVma(Span old_range, Span new_range, b
   if (!keep_old) UnmapRange(old_range, garbage);
   const bool locked = moved.locked;
   InsertVma(new_range.start, std::move(moved));
-  for (auto& [start, pma] : pages) {
-    // A zero pma's place in the zero range goes with its address, but any part will do.
-    pmas.emplace(start, pma);
-  }
+  for (auto& [start, pma] : pages) pmas.emplace(start, pma);
   MergeVmas(new_range);
   if (keep_old) MergeVmas(old_range);
   // What was in use will be in use again.

@@ -104,7 +104,7 @@ void MemoryManager::State::InsertVma(uint64_t start, Vma vma) {
 }
 
 void MemoryManager::State::UnmapRange(Span range, Garbage& garbage) {
-  if (IsFree(range)) return;
+  if (range.empty() || IsFree(range)) return;
   SplitVmaAt(range.start);
   SplitVmaAt(range.end);
   RemovePmas(range, garbage);
