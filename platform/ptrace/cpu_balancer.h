@@ -1,0 +1,93 @@
+// CpuBalancer: keeps the host thread of a task and its stub thread on one CPU.
+//
+// A ptrace stop wakes the tracer, and the tracer's resume wakes the stub thread. On one
+// CPU that is several times cheaper than across CPUs, but pinning a pair takes the
+// host's load balancing away from it. So a thread of the balancer looks at all pairs some
+// times a second and
+//   - unpins a stub thread that has run guest code without a stop for a while: it is
+//     CPU-bound, gains nothing from the pin, and the host balances it better;
+//   - pins a pair that switches often to the CPU with the least load;
+//   - moves one pair from the most to the least loaded CPU when the loads differ by more
+//     than one pair. Two pairs that wake each other in turn make one pair's load, and so
+//     stay together.
+// While no pair switches and no pinned one runs guest code it sleeps: an idle sandbox
+// uses no CPU.
+//
+// Threading: Enter/Leave by the task's thread, without a lock; the rest takes the lock.
+#ifndef PLATFORM_PTRACE_CPU_BALANCER_H_
+#define PLATFORM_PTRACE_CPU_BALANCER_H_
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "platform/base/mutex.h"
+
+namespace runsc {
+
+class CpuBalancer {
+ public:
+  // One task thread and its stub thread; a member of the context.
+  class Pair {
+   public:
+    bool in_guest() const { return in_guest_.load(std::memory_order_relaxed); }
+
+   private:
+    friend class CpuBalancer;
+    std::atomic<bool> in_guest_{false};
+    std::atomic<uint32_t> switches_{0};
+    // Guarded by the balancer's lock.
+    pid_t task_tid_ = 0;
+    pid_t stub_tid_ = 0;
+    int cpu_ = -1;           // where it is pinned; -1: nowhere
+    uint32_t seen_ = 0;      // switches_ at the last look
+    uint32_t load_ = 0;      // running average of in_guest_, 256 = always
+    uint32_t stuck_ = 0;     // looks in a row that found it in guest code without a switch
+  };
+
+  CpuBalancer();
+  ~CpuBalancer();
+
+  // Takes the calling thread and its new stub thread under control, and pins both.
+  void Add(Pair& pair, pid_t stub_tid) ABSL_LOCKS_EXCLUDED(mu_);
+  // The stub thread is about to be let go.
+  void Remove(Pair& pair) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Around the time in which guest code may run. Enter is sequentially consistent.
+  void Enter(Pair& pair) {
+    pair.switches_.store(pair.switches_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    pair.in_guest_.store(true, std::memory_order_seq_cst);
+    if (asleep_.load(std::memory_order_relaxed) != 0) Wake();
+  }
+  void Leave(Pair& pair) { pair.in_guest_.store(false, std::memory_order_release); }
+
+  // The CPU that the calling thread is on, if it is one of a pair, else -1.
+  static int ThreadCpu();
+  // Pins a thread to one CPU; false if the host refuses.
+  static bool SetAffinity(pid_t tid, int cpu);
+
+ private:
+  void Wake();
+  void Loop();
+  // Returns whether there is a reason to look again soon.
+  bool Tick() ABSL_LOCKS_EXCLUDED(mu_);
+  void PinLocked(Pair& pair, int cpu) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void UnpinLocked(Pair& pair) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void MoveOneLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int LeastLoadedLocked(int preferred) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  std::vector<int> cpus_;  // that the process may use; fewer than two: nothing is pinned
+  std::atomic<uint32_t> asleep_{0};
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+  Mutex mu_{LockRank::kLeaf};
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<Pair*> pairs_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace runsc
+
+#endif  // PLATFORM_PTRACE_CPU_BALANCER_H_
