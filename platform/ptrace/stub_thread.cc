@@ -83,14 +83,14 @@ Result<void> StubThread::Detach(uint64_t stub_code) {
 }
 
 void StubThread::Bury() {
-  // A thread that fails requests is being killed, so this ends; it must be collected,
-  // or else the process never finishes dying.
+  // A thread that fails requests is being killed (and if not, it is now), so this ends.
+  // It must be collected, or else the process never finishes dying.
+  if (attached()) kill(pid_, SIGKILL);
   int status;
   while (attached()) {
     pid_t waited = wait4(tid_, &status, __WALL | __WNOTHREAD, nullptr);
     if (waited < 0 && errno == EINTR) continue;
     if (waited < 0 || WIFEXITED(status) || WIFSIGNALED(status)) break;
-    kill(pid_, SIGKILL);
   }
   pid_ = tid_ = tracer_ = -1;
 }
@@ -133,6 +133,10 @@ bool StubThread::SetRegisters(const Registers& registers) {
   // (wrfsbase) which ptrace would refuse.
   bool same_tail = memcmp(wanted_bytes + kCoreSize, current_bytes + kCoreSize, sizeof(Registers) - kCoreSize) == 0;
   if (same_tail && !stale_ && memcmp(wanted_bytes, current_bytes, kCoreSize) == 0) return true;
+  if (current_.cs != kUserCode64) {
+    // Else the host takes the register set for that of a 32-bit program.
+    if (Ptrace(PTRACE_POKEUSER, tid_, offsetof(Registers, cs), reinterpret_cast<void*>(kUserCode64)) != 0) return false;
+  }
   iovec iov = {&wanted, same_tail ? kCoreSize : sizeof(Registers)};
   if (Ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &iov) != 0) return false;
   current_ = wanted;
