@@ -45,6 +45,7 @@ enum class LockRank : uint8_t {
   // Leaves.
   kTimer,        // timer queue
   kGoferClient,  // tags and the send side of one connection
+  kHostPoller,   // who watches which host descriptor; wakes a file's queue
   kWaitQueue,    // may nest in itself: epoll's queue is woken from a file's
   kLeaf,         // takes no other lock, ever
   kLog,

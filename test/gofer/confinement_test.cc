@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <sstream>
 
+#include "gofer/server/seccomp_rules.h"
 #include "test/gofer/gofer_fixture.h"
 
 namespace runsc::gofer {
@@ -36,6 +37,8 @@ TEST_CASE("a locked-down Gofer serves its roots, holds nothing else, and ends wi
     options.roots.push_back({.path = directory.path(), .read_only = false});
     options.roots.push_back({.path = other / "single", .read_only = true});
     options.sockets.push_back(std::move(sockets.second));
+    options.keep_fds = {STDERR_FILENO};
+    options.install_filter = [] { return InstallGoferFilter(STDERR_FILENO, /*allow_connect=*/false); };
     _exit(RunGofer(std::move(options)));
   }
   close(stray);
@@ -66,6 +69,7 @@ TEST_CASE("a locked-down Gofer serves its roots, holds nothing else, and ends wi
     CHECK(client.Call(Open{single->node, O_RDWR}).is(EROFS));
 
     CHECK(StatusField(pid, "NoNewPrivs") == "1");
+    CHECK(StatusField(pid, "Seccomp") == "2");
     // chown, dac_override, dac_read_search, fowner, fsetid.
     CHECK(StatusField(pid, "CapPrm") == "000000000000001f");
     CHECK(StatusField(pid, "CapBnd") == "000000000000001f");
@@ -74,9 +78,9 @@ TEST_CASE("a locked-down Gofer serves its roots, holds nothing else, and ends wi
     text << mounts.rdbuf();
     std::string lines = text.str();
     CHECK(std::count(lines.begin(), lines.end(), '\n') == 1);
-    // proc, two roots, socket, three nodes and at most a listing.
+    // stderr, proc, two roots, socket, four nodes and at most a listing.
     auto fds = std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd");
-    CHECK(std::distance(begin(fds), end(fds)) <= 9);
+    CHECK(std::distance(begin(fds), end(fds)) <= 10);
   }
   int status = 0;
   REQUIRE(waitpid(pid, &status, 0) == pid);

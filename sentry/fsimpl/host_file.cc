@@ -1,0 +1,194 @@
+#include "sentry/fsimpl/host_file.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "sentry/fsimpl/host_poller.h"
+#include "sentry/fsimpl/host_stream.h"
+#include "sentry/vfs/anonymous.h"
+
+namespace runsc {
+namespace {
+
+// What a terminal or an odd device takes in one blocking write once poll(2) called it writable.
+constexpr size_t kPolledWrite = 2048;
+
+bool IsReady(int fd, short events) {
+  pollfd poll{fd, events, 0};
+  return ::poll(&poll, 1, 0) > 0;
+}
+
+bool IsSeekable(uint32_t file_type) {
+  return file_type == S_IFREG || file_type == S_IFDIR || file_type == S_IFBLK;
+}
+
+const char* NameFor(uint32_t file_type) {
+  switch (file_type) {
+    case S_IFIFO:
+      return "pipe:[%]";
+    case S_IFSOCK:
+      return "socket:[%]";
+    default:
+      return "host:[%]";
+  }
+}
+
+}  // namespace
+
+HostInode::HostInode(Filesystem& filesystem, UniqueFd fd, const struct stat& stat, int flags,
+                     RefPtr<Terminal> terminal)
+    : Inode(filesystem, stat.st_mode & S_IFMT),
+      file_(MakeRef<HostBackingFile>(std::move(fd), (flags & O_ACCMODE) == O_RDWR)),
+      ino_(filesystem.NextInodeNumber()),
+      flags_(flags),
+      terminal_(std::move(terminal)) {}
+
+void HostInode::OnLastRelease() {
+  HostPoller::Get().Forget(fd());
+  delete this;
+}
+
+Result<InodeAttributes> HostInode::Attributes() {
+  ASSIGN_OR_RETURN(struct stat stat, file_->Stat());
+  InodeAttributes attributes;
+  CopyHostAttributes(stat, &attributes);
+  attributes.ino = ino_;
+  attributes.device = filesystem().device();
+  return attributes;
+}
+
+Result<void> HostInode::SetAttributes(Dentry& dentry, const AttributeChange& change) {
+  if (change.mode || change.uid || change.gid || change.atime || change.mtime) return Errno(EPERM);
+  if (!change.size) return Ok();
+  if (!IsRegular() || (flags_ & O_ACCMODE) == O_RDONLY) return Errno(EINVAL);
+  if (*change.size > static_cast<uint64_t>(INT64_MAX)) return Errno(EFBIG);
+  if (ftruncate(fd(), static_cast<off_t>(*change.size)) < 0) return HostErrno();
+  return Ok();
+}
+
+// Also for /proc/self/fd/N: an open file of its own, with no more rights than the host's.
+Result<RefPtr<FileDescription>> HostInode::Open(const VfsPath& path, const OpenOptions& options) {
+  int wanted = options.flags & O_ACCMODE;
+  int had = flags_ & O_ACCMODE;
+  if (had != O_RDWR && wanted != had) return Errno(EACCES);
+  if (IsSeekable(file_type()))
+    return RefPtr<FileDescription>(MakeRef<HostSeekable>(path, options.flags, *this));
+  return RefPtr<FileDescription>(MakeRef<HostStream>(path, options.flags, *this));
+}
+
+ssize_t HostInode::ReadBlocks(std::span<const iovec> blocks) {
+  if (IsSocket()) {
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(blocks.data());
+    message.msg_iovlen = blocks.size();
+    return recvmsg(fd(), &message, MSG_DONTWAIT);
+  }
+  int count = static_cast<int>(blocks.size());
+  if (takes_no_wait_.load(std::memory_order_relaxed)) {
+    ssize_t done = preadv2(fd(), blocks.data(), count, -1, RWF_NOWAIT);
+    if (done >= 0 || errno != EOPNOTSUPP) return done;
+    takes_no_wait_.store(false, std::memory_order_relaxed);
+  }
+  if (!IsReady(fd(), POLLIN)) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return readv(fd(), blocks.data(), count);
+}
+
+ssize_t HostInode::WriteBlocks(std::span<const iovec> blocks) {
+  if (IsSocket()) {
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(blocks.data());
+    message.msg_iovlen = blocks.size();
+    return sendmsg(fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+  if (takes_no_wait_.load(std::memory_order_relaxed)) {
+    ssize_t done = pwritev2(fd(), blocks.data(), static_cast<int>(blocks.size()), -1, RWF_NOWAIT);
+    if (done >= 0 || errno != EOPNOTSUPP) return done;
+    takes_no_wait_.store(false, std::memory_order_relaxed);
+  }
+  if (!IsReady(fd(), POLLOUT)) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return write(fd(), blocks[0].iov_base, std::min(blocks[0].iov_len, kPolledWrite));
+}
+
+Result<size_t> HostInode::TryRead(IoSequence& to) {
+  auto done =
+      to.WithBlocks(to.size(), MemoryAccess::kWrite, [&](std::span<const iovec> blocks) -> Result<size_t> {
+        ssize_t count = ReadBlocks(blocks);
+        // Interrupted: the task looks at why, and comes again.
+        if (count < 0) return Errno(errno == EINTR ? EAGAIN : errno);
+        return static_cast<size_t>(count);
+      });
+  if (done.is(EAGAIN)) HostPoller::Get().Arm(fd(), wait_queue_, EPOLLIN);
+  return done;
+}
+
+Result<size_t> HostInode::TryWrite(IoSequence& from) {
+  size_t total = 0;
+  while (!from.empty()) {
+    auto done = from.WithBlocks(from.size(), MemoryAccess::kRead,
+                                [&](std::span<const iovec> blocks) -> Result<size_t> {
+                                  ssize_t count = WriteBlocks(blocks);
+                                  if (count < 0) return Errno(errno == EINTR ? EAGAIN : errno);
+                                  return static_cast<size_t>(count);
+                                });
+    if (!done.ok() && total > 0) break;
+    if (done.is(EAGAIN)) HostPoller::Get().Arm(fd(), wait_queue_, EPOLLOUT);
+    if (!done.ok()) return done;
+    total += *done;
+    if (*done == 0 || file_type() == S_IFSOCK) break;
+  }
+  return total;
+}
+
+EventMask HostInode::Readiness(EventMask mask) {
+  // EPOLL* and POLL* bits are the same numbers.
+  pollfd poll{fd(), static_cast<short>(mask & 0x7fff), 0};
+  int count = ::poll(&poll, 1, 0);
+  EventMask ready = count > 0 ? static_cast<EventMask>(static_cast<uint16_t>(poll.revents)) : 0;
+  ready &= mask | EPOLLERR | EPOLLHUP;
+  EventMask missing = mask & ~ready & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
+  if (missing != 0) HostPoller::Get().Arm(fd(), wait_queue_, missing);
+  return ready;
+}
+
+Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds) {
+  ImportedFiles imported;
+  std::vector<RefPtr<HostTerminal>> terminals;
+  for (UniqueFd& fd : fds) {
+    if (!fd) {
+      imported.files.emplace_back();
+      continue;
+    }
+    struct stat stat {};
+    int flags = fcntl(fd.get(), F_GETFL);
+    if (flags < 0 || fstat(fd.get(), &stat) < 0) return Errno(EINVAL);
+    RefPtr<Terminal> terminal;
+    if (S_ISCHR(stat.st_mode) && isatty(fd.get()) == 1) {
+      for (const auto& known : terminals) {
+        if (known->device() == stat.st_rdev) terminal = known;
+      }
+      if (!terminal) {
+        terminals.push_back(MakeRef<HostTerminal>(stat.st_rdev));
+        terminal = terminals.back();
+      }
+      if (!imported.terminal) imported.terminal = terminal;
+    }
+    auto inode = MakeRef<HostInode>(AnonymousFilesystem(), std::move(fd), stat, flags, std::move(terminal));
+    VfsPath path = AnonymousPath(NameFor(stat.st_mode & S_IFMT), inode);
+    OpenOptions options;
+    options.flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK);
+    ASSIGN_OR_RETURN(RefPtr<FileDescription> file, inode->Open(path, options));
+    imported.files.push_back(std::move(file));
+  }
+  return imported;
+}
+
+}  // namespace runsc

@@ -1,0 +1,69 @@
+#include "sentry/fsimpl/host_poller.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+
+#include <thread>
+
+#include "platform/base/errno.h"
+#include "platform/base/log.h"
+
+namespace runsc {
+
+HostPoller& HostPoller::Get() {
+  // Never destroyed: its thread runs until the process ends.
+  static HostPoller* poller = new HostPoller;
+  return *poller;
+}
+
+void HostPoller::Arm(int fd, WaitQueue& queue, EventMask events) {
+  MutexLock lock(mu_);
+  if (epoll_ < 0) {
+    epoll_ = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_ < 0) {
+      LOG_ERROR("cannot wait for host descriptors: {}", HostErrno().message());
+      return;
+    }
+    // No signal is this thread's to take.
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    std::thread(&HostPoller::Run, this, epoll_).detach();
+    pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  }
+  auto [it, added] = watches_.try_emplace(fd);
+  Watch& watch = it->second;
+  watch.queue = &queue;
+  events &= EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP;
+  watch.armed |= events;
+  epoll_event event{};
+  event.events = watch.armed | EPOLLONESHOT;
+  event.data.fd = fd;
+  if (epoll_ctl(epoll_, added ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) < 0)
+    LOG_WARNING("cannot wait for host descriptor {}: {}", fd, HostErrno().message());
+}
+
+void HostPoller::Forget(int fd) {
+  MutexLock lock(mu_);
+  if (watches_.erase(fd) != 0) epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+}
+
+void HostPoller::Run(int epoll) {
+  for (;;) {
+    epoll_event events[16];
+    int count = epoll_wait(epoll, events, 16, -1);
+    for (int i = 0; i < count; ++i) {
+      MutexLock lock(mu_);
+      auto it = watches_.find(events[i].data.fd);
+      if (it == watches_.end()) continue;
+      it->second.armed = 0;
+      EventMask told = events[i].events;
+      if ((told & EPOLLIN) != 0) told |= EPOLLRDNORM;
+      if ((told & EPOLLOUT) != 0) told |= EPOLLWRNORM;
+      it->second.queue->Notify(told);
+    }
+  }
+}
+
+}  // namespace runsc

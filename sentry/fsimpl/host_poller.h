@@ -1,0 +1,44 @@
+// HostPoller: turns the readiness of host descriptors (standard streams, donated
+// sockets) into notifications of wait queues. One thread with one epoll instance, which
+// starts with the first watch; a descriptor wakes it only while it is armed, once, so
+// that a sandbox that waits for nothing uses no CPU.
+//
+// Threading: any thread. Owned by the process.
+#ifndef SENTRY_FSIMPL_HOST_POLLER_H_
+#define SENTRY_FSIMPL_HOST_POLLER_H_
+
+#include <cstdint>
+
+#include "absl/container/flat_hash_map.h"
+#include "platform/base/mutex.h"
+#include "platform/base/unique_fd.h"
+#include "sentry/wait/wait_queue.h"
+
+namespace runsc {
+
+class HostPoller {
+ public:
+  static HostPoller& Get();
+
+  // Tells `queue` once, soon after one of `events` (or a hang-up or error) has come on
+  // the descriptor, even if it is there already. Armed events add up until then.
+  void Arm(int fd, WaitQueue& queue, EventMask events);
+  // Before the descriptor or the queue goes. No notification comes after it returns.
+  void Forget(int fd);
+
+ private:
+  struct Watch {
+    WaitQueue* queue = nullptr;
+    EventMask armed = 0;
+  };
+  HostPoller() = default;
+  void Run(int epoll);
+
+  Mutex mu_{LockRank::kHostPoller};
+  int epoll_ ABSL_GUARDED_BY(mu_) = -1;
+  absl::flat_hash_map<int, Watch> watches_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_FSIMPL_HOST_POLLER_H_

@@ -1,0 +1,143 @@
+#include "sentry/fsimpl/host_stream.h"
+
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <signal.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "sentry/kernel/task.h"
+
+extern "C" int ioctl(int fd, unsigned long request, ...);
+
+namespace runsc {
+namespace {
+
+struct WindowSize {  // struct winsize
+  uint16_t rows, columns, width, height;
+};
+
+template <typename T>
+Result<int64_t> HostToGuest(int fd, uint32_t request, UserMemory& memory, uint64_t argument) {
+  T value{};
+  if (ioctl(fd, request, &value) < 0) return HostErrno();
+  RETURN_IF_ERROR(memory.Write(UserPtr<T>(argument), value));
+  return 0;
+}
+
+template <typename T>
+Result<int64_t> GuestToHost(int fd, uint32_t request, UserMemory& memory, uint64_t argument) {
+  ASSIGN_OR_RETURN(T value, memory.Read(UserPtr<const T>(argument)));
+  if (ioctl(fd, request, &value) < 0) return HostErrno();
+  return 0;
+}
+
+Result<int64_t> WritePid(Result<pid_t> pid, UserMemory& memory, uint64_t argument) {
+  if (!pid.ok()) return pid.error();
+  RETURN_IF_ERROR(memory.Write(UserPtr<int32_t>(argument), static_cast<int32_t>(*pid)));
+  return 0;
+}
+
+}  // namespace
+
+Result<size_t> HostStream::Read(IoSequence& to) {
+  Task* task = Task::CurrentOrNull();
+  if (host_.terminal() && task != nullptr) RETURN_IF_ERROR(host_.terminal()->CheckBackground(*task, SIGTTIN));
+  return host_.TryRead(to);
+}
+
+Result<size_t> HostStream::Write(IoSequence& from) {
+  Task* task = Task::CurrentOrNull();
+  if (host_.terminal() && task != nullptr) {
+    struct termios settings {};
+    if (ioctl(host_.fd(), TCGETS, &settings) == 0 && (settings.c_lflag & TOSTOP) != 0)
+      RETURN_IF_ERROR(host_.terminal()->CheckBackground(*task, SIGTTOU));
+  }
+  return host_.TryWrite(from);
+}
+
+Result<int64_t> HostStream::Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) {
+  int fd = host_.fd();
+  if (request == FIONREAD) return HostToGuest<int32_t>(fd, request, memory, argument);
+  Task* task = Task::CurrentOrNull();
+  if (!host_.terminal() || task == nullptr) return Errno(ENOTTY);
+  Terminal& terminal = *host_.terminal();
+  switch (request) {
+    case TCGETS:
+      return HostToGuest<struct termios>(fd, request, memory, argument);
+    case TCGETS2:
+      return HostToGuest<struct termios2>(fd, request, memory, argument);
+    case TIOCGWINSZ:
+      return HostToGuest<WindowSize>(fd, request, memory, argument);
+    case TIOCOUTQ:
+      return HostToGuest<int32_t>(fd, request, memory, argument);
+    case TCSETS:
+    case TCSETSW:
+    case TCSETSF:
+      RETURN_IF_ERROR(terminal.CheckBackground(*task, SIGTTOU));
+      return GuestToHost<struct termios>(fd, request, memory, argument);
+    case TCSETS2:
+    case TCSETSW2:
+    case TCSETSF2:
+      RETURN_IF_ERROR(terminal.CheckBackground(*task, SIGTTOU));
+      return GuestToHost<struct termios2>(fd, request, memory, argument);
+    case TIOCSWINSZ:
+      return GuestToHost<WindowSize>(fd, request, memory, argument);
+    case TCSBRK:
+    case TCSBRKP:
+    case TCXONC:
+    case TCFLSH:
+      RETURN_IF_ERROR(terminal.CheckBackground(*task, SIGTTOU));
+      if (ioctl(fd, request, static_cast<unsigned long>(static_cast<uint32_t>(argument))) < 0)
+        return HostErrno();
+      return 0;
+    case TIOCGPGRP:
+      return WritePid(terminal.ForegroundGroup(*task), memory, argument);
+    case TIOCGSID:
+      return WritePid(terminal.SessionId(*task), memory, argument);
+    case TIOCSPGRP: {
+      RETURN_IF_ERROR(terminal.CheckBackground(*task, SIGTTOU));
+      ASSIGN_OR_RETURN(int32_t group, memory.Read(UserPtr<const int32_t>(argument)));
+      RETURN_IF_ERROR(terminal.SetForegroundGroup(*task, group));
+      return 0;
+    }
+    case TIOCSCTTY:
+      RETURN_IF_ERROR(terminal.BecomeControlling(*task, argument == 1));
+      return 0;
+    case TIOCNOTTY:
+      RETURN_IF_ERROR(terminal.GiveUp(*task));
+      return 0;
+    default:
+      // TIOCSTI and its like would type on the host's terminal for its user.
+      return Errno(ENOTTY);
+  }
+}
+
+Result<size_t> HostSeekable::Read(IoSequence& to) {
+  return TransferBlocks(to, MemoryAccess::kWrite, [&](std::span<const iovec> blocks, uint64_t) {
+    return readv(host_.fd(), blocks.data(), static_cast<int>(blocks.size()));
+  });
+}
+
+Result<size_t> HostSeekable::Write(IoSequence& from) {
+  bool append = (flags() & O_APPEND) != 0;
+  return TransferBlocks(from, MemoryAccess::kRead, [&](std::span<const iovec> blocks, uint64_t) {
+    int count = static_cast<int>(blocks.size());
+    // With an offset of -1 the shared offset moves too, as after O_APPEND.
+    return append ? pwritev2(host_.fd(), blocks.data(), count, -1, RWF_APPEND)
+                  : writev(host_.fd(), blocks.data(), count);
+  });
+}
+
+Result<int64_t> HostSeekable::Seek(int64_t offset, int whence) {
+  off_t at = lseek(host_.fd(), offset, whence);
+  if (at < 0) return HostErrno();
+  return at;
+}
+
+Result<RefPtr<MappedObject>> HostSeekable::ConfigureMMap(int prot, bool shared) {
+  if (!host_.IsRegular()) return Errno(ENODEV);
+  return RefPtr<MappedObject>(this);
+}
+
+}  // namespace runsc
