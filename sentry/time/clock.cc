@@ -43,6 +43,14 @@ Deadline Deadline::After(int64_t nanoseconds) {
   return Deadline(sum);
 }
 
+Deadline Deadline::AtClock(clockid_t clock, int64_t nanoseconds) {
+  if (nanoseconds == INT64_MAX) return Never();
+  if (clock == CLOCK_MONOTONIC) return Deadline(nanoseconds);
+  int64_t remaining = 0;
+  if (__builtin_sub_overflow(nanoseconds, ClockNow(clock), &remaining)) return Deadline(0);
+  return remaining <= 0 ? Deadline(0) : After(remaining);
+}
+
 int64_t Deadline::Remaining() const {
   if (is_never()) return INT64_MAX;
   return std::max<int64_t>(nanoseconds_ - MonotonicNow(), 0);

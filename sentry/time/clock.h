@@ -31,6 +31,8 @@ class Deadline {
   static Deadline After(int64_t nanoseconds);  // from now; saturating
   constexpr bool is_never() const { return nanoseconds_ == INT64_MAX; }
   constexpr int64_t monotonic() const { return nanoseconds_; }
+  // The moment when `clock` shows this absolute time, as its rate and offset are now.
+  static Deadline AtClock(clockid_t clock, int64_t nanoseconds);
   int64_t Remaining() const;  // 0 once it has passed
 
  private:
