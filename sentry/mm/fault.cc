@@ -134,7 +134,7 @@ Result<void> MemoryManager::State::EnsurePma(VmaMap::iterator vma_it, uint64_t a
     if (it->second.zero)
       replaced = MakeAnonymousPma(vma_range, vma, page, options.want_end, garbage);
     else if (it->second.cow)
-      replaced = BreakCow(vma, page, options.want_end, garbage);
+      replaced = BreakCow(vma_range, vma, page, options.want_end, garbage);
     else if (!it->second.writable)
       replaced = MakeFilePma(vma_range, vma, page, MemoryAccess::kWrite, options.want_end, garbage);
     if (!replaced.ok()) {

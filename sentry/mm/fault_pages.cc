@@ -18,6 +18,7 @@ constexpr uint64_t kFileWindow = 2 << 20;         // around a fault on a file
 constexpr uint64_t kFileWriteWindow = 64 << 10;   // pages that a file may have to make
 constexpr uint64_t kCopyCluster = 16 << 10;       // copied at a copy-on-write fault
 constexpr uint64_t kCopySequence = 64 << 10;      // when the pages before it were copied too
+constexpr uint64_t kMaxClusteredFile = 1 << 20;
 constexpr uint64_t kReuseReach = 1 << 20;         // on each side, of pages that are ours alone
 
 uint64_t AlignDown(uint64_t value, uint64_t alignment) { return value & ~(alignment - 1); }
@@ -129,7 +130,7 @@ Result<Span> MemoryManager::State::MakeFilePma(Span vma_range, const Vma& vma, u
   return stale;
 }
 
-Result<Span> MemoryManager::State::BreakCow(const Vma& vma, uint64_t addr, uint64_t want_end, Garbage& garbage) {
+Result<Span> MemoryManager::State::BreakCow(Span vma_range, const Vma& vma, uint64_t addr, uint64_t want_end, Garbage& garbage) {
   auto it = FindPma(addr);
   const Pma pma = it->second;
   const Span whole{it->first, pma.end};
@@ -148,9 +149,11 @@ Result<Span> MemoryManager::State::BreakCow(const Vma& vma, uint64_t addr, uint6
     return Span{};
   }
 
-  uint64_t cluster = kCopyCluster;
-  Span range = Intersect(whole, Window(addr, cluster, want_end));
-  if (range.start > 0) {
+  // Neighbours are copied along. Of a large file mapping they are not: there it could be
+  // noticed that they no longer follow the file.
+  const bool alone = !pma.anonymous && vma_range.length() > kMaxClusteredFile;
+  Span range = Intersect(whole, Window(addr, alone ? kPageSize : kCopyCluster, want_end));
+  if (range.start > 0 && !alone) {
     auto below = FindPma(range.start - 1);
     if (below != pmas.end() && below->second.anonymous && !below->second.cow)
       range = Intersect(whole, Window(addr, kCopySequence, want_end));

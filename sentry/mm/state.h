@@ -216,7 +216,7 @@ struct MemoryManager::State {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   Result<Span> MakeFilePma(Span vma_range, const Vma& vma, uint64_t addr, MemoryAccess access, uint64_t want_end,
                            Garbage& garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  Result<Span> BreakCow(const Vma& vma, uint64_t addr, uint64_t want_end, Garbage& garbage)
+  Result<Span> BreakCow(Span vma_range, const Vma& vma, uint64_t addr, uint64_t want_end, Garbage& garbage)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // --- mremap.cc ---
