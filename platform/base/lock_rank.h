@@ -12,11 +12,12 @@ enum class LockRank : uint8_t {
   kAny = 0,  // unchecked; tests and start-up only
 
   // Process and thread tree.
-  kExec,       // ThreadGroup: one execve or exit_group at a time
-  kTaskTree,   // Kernel: parents, children, sessions, process groups, PID namespaces
-  kTty,        // terminal: foreground group, line discipline
-  kSignal,     // ThreadGroup/SignalHandlers: queues, handlers, stop state (Linux: siglock)
-  kTaskState,  // Task: small fields others read (name, creds, fs, mm pointers)
+  kExec,         // ThreadGroup: one execve or exit_group at a time
+  kPosixTimers,  // PosixTimers: a process's timers; reads CPU times under it
+  kTaskTree,     // Kernel: parents, children, sessions, process groups, PID namespaces
+  kTty,          // terminal: foreground group, line discipline
+  kSignal,       // ThreadGroup/SignalHandlers: queues, handlers, stop state (Linux: siglock)
+  kTaskState,    // Task: small fields others read (name, creds, fs, mm pointers)
 
   // Files. The directory lock (Linux: i_rwsem of a directory) may be held across a
   // call to the Gofer: it is what serialises a miss with a create of the same name.
@@ -43,6 +44,7 @@ enum class LockRank : uint8_t {
   kStub,             // platform stub process
 
   // Leaves.
+  kTimerFile,    // a timerfd's setting
   kTimer,        // timer queue
   kGoferClient,  // tags and the send side of one connection
   kHostPoller,   // who watches which host descriptor; wakes a file's queue
