@@ -18,9 +18,9 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "platform/base/mutex.h"
 #include "platform/base/ref.h"
+#include "platform/base/string_hash.h"
 #include "sentry/vfs/inode.h"
 
 namespace runsc {
@@ -92,9 +92,11 @@ class Dentry final : public RefCounted {
   RefPtr<Dentry> parent_ ABSL_GUARDED_BY(mu_);
   std::string name_ ABSL_GUARDED_BY(mu_);
   std::atomic<Inode*> inode_;  // a reference is held; set once
-  absl::flat_hash_map<std::string, Child> children_ ABSL_GUARDED_BY(mu_);
+  StringMap<Child> children_ ABSL_GUARDED_BY(mu_);
   std::atomic<bool> deleted_{false};
-  std::atomic<bool> used_{true};  // since the cache's hand came by
+  static constexpr size_t kNotCached = SIZE_MAX;
+  size_t cache_slot_ = kNotCached;  // guarded by the cache's lock
+  std::atomic<bool> used_{true};    // since the cache's hand came by
 };
 
 }  // namespace runsc

@@ -95,6 +95,10 @@ struct LookupEntry {
   RefPtr<Inode> inode;  // null: there is no such name (only the last entry)
 };
 
+// The rule of CheckAccess for known attributes: owner, group, others, then
+// CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH. EACCES.
+Result<void> CheckModeBits(const Credentials& creds, uint32_t mode, Uid uid, Gid gid, int mask);
+
 class Inode : public RefCounted, public Mappable {
  public:
   explicit Inode(Filesystem& filesystem, uint32_t file_type);

@@ -1,0 +1,61 @@
+#include "sentry/vfs/file_description.h"
+
+#include "sentry/vfs/file_locks.h"
+#include "sentry/vfs/inotify.h"
+
+namespace runsc {
+
+namespace {
+
+// O_RDONLY|O_WRONLY (3) is the historic "neither": only ioctl works.
+bool ModeReads(int flags) {
+  int mode = flags & O_ACCMODE;
+  return (flags & O_PATH) == 0 && (mode == O_RDONLY || mode == O_RDWR);
+}
+bool ModeWrites(int flags) {
+  int mode = flags & O_ACCMODE;
+  return (flags & O_PATH) == 0 && (mode == O_WRONLY || mode == O_RDWR);
+}
+
+constexpr int kSettableFlags = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK;
+
+}  // namespace
+
+FileDescription::FileDescription(VfsPath path, int flags)
+    : path_(std::move(path)),
+      inode_(path_.dentry->inode()),
+      flags_(flags & ~O_CLOEXEC),
+      readable_(ModeReads(flags)),
+      writable_(ModeWrites(flags)) {
+  CHECK(inode_);
+}
+
+FileDescription::~FileDescription() = default;
+
+Result<void> FileDescription::SetStatusFlags(int flags) {
+  int old = flags_.load(std::memory_order_relaxed);
+  while (!flags_.compare_exchange_weak(old, (old & ~kSettableFlags) | (flags & kSettableFlags),
+                                       std::memory_order_relaxed)) {
+  }
+  return Ok();
+}
+
+std::string FileDescription::Name() const { return path_.dentry->name(); }
+
+uint64_t FileDescription::device() const {
+  Result<InodeAttributes> attributes = inode_->Attributes();
+  return attributes.ok() ? attributes->device : inode_->filesystem().device();
+}
+
+uint64_t FileDescription::inode_number() const {
+  Result<InodeAttributes> attributes = inode_->Attributes();
+  return attributes.ok() ? attributes->ino : 0;
+}
+
+void FileDescription::OnLastRelease() {
+  if (FileLocks* locks = inode_->locks_if_any()) locks->ReleaseOwner(lock_owner());
+  if (!IsPathOnly()) InotifyNotify(*path_.dentry, writable_ ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
+  delete this;
+}
+
+}  // namespace runsc

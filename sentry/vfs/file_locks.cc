@@ -1,0 +1,113 @@
+#include "sentry/vfs/file_locks.h"
+
+#include <algorithm>
+
+namespace runsc {
+
+namespace {
+
+bool Overlap(const FileLockRange& a, const FileLockRange& b) { return a.start < b.end && b.start < a.end; }
+bool Conflict(FileLockType a, FileLockType b) {
+  return a == FileLockType::kExclusive || b == FileLockType::kExclusive;
+}
+
+}  // namespace
+
+Result<void> FileLocks::Flock(FileLockType type, const void* owner) {
+  bool woke = false;
+  Result<void> result = Ok();
+  {
+    MutexLock lock(mu_);
+    // A conversion is not atomic: the old lock goes first (flock(2)).
+    woke = std::erase_if(flocks_, [&](const RecordLock& held) { return held.owner == owner; }) != 0;
+    if (type != FileLockType::kUnlock) {
+      bool conflict = std::any_of(flocks_.begin(), flocks_.end(),
+                                  [&](const RecordLock& held) { return Conflict(held.type, type); });
+      if (conflict) {
+        result = Errno(EAGAIN);
+      } else {
+        flocks_.push_back(RecordLock{type, {}, owner, 0});
+      }
+    }
+  }
+  if (woke) wait_queue_.Notify(EPOLLIN);
+  return result;
+}
+
+Result<void> FileLocks::SetRecordLock(const RecordLock& wanted) {
+  bool woke = false;
+  {
+    MutexLock lock(mu_);
+    if (wanted.type != FileLockType::kUnlock) {
+      for (const RecordLock& held : records_) {
+        if (held.owner != wanted.owner && Overlap(held.range, wanted.range) &&
+            Conflict(held.type, wanted.type))
+          return Errno(EAGAIN);
+      }
+    }
+    // What the owner holds already is cut out of the range, then neighbours of one type join.
+    std::vector<RecordLock> next;
+    next.reserve(records_.size() + 2);
+    RecordLock merged = wanted;
+    for (const RecordLock& held : records_) {
+      if (held.owner != wanted.owner) {
+        next.push_back(held);
+        continue;
+      }
+      bool touches = held.range.start <= merged.range.end && merged.range.start <= held.range.end;
+      if (held.type == wanted.type && touches) {
+        merged.range.start = std::min(merged.range.start, held.range.start);
+        merged.range.end = std::max(merged.range.end, held.range.end);
+        continue;
+      }
+      if (!Overlap(held.range, wanted.range)) {
+        next.push_back(held);
+        continue;
+      }
+      woke = true;
+      if (held.range.start < wanted.range.start) {
+        next.push_back(held);
+        next.back().range.end = wanted.range.start;
+      }
+      if (held.range.end > wanted.range.end) {
+        next.push_back(held);
+        next.back().range.start = wanted.range.end;
+      }
+    }
+    if (wanted.type != FileLockType::kUnlock) next.push_back(merged);
+    std::sort(next.begin(), next.end(),
+              [](const RecordLock& a, const RecordLock& b) { return a.range.start < b.range.start; });
+    records_.swap(next);
+  }
+  if (woke) wait_queue_.Notify(EPOLLIN);
+  return Ok();
+}
+
+std::optional<RecordLock> FileLocks::Test(const RecordLock& wanted) const {
+  MutexLock lock(mu_);
+  for (const RecordLock& held : records_) {
+    if (held.owner != wanted.owner && Overlap(held.range, wanted.range) && Conflict(held.type, wanted.type))
+      return held;
+  }
+  return std::nullopt;
+}
+
+void FileLocks::ReleaseOwner(const void* owner) {
+  auto is_owner = [&](const RecordLock& held) { return held.owner == owner; };
+  size_t removed = 0;
+  {
+    MutexLock lock(mu_);
+    removed = std::erase_if(flocks_, is_owner) + std::erase_if(records_, is_owner);
+  }
+  if (removed != 0) wait_queue_.Notify(EPOLLIN);
+}
+
+std::vector<FileLocks::Info> FileLocks::List() const {
+  std::vector<Info> all;
+  MutexLock lock(mu_);
+  for (const RecordLock& lock_info : flocks_) all.push_back(Info{true, lock_info});
+  for (const RecordLock& lock_info : records_) all.push_back(Info{false, lock_info});
+  return all;
+}
+
+}  // namespace runsc

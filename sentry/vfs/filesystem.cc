@@ -1,0 +1,43 @@
+#include "sentry/vfs/filesystem.h"
+
+#include <sys/sysmacros.h>
+
+#include "sentry/vfs/dentry_cache.h"
+
+namespace runsc {
+
+namespace {
+
+uint64_t NextDevice() {
+  static std::atomic<uint32_t> next{1};
+  return makedev(0, next.fetch_add(1, std::memory_order_relaxed));
+}
+
+}  // namespace
+
+Filesystem::Filesystem() : device_(NextDevice()), cache_(std::make_unique<DentryCache>()) {}
+Filesystem::~Filesystem() = default;
+
+void Filesystem::ShrinkDentryCache() { cache_->Clear(); }
+
+void Filesystem::HoldPinnedRoot(Dentry& root) {
+  MutexLock lock(roots_mu_);
+  for (const RefPtr<Dentry>& held : pinned_roots_) {
+    if (held == &root) return;
+  }
+  pinned_roots_.emplace_back(&root);
+}
+
+void Filesystem::OnLastRelease() {
+  std::vector<RefPtr<Dentry>> roots;
+  {
+    MutexLock lock(roots_mu_);
+    roots.swap(pinned_roots_);
+  }
+  for (const RefPtr<Dentry>& root : roots) root->Unpin();
+  roots.clear();
+  cache_->Clear();
+  delete this;
+}
+
+}  // namespace runsc

@@ -1,0 +1,54 @@
+#include "sentry/vfs/permission.h"
+
+namespace runsc {
+
+Result<void> CheckMayCreate(const Credentials& creds, const Dentry& dir, Inode& inode) {
+  if (dir.IsDeleted()) return Errno(ENOENT);
+  return inode.CheckAccess(creds, W_OK | X_OK);
+}
+
+Result<void> CheckMayDelete(const PathContext& context, const Dentry& dir, Inode& dir_inode,
+                            const Dentry& victim, bool as_directory) {
+  const Credentials& creds = *context.creds;
+  RETURN_IF_ERROR(dir_inode.CheckAccess(creds, W_OK | X_OK));
+  ASSIGN_OR_RETURN(InodeAttributes dir_attributes, dir_inode.Attributes());
+  if ((dir_attributes.mode & S_ISVTX) != 0 && !creds.HasCapability(CAP_FOWNER) &&
+      creds.fsuid != dir_attributes.uid) {
+    ASSIGN_OR_RETURN(InodeAttributes attributes, victim.borrow_inode()->Attributes());
+    if (creds.fsuid != attributes.uid) return Errno(EPERM);
+  }
+  if (victim.borrow_inode()->IsDirectory() != as_directory) return Errno(as_directory ? ENOTDIR : EISDIR);
+  if (dir.IsDeleted()) return Errno(ENOENT);
+  if (context.mounts->IsMountPoint(victim)) return Errno(EBUSY);
+  return Ok();
+}
+
+Result<CreateAttributes> NewFileAttributes(const PathContext& context, Inode& dir, uint32_t mode,
+                                           uint64_t rdev) {
+  CreateAttributes attributes;
+  attributes.mode = mode & ~(context.umask & 0777);
+  attributes.uid = context.creds->fsuid;
+  attributes.gid = context.creds->fsgid;
+  attributes.rdev = rdev;
+  ASSIGN_OR_RETURN(InodeAttributes parent, dir.Attributes());
+  if ((parent.mode & S_ISGID) == 0) return attributes;
+  attributes.gid = parent.gid;
+  if ((mode & S_IFMT) == S_IFDIR) {
+    attributes.mode |= S_ISGID;
+  } else if ((attributes.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) &&
+             !context.creds->InGroup(parent.gid) && !context.creds->HasCapability(CAP_FSETID)) {
+    attributes.mode &= ~static_cast<uint32_t>(S_ISGID);
+  }
+  return attributes;
+}
+
+std::optional<uint32_t> ModeWithoutSetIds(const Credentials& creds, const InodeAttributes& attributes) {
+  if ((attributes.mode & (S_ISUID | S_ISGID)) == 0 || creds.HasCapability(CAP_FSETID)) return std::nullopt;
+  if ((attributes.mode & S_IFMT) != S_IFREG) return std::nullopt;
+  uint32_t mode = attributes.mode & 07777 & ~static_cast<uint32_t>(S_ISUID);
+  if ((mode & S_IXGRP) != 0) mode &= ~static_cast<uint32_t>(S_ISGID);
+  if (mode == (attributes.mode & 07777)) return std::nullopt;
+  return mode;
+}
+
+}  // namespace runsc

@@ -1,0 +1,83 @@
+// Extended attributes: the rules of xattr(7) and linux/fs/xattr.c's xattr_permission().
+#include <linux/xattr.h>
+
+#include "sentry/vfs/inotify.h"
+#include "sentry/vfs/path_walk.h"
+#include "sentry/vfs/permission.h"
+
+namespace runsc {
+
+namespace {
+
+bool HasPrefix(std::string_view name, std::string_view prefix) {
+  return name.substr(0, prefix.size()) == prefix;
+}
+
+Result<void> CheckName(std::string_view name) {
+  if (name.empty() || name.size() > XATTR_NAME_MAX) return Errno(ERANGE);
+  for (std::string_view prefix : {"user.", "trusted.", "security.", "system."}) {
+    if (!HasPrefix(name, prefix)) continue;
+    if (name.size() == prefix.size()) return Errno(EINVAL);
+    return prefix == "system." ? Result<void>(Errno(EOPNOTSUPP)) : Ok();
+  }
+  return Errno(EOPNOTSUPP);
+}
+
+Result<void> CheckPermission(const PathContext& context, Inode& inode, std::string_view name, bool write) {
+  const Credentials& creds = *context.creds;
+  if (HasPrefix(name, "security.")) {
+    if (write && !creds.HasCapability(CAP_SYS_ADMIN) &&
+        !(name == XATTR_NAME_CAPS && creds.HasCapability(CAP_SETFCAP)))
+      return Errno(EPERM);
+    return Ok();
+  }
+  if (HasPrefix(name, "trusted.")) {
+    if (!creds.HasCapability(CAP_SYS_ADMIN)) return Errno(write ? EPERM : ENODATA);
+    return Ok();
+  }
+  if (!inode.IsRegular() && !inode.IsDirectory()) return Errno(write ? EPERM : ENODATA);
+  if (write && inode.IsDirectory()) {
+    ASSIGN_OR_RETURN(InodeAttributes attributes, inode.Attributes());
+    if ((attributes.mode & S_ISVTX) != 0 && !IsOwner(creds, attributes)) return Errno(EPERM);
+  }
+  return inode.CheckAccess(creds, write ? W_OK : R_OK);
+}
+
+}  // namespace
+
+Result<std::string> VfsGetXattr(const PathContext& context, const VfsPath& path, std::string_view name) {
+  RETURN_IF_ERROR(CheckName(name));
+  RefPtr<Inode> inode = path.inode();
+  RETURN_IF_ERROR(CheckPermission(context, *inode, name, false));
+  return inode->GetXattr(name);
+}
+
+Result<void> VfsSetXattr(const PathContext& context, const VfsPath& path, std::string_view name,
+                         std::string_view value, int flags) {
+  RETURN_IF_ERROR(CheckWritableMount(path));
+  RETURN_IF_ERROR(CheckName(name));
+  RefPtr<Inode> inode = path.inode();
+  RETURN_IF_ERROR(CheckPermission(context, *inode, name, true));
+  RETURN_IF_ERROR(inode->SetXattr(*path.dentry, name, value, flags));
+  InotifyNotify(*path.dentry, IN_ATTRIB);
+  return Ok();
+}
+
+Result<std::vector<std::string>> VfsListXattrs(const PathContext& context, const VfsPath& path) {
+  ASSIGN_OR_RETURN(std::vector<std::string> names, path.inode()->ListXattrs());
+  if (!context.creds->HasCapability(CAP_SYS_ADMIN))
+    std::erase_if(names, [](const std::string& name) { return HasPrefix(name, "trusted."); });
+  return names;
+}
+
+Result<void> VfsRemoveXattr(const PathContext& context, const VfsPath& path, std::string_view name) {
+  RETURN_IF_ERROR(CheckWritableMount(path));
+  RETURN_IF_ERROR(CheckName(name));
+  RefPtr<Inode> inode = path.inode();
+  RETURN_IF_ERROR(CheckPermission(context, *inode, name, true));
+  RETURN_IF_ERROR(inode->RemoveXattr(*path.dentry, name));
+  InotifyNotify(*path.dentry, IN_ATTRIB);
+  return Ok();
+}
+
+}  // namespace runsc
