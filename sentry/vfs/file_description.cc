@@ -40,7 +40,9 @@ Result<void> FileDescription::SetStatusFlags(int flags) {
   return Ok();
 }
 
-std::string FileDescription::Name() const { return path_.dentry->name(); }
+std::string FileDescription::Name() const {
+  return path_.dentry->name() + (path_.dentry->IsDeleted() ? " (deleted)" : "");
+}
 
 uint64_t FileDescription::device() const {
   Result<InodeAttributes> attributes = inode_->Attributes();

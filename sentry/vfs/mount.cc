@@ -237,7 +237,7 @@ std::vector<MountNamespace::Entry> MountNamespace::Mounts() const {
 }
 
 std::string MountNamespace::PathText(const VfsPath& path, const VfsPath& root) const {
-  bool deleted = path.dentry->IsDeleted();
+  std::string_view suffix = path.dentry->IsDeleted() ? " (deleted)" : "";
   std::vector<std::string> names;
   bool reached = false;
   VfsPath at = path;
@@ -250,7 +250,7 @@ std::string MountNamespace::PathText(const VfsPath& path, const VfsPath& root) c
       VfsPath below = MountPoint(*at.mount);
       if (!below) {
         // The namespace's own root counts as reached only if it is the caller's.
-        if (!at.dentry->IsRoot() && !at.dentry->parent()) return at.dentry->name();
+        if (!at.dentry->IsRoot() && !at.dentry->parent()) return at.dentry->name().append(suffix);
         break;
       }
       at = std::move(below);
@@ -258,7 +258,7 @@ std::string MountNamespace::PathText(const VfsPath& path, const VfsPath& root) c
     }
     RefPtr<Dentry> parent = at.dentry->parent();
     if (!parent) {
-      if (names.empty() && !at.dentry->IsRoot()) return at.dentry->name();
+      if (names.empty() && !at.dentry->IsRoot()) return at.dentry->name().append(suffix);
       break;
     }
     names.push_back(at.dentry->name());
@@ -267,8 +267,7 @@ std::string MountNamespace::PathText(const VfsPath& path, const VfsPath& root) c
   std::string text = reached ? "" : "(unreachable)";
   if (names.empty()) text += "/";
   for (auto it = names.rbegin(); it != names.rend(); ++it) text.append("/").append(*it);
-  if (deleted) text += " (deleted)";
-  return text;
+  return text.append(suffix);
 }
 
 }  // namespace runsc
