@@ -16,6 +16,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "platform/base/string_hash.h"
 #include "sentry/fsimpl/tmpfs.h"
+#include "sentry/memory/mapping_set.h"
 #include "sentry/vfs/directory_file.h"
 #include "sentry/vfs/file_description.h"
 
@@ -169,6 +170,7 @@ class TmpfsRegular final : public TmpfsInode {
   Result<Translation> Translate(uint64_t offset, uint64_t max_length, MemoryAccess access) override;
   void AddMapping(MappingOwner& owner, UserRange range, uint64_t offset, bool writable) override;
   void RemoveMapping(MappingOwner& owner, UserRange range, uint64_t offset, bool writable) override;
+  Result<void> PunchHole(uint64_t offset, uint64_t length) override;
 
  protected:
   uint64_t Size() override { return size(); }
@@ -179,12 +181,6 @@ class TmpfsRegular final : public TmpfsInode {
   struct Chunk {
     std::byte* data = nullptr;  // null: a hole
     uint64_t length = 0;
-  };
-  struct Mapping {
-    MappingOwner* owner;
-    UserRange range;
-    uint64_t offset;
-    bool writable;
   };
   Chunk FindChunk(uint64_t offset, uint64_t length);
   // As FindChunk, but fills a hole of up to `length` bytes. ENOSPC, ENOMEM.
@@ -201,7 +197,7 @@ class TmpfsRegular final : public TmpfsInode {
   void RemovePages(uint64_t start, uint64_t end);
   void ZeroPart(uint64_t start, uint64_t end);
   Result<void> Resize(uint64_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(io_mu_);
-  void PunchHole(uint64_t start, uint64_t end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(io_mu_);
+  void Punch(uint64_t start, uint64_t end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(io_mu_);
   void InvalidateMappings(uint64_t start, uint64_t end, bool also_private);
 
   // Readers and writers of the data; pages go only with it held exclusively.
@@ -212,7 +208,7 @@ class TmpfsRegular final : public TmpfsInode {
   Mutex data_mu_{LockRank::kInodeData};
   absl::btree_map<uint64_t, FileRange> extents_ ABSL_GUARDED_BY(data_mu_);  // by file offset
   FileRange reserve_ ABSL_GUARDED_BY(data_mu_);
-  std::vector<Mapping> mappings_ ABSL_GUARDED_BY(data_mu_);
+  MappingSet mappings_ ABSL_GUARDED_BY(data_mu_);
 };
 
 class TmpfsFile final : public SeekableFile {

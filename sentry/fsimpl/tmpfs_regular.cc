@@ -225,7 +225,7 @@ Result<void> TmpfsRegular::SetSize(uint64_t size) {
   return Resize(size);
 }
 
-void TmpfsRegular::PunchHole(uint64_t start, uint64_t end) {
+void TmpfsRegular::Punch(uint64_t start, uint64_t end) {
   uint64_t first = PageRoundDown(start + kPageMask), last = PageRoundDown(end);
   if (first > last) {  // inside one page
     ZeroPart(start, end);
@@ -245,7 +245,7 @@ Result<void> TmpfsRegular::Allocate(int mode, uint64_t offset, uint64_t length) 
   WriterLock lock(io_mu_);
   if ((mode & FALLOC_FL_PUNCH_HOLE) != 0) {
     if ((seals() & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0) return Errno(EPERM);
-    PunchHole(offset, end);
+    Punch(offset, end);
   } else {
     bool grows = (mode & FALLOC_FL_KEEP_SIZE) == 0 && end > size();
     if (grows && (seals() & F_SEAL_GROW) != 0) return Errno(EPERM);
@@ -296,9 +296,7 @@ Result<void> TmpfsRegular::AddSeals(uint32_t added) {
   uint32_t old = seals();
   if ((old & F_SEAL_SEAL) != 0) return Errno(EPERM);
   if ((added & F_SEAL_WRITE) != 0 && (old & F_SEAL_WRITE) == 0) {
-    bool mapped =
-        std::any_of(mappings_.begin(), mappings_.end(), [](const Mapping& m) { return m.writable; });
-    if (mapped) return Errno(EBUSY);
+    if (mappings_.has_writable()) return Errno(EBUSY);
   }
   seals_.store(old | added, std::memory_order_release);
   return Ok();
@@ -328,58 +326,26 @@ Result<Translation> TmpfsRegular::Translate(uint64_t offset, uint64_t max_length
 
 void TmpfsRegular::AddMapping(MappingOwner& owner, UserRange range, uint64_t offset, bool writable) {
   MutexLock lock(data_mu_);
-  mappings_.push_back(Mapping{&owner, range, offset, writable});
+  mappings_.Add(owner, range, offset, writable);
 }
 
 void TmpfsRegular::RemoveMapping(MappingOwner& owner, UserRange range, uint64_t offset, bool writable) {
   MutexLock lock(data_mu_);
-  std::vector<Mapping> rest;
-  bool exact = false;
-  for (size_t i = 0; i < mappings_.size() && !exact; ++i) {
-    Mapping mapping = mappings_[i];
-    if (mapping.owner != &owner || mapping.writable != writable) continue;
-    if (!mapping.range.Overlaps(range) ||
-        mapping.offset + (range.start.value() - mapping.range.start.value()) != offset)
-      continue;
-    mappings_[i] = mappings_.back();
-    mappings_.pop_back();
-    // What is left on both sides of a part that goes.
-    if (mapping.range.start < range.start)
-      rest.push_back(Mapping{&owner, UserRange{mapping.range.start, range.start}, mapping.offset, writable});
-    if (range.end < mapping.range.end) {
-      uint64_t skip = range.end - mapping.range.start;
-      rest.push_back(
-          Mapping{&owner, UserRange{range.end, mapping.range.end}, mapping.offset + skip, writable});
-    }
-    exact = true;
-  }
-  mappings_.insert(mappings_.end(), rest.begin(), rest.end());
+  mappings_.Remove(owner, range, offset, writable);
 }
 
 void TmpfsRegular::InvalidateMappings(uint64_t start, uint64_t end, bool also_private) {
-  struct Target {
-    MappingOwner* owner;
-    RefPtr<RefCounted> keep;
-    UserRange range;
-  };
-  std::vector<Target> targets;
+  MappingSet::Targets targets;
   {
     MutexLock lock(data_mu_);
-    for (const Mapping& mapping : mappings_) {
-      uint64_t mapping_end = mapping.offset + mapping.range.length();
-      uint64_t from = std::max(start, mapping.offset), to = std::min(end, mapping_end);
-      if (from >= to) continue;
-      // An owner cannot end before it has removed its mappings, for which it needs our lock;
-      // one that is ending already will do so without us.
-      auto* counted = dynamic_cast<RefCounted*>(mapping.owner);
-      RefPtr<RefCounted> keep = RefPtr<RefCounted>::TryFrom(counted);
-      if (counted != nullptr && !keep) continue;
-      UserRange range{mapping.range.start + (from - mapping.offset),
-                      mapping.range.start + (to - mapping.offset)};
-      targets.push_back(Target{mapping.owner, std::move(keep), range});
-    }
+    if (mappings_.empty()) return;
+    targets = mappings_.Find(start, end == UINT64_MAX ? UINT64_MAX : end - start);
   }
-  for (const Target& target : targets) target.owner->Invalidate(target.range, also_private);
+  targets.Invalidate(also_private);
+}
+
+Result<void> TmpfsRegular::PunchHole(uint64_t offset, uint64_t length) {
+  return Allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
 // --- the open file ---
