@@ -1,5 +1,7 @@
 #include "sentry/syscalls/table.h"
 
+#include "sentry/syscalls/sys_mmap.h"
+
 namespace runsc {
 namespace {
 
@@ -25,13 +27,13 @@ constexpr auto MakeTable() {
   // 8
   t[8] = {"lseek", Missing()};
   // 9
-  t[9] = {"mmap", Missing()};
+  t[9] = {"mmap", Full<SysMmap>()};
   // 10
-  t[10] = {"mprotect", Missing()};
+  t[10] = {"mprotect", Full<SysMprotect>()};
   // 11
-  t[11] = {"munmap", Missing()};
+  t[11] = {"munmap", Full<SysMunmap>()};
   // 12
-  t[12] = {"brk", Missing()};
+  t[12] = {"brk", Full<SysBrk>()};
   // 13
   t[13] = {"rt_sigaction", Missing()};
   // 14
@@ -57,13 +59,13 @@ constexpr auto MakeTable() {
   // 24
   t[24] = {"sched_yield", Missing()};
   // 25
-  t[25] = {"mremap", Missing()};
+  t[25] = {"mremap", Full<SysMremap>()};
   // 26
-  t[26] = {"msync", Missing()};
+  t[26] = {"msync", Full<SysMsync>()};
   // 27
-  t[27] = {"mincore", Missing()};
+  t[27] = {"mincore", Partial<SysMincore>("what was allocated counts as resident")};
   // 28
-  t[28] = {"madvise", Missing()};
+  t[28] = {"madvise", Partial<SysMadvise>("advice on huge pages, merging and core dumps is accepted without effect; MADV_FREE frees at once")};
   // 29
   t[29] = {"shmget", Missing()};
   // 30
@@ -305,13 +307,13 @@ constexpr auto MakeTable() {
   // 148
   t[148] = {"sched_rr_get_interval", Missing()};
   // 149
-  t[149] = {"mlock", Missing()};
+  t[149] = {"mlock", Partial<SysMlock>("populates and counts; the host may still swap")};
   // 150
-  t[150] = {"munlock", Missing()};
+  t[150] = {"munlock", Full<SysMunlock>()};
   // 151
-  t[151] = {"mlockall", Missing()};
+  t[151] = {"mlockall", Partial<SysMlockall>("as mlock")};
   // 152
-  t[152] = {"munlockall", Missing()};
+  t[152] = {"munlockall", Full<SysMunlockall>()};
   // 153
   t[153] = {"vhangup", Missing()};
   // 154
@@ -627,9 +629,9 @@ constexpr auto MakeTable() {
   // 309
   t[309] = {"getcpu", Missing()};
   // 310
-  t[310] = {"process_vm_readv", Missing()};
+  t[310] = {"process_vm_readv", Full<SysProcessVmReadv>()};
   // 311
-  t[311] = {"process_vm_writev", Missing()};
+  t[311] = {"process_vm_writev", Full<SysProcessVmWritev>()};
   // 312
   t[312] = {"kcmp", Missing()};
   // 313
@@ -657,7 +659,7 @@ constexpr auto MakeTable() {
   // 324
   t[324] = {"membarrier", Missing()};
   // 325
-  t[325] = {"mlock2", Missing()};
+  t[325] = {"mlock2", Partial<SysMlock2>("as mlock")};
   // 326
   t[326] = {"copy_file_range", Missing()};
   // 327
@@ -665,7 +667,7 @@ constexpr auto MakeTable() {
   // 328
   t[328] = {"pwritev2", Missing()};
   // 329
-  t[329] = {"pkey_mprotect", Missing()};
+  t[329] = {"pkey_mprotect", Partial<SysPkeyMprotect>("no protection keys: only key -1")};
   // 330
   t[330] = {"pkey_alloc", Missing()};
   // 331
