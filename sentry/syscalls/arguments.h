@@ -4,11 +4,16 @@
 #ifndef SENTRY_SYSCALLS_ARGUMENTS_H_
 #define SENTRY_SYSCALLS_ARGUMENTS_H_
 
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
 
 #include <cstdint>
 #include <type_traits>
 
+#include "sentry/kernel/signal.h"
 #include "sentry/usermem/user_addr.h"
 
 namespace runsc {
@@ -124,9 +129,25 @@ struct ArgumentTraits<UserCString> {
   static constexpr ArgumentFormat kFormat = ArgumentFormat::kString;
   static constexpr UserCString Decode(uint64_t value) { return UserCString{UserAddr(value)}; }
 };
-// Specialise PointeeFormat for a struct that strace decodes.
+// Structs that strace decodes.
 template <typename T>
 inline constexpr ArgumentFormat kPointeeFormat = ArgumentFormat::kAddress;
+template <>
+inline constexpr ArgumentFormat kPointeeFormat<timespec> = ArgumentFormat::kTimespec;
+template <>
+inline constexpr ArgumentFormat kPointeeFormat<timeval> = ArgumentFormat::kTimeval;
+template <>
+inline constexpr ArgumentFormat kPointeeFormat<struct stat> = ArgumentFormat::kStat;
+template <>
+inline constexpr ArgumentFormat kPointeeFormat<iovec> = ArgumentFormat::kIovec;
+template <>
+inline constexpr ArgumentFormat kPointeeFormat<SignalAction> = ArgumentFormat::kSignalAction;
+
+// Whether the call fills what the argument points to, so that strace shows it afterwards.
+template <typename T>
+inline constexpr bool kIsOutput = false;
+template <typename T>
+inline constexpr bool kIsOutput<UserPtr<T>> = !std::is_const_v<T>;
 template <typename T>
 struct ArgumentTraits<UserPtr<T>> {
   static constexpr ArgumentFormat kFormat = kPointeeFormat<std::remove_const_t<T>>;
@@ -139,6 +160,8 @@ struct UserBuffer {
 struct ConstUserBuffer {
   UserAddr addr;
 };
+template <>
+inline constexpr bool kIsOutput<UserBuffer> = true;
 template <>
 struct ArgumentTraits<UserBuffer> {
   static constexpr ArgumentFormat kFormat = ArgumentFormat::kBuffer;

@@ -1,6 +1,7 @@
 #include <atomic>
 
 #include "platform/base/log.h"
+#include "sentry/syscalls/strace.h"
 #include "sentry/syscalls/table.h"
 
 namespace runsc {
@@ -11,7 +12,7 @@ void ReportMissing(uint64_t number, const SyscallRow* row) {
   static std::atomic<bool> reported[kSyscallLimit];
   if (number >= kSyscallLimit) return;
   if (reported[number].exchange(true, std::memory_order_relaxed)) return;
-  LOG_WARNING("system call %llu (%s) is not implemented: ENOSYS", static_cast<unsigned long long>(number),
+  LOG_WARNING("system call {} ({}) is not implemented: ENOSYS", number,
               row != nullptr ? row->name : "no such call");
 }
 
@@ -19,10 +20,11 @@ void ReportMissing(uint64_t number, const SyscallRow* row) {
 
 Result<int64_t> DispatchSyscall(Task& task, uint64_t number, const SyscallArguments& arguments) {
   const SyscallRow* row = FindSyscall(number);
-  if (row == nullptr || row->implementation.handler == nullptr) {
-    ReportMissing(number, row);
-    return Errno(ENOSYS);
-  }
+  bool missing = row == nullptr || row->implementation.handler == nullptr;
+  if (missing) ReportMissing(number, row);
+  if (__builtin_expect(strace_enabled.load(std::memory_order_relaxed), false))
+    return TraceSyscall(task, number, row, arguments);
+  if (missing) return Errno(ENOSYS);
   return row->implementation.handler(task, arguments);
 }
 

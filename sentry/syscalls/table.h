@@ -33,6 +33,7 @@ struct SyscallImplementation {
   const char* note = "";
   uint8_t argument_count = 0;
   std::array<ArgumentFormat, 6> arguments{};
+  uint8_t outputs = 0;  // bit n: argument n is shown as the call left it
 };
 
 struct SyscallRow {
@@ -55,7 +56,10 @@ struct Thunk<function> {
     return Call(task, arguments, std::index_sequence_for<Args...>());
   }
   static constexpr SyscallImplementation Make(SyscallSupport support, const char* note) {
-    return {&Handle, support, note, sizeof...(Args), {ArgumentTraits<Args>::kFormat...}};
+    uint8_t outputs = 0;
+    unsigned index = 0;
+    ((outputs |= static_cast<uint8_t>(kIsOutput<Args> << index++)), ...);
+    return {&Handle, support, note, sizeof...(Args), {ArgumentTraits<Args>::kFormat...}, outputs};
   }
 };
 
