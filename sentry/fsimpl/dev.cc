@@ -113,11 +113,10 @@ Result<void> Have(Result<RefPtr<Inode>> made, Dentry& dir, std::string_view name
 void RegisterMemoryDevices(MemoryFile& memory_file) {
   DeviceRegistry& registry = DeviceRegistry::Get();
   registry.Register(S_IFCHR, kMemoryMajor, 3, 1, Opener<NullFile>());
-  registry.Register(S_IFCHR, kMemoryMajor, 5, 1,
-                    [&memory_file](const VfsPath& path, const OpenOptions& options) {
-                      return Result<RefPtr<FileDescription>>(
-                          MakeRef<ZeroFile>(path, options.flags, memory_file));
-                    });
+  registry.Register(
+      S_IFCHR, kMemoryMajor, 5, 1, [&memory_file](const VfsPath& path, const OpenOptions& options) {
+        return Result<RefPtr<FileDescription>>(MakeRef<ZeroFile>(path, options.flags, memory_file));
+      });
   registry.Register(S_IFCHR, kMemoryMajor, 7, 1, Opener<FullFile>());
   registry.Register(S_IFCHR, kMemoryMajor, 8, 2, Opener<RandomFile>());
 }

@@ -147,8 +147,10 @@ class Task final : public RefCounted {
   std::atomic<uint64_t> cpu_affinity{~uint64_t{0}};
   std::atomic<int> nice{0};
   std::atomic<uint64_t> timer_slack{50000};  // ns
-  int personality = 0;
-  int current_syscall = -1;  // being served; -1 none
+  std::atomic<int> personality{0};
+  std::atomic<int> current_syscall{-1};  // being served; -1 none
+  // CLOCK_MONOTONIC, ns: /proc/pid/stat's starttime.
+  int64_t start_time() const { return start_time_; }
 
  private:
   friend class Kernel;
@@ -159,6 +161,7 @@ class Task final : public RefCounted {
   ~Task() override;
 
   Kernel& kernel_;
+  const int64_t start_time_ = MonotonicNow();
   RefPtr<ThreadGroup> thread_group_;
   std::unique_ptr<Context> context_;
   Registers registers_{};

@@ -9,6 +9,12 @@
 
 namespace runsc {
 
+// uname(2) and /proc: the Linux whose interface this is.
+inline constexpr char kKernelName[] = "Linux";
+inline constexpr char kKernelRelease[] = "6.1.0-runsc";
+inline constexpr char kKernelVersion[] = "#1 SMP PREEMPT_DYNAMIC";
+inline constexpr char kKernelMachine[] = "x86_64";
+
 class UtsNamespace final : public RefCounted {
  public:
   explicit UtsNamespace(std::string host_name, std::string domain_name = "(none)")

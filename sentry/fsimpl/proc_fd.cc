@@ -1,0 +1,249 @@
+// /proc/<pid>/{fd,fdinfo,ns}.
+#include <dirent.h>
+
+#include <charconv>
+
+#include "sentry/fsimpl/proc_internal.h"
+#include "sentry/vfs/inotify.h"
+
+namespace runsc {
+namespace {
+
+constexpr unsigned kPartFd = 1, kPartFdInfo = 2;
+
+Result<int> ParseFd(std::string_view name) {
+  int fd = 0;
+  auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), fd);
+  if (error != std::errc() || end != name.data() + name.size() || fd < 0) return Errno(ENOENT);
+  if (name.size() > 1 && name[0] == '0') return Errno(ENOENT);
+  return fd;
+}
+
+Result<RefPtr<FileDescription>> FileOf(Task& task, int fd, bool* close_on_exec = nullptr) {
+  RefPtr<FDTable> table = task.GetFDTable();
+  if (!table) return Errno(ENOENT);
+  Result<RefPtr<FileDescription>> file = table->Get(fd, close_on_exec);
+  if (!file.ok()) return Errno(ENOENT);
+  return file;
+}
+
+uint32_t LinkMode(const FileDescription& file) {
+  uint32_t mode = S_IFLNK;
+  if (file.readable()) mode |= 0500;
+  if (file.writable()) mode |= 0300;
+  return mode;
+}
+
+class FdLinkInode final : public TaskInode<SyntheticInode> {
+ public:
+  FdLinkInode(ProcFilesystem& filesystem, RefPtr<Task> task, int fd, uint32_t mode, uint64_t ino)
+      : TaskInode<SyntheticInode>(filesystem, std::move(task), mode, Uid{0}, Gid{0}, ino), fd_(fd) {}
+  bool IsStale() override {
+    if (TaskInode<SyntheticInode>::IsStale()) return true;
+    Result<RefPtr<FileDescription>> file = FileOf(*task_, fd_);
+    return !file.ok() || LinkMode(**file) != mode();
+  }
+  Result<InodeAttributes> Attributes() override {
+    ASSIGN_OR_RETURN(InodeAttributes attributes, TaskInode<SyntheticInode>::Attributes());
+    attributes.size = 64;
+    return attributes;
+  }
+  Result<std::string> ReadLink(const Credentials& creds) override {
+    ASSIGN_OR_RETURN(VfsPath path, FollowLink(creds));
+    return ShownPath(*task_, path);
+  }
+  Result<VfsPath> FollowLink(const Credentials& creds) override {
+    RETURN_IF_ERROR(CheckTaskAccess(creds, *task_));
+    ASSIGN_OR_RETURN(RefPtr<FileDescription> file, FileOf(*task_, fd_));
+    return file->path();
+  }
+  Result<RefPtr<FileDescription>> Open(const VfsPath& path, const OpenOptions& options) override {
+    return Errno(ELOOP);
+  }
+
+ private:
+  const int fd_;
+};
+
+class FdInfoInode final : public TaskInode<TextInode> {
+ public:
+  FdInfoInode(ProcFilesystem& filesystem, RefPtr<Task> task, int fd, uint64_t ino)
+      : TaskInode<TextInode>(filesystem, std::move(task), 0444u, Uid{0}, Gid{0}, ino), fd_(fd) {}
+  bool IsStale() override { return TaskInode<TextInode>::IsStale() || !FileOf(*task_, fd_).ok(); }
+  Result<void> CheckOpen(const OpenOptions& options) override {
+    return CheckTaskAccess(*options.creds, *task_);
+  }
+  Result<std::string> Generate() override {
+    bool close_on_exec = false;
+    ASSIGN_OR_RETURN(RefPtr<FileDescription> file, FileOf(*task_, fd_, &close_on_exec));
+    TextBuilder text;
+    uint64_t ino = 0;
+    Result<InodeAttributes> attributes = file->inode()->Attributes();
+    if (attributes.ok()) ino = attributes->ino;
+    text.Add("pos:\t{}\nflags:\t0{:o}\nmnt_id:\t{}\nino:\t{}\n", file->Seek(0, SEEK_CUR).value_or(0),
+             file->flags() | (close_on_exec ? O_CLOEXEC : 0),
+             file->path().mount ? file->path().mount->id() : 0, ino);
+    if (auto* inotify = dynamic_cast<InotifyFile*>(file.get())) {
+      for (const InotifyFile::WatchInfo& watch : inotify->Watches()) {
+        Result<InodeAttributes> watched = watch.inode->Attributes();
+        if (!watched.ok()) continue;
+        text.Add("inotify wd:{:x} ino:{:x} sdev:{:x} mask:{:x} ignored_mask:0 \n", watch.descriptor,
+                 watched->ino, watched->device, watch.mask);
+      }
+    }
+    return text.Take();
+  }
+
+ private:
+  const int fd_;
+};
+
+class FdDirectory final : public TaskInode<SyntheticDirectory> {
+ public:
+  FdDirectory(ProcFilesystem& filesystem, RefPtr<Task> task, bool info, uint64_t ino)
+      : TaskInode<SyntheticDirectory>(filesystem, std::move(task), info ? 0555u : 0500u, Uid{0}, Gid{0}, ino),
+        info_(info) {}
+
+  // A process may always look at its own, whatever it has become (proc_fd_permission).
+  Result<void> CheckAccess(const Credentials& creds, int mask) override {
+    Result<void> normal = Inode::CheckAccess(creds, mask);
+    if (normal.ok()) return normal;
+    Task* reader = Task::CurrentOrNull();
+    if (reader != nullptr && &reader->thread_group() == &task_->thread_group()) return Ok();
+    return normal;
+  }
+
+  Result<RefPtr<Inode>> Lookup(Dentry& dir, std::string_view name) override {
+    ASSIGN_OR_RETURN(int fd, ParseFd(name));
+    ASSIGN_OR_RETURN(RefPtr<FileDescription> file, FileOf(*task_, fd));
+    uint64_t ino = TaskFileIno(task_->root_tid(), info_ ? kPartFdInfo : kPartFd, fd);
+    if (info_) return RefPtr<Inode>(MakeRef<FdInfoInode>(proc_, task_, fd, ino));
+    return RefPtr<Inode>(MakeRef<FdLinkInode>(proc_, task_, fd, LinkMode(*file), ino));
+  }
+
+  Result<std::vector<SyntheticEntry>> Entries() override {
+    std::vector<SyntheticEntry> entries;
+    RefPtr<FDTable> table = task_->GetFDTable();
+    if (!table) return entries;
+    for (int fd : table->Numbers()) {
+      entries.push_back({fmt::format("{}", fd),
+                         TaskFileIno(task_->root_tid(), info_ ? kPartFdInfo : kPartFd, fd),
+                         static_cast<uint8_t>(info_ ? DT_REG : DT_LNK), static_cast<uint64_t>(fd)});
+    }
+    return entries;
+  }
+
+  Result<InodeAttributes> Attributes() override {
+    ASSIGN_OR_RETURN(InodeAttributes attributes, TaskInode<SyntheticDirectory>::Attributes());
+    // Linux 6.2: st_size is the number of open files.
+    if (!info_) {
+      if (RefPtr<FDTable> table = task_->GetFDTable()) attributes.size = table->Numbers().size();
+    }
+    return attributes;
+  }
+
+ private:
+  const bool info_;
+};
+
+// --- ns ---
+
+struct NamespaceKind {
+  const char* link;  // the entry's name
+  const char* text;  // before ":[…]"
+  uint64_t initial;  // Linux's number of the first namespace
+  // What tells namespaces of this kind apart; null: there is one only.
+  const void* (*identity)(Task& task);
+};
+
+constexpr NamespaceKind kNamespaces[] = {
+    {"cgroup", "cgroup", 4026531835, nullptr},
+    {"ipc", "ipc", 4026531839, nullptr},
+    {"mnt", "mnt", 4026531841,
+     [](Task& task) -> const void* {
+       RefPtr<FsContext> fs = task.GetFs();
+       return fs ? fs->Get().mounts.get() : nullptr;
+     }},
+    {"net", "net", 4026531840, nullptr},
+    {"pid", "pid", 4026531836, [](Task& task) -> const void* { return &task.pid_namespace(); }},
+    {"pid_for_children", "pid", 4026531836, [](Task& task) -> const void* { return &task.pid_namespace(); }},
+    {"time", "time", 4026531834, nullptr},
+    {"time_for_children", "time", 4026531834, nullptr},
+    {"user", "user", 4026531837, nullptr},
+    {"uts", "uts", 4026531838, [](Task& task) -> const void* { return task.uts().get(); }},
+};
+
+// The object behind a namespace link; it can be opened and compared by its number.
+class NamespaceInode final : public SyntheticInode {
+ public:
+  NamespaceInode(Filesystem& filesystem, uint64_t ino)
+      : SyntheticInode(filesystem, S_IFREG | 0444, 0, 0, ino) {}
+  Result<RefPtr<FileDescription>> Open(const VfsPath& path, const OpenOptions& options) override {
+    return RefPtr<FileDescription>(MakeRef<FileDescription>(path, options.flags));
+  }
+};
+
+class NamespaceLinkInode final : public TaskInode<SymlinkInode> {
+ public:
+  NamespaceLinkInode(ProcFilesystem& filesystem, RefPtr<Task> task, const NamespaceKind& kind)
+      : TaskInode<SymlinkInode>(filesystem, std::move(task), ""), kind_(kind) {}
+  Result<std::string> ReadLink(const Credentials& creds) override {
+    RETURN_IF_ERROR(CheckTaskAccess(creds, *task_));
+    return Text();
+  }
+  Result<VfsPath> FollowLink(const Credentials& creds) override {
+    RETURN_IF_ERROR(CheckTaskAccess(creds, *task_));
+    return AnonymousNamespacePath();
+  }
+
+ private:
+  uint64_t Number() const {
+    if (kind_.identity == nullptr) return kind_.initial;
+    const void* own = kind_.identity(*task_);
+    RefPtr<Task> init = proc_.kernel().root_pid_namespace()->FindTask(1);
+    if (!init || kind_.identity(*init) == own || own == nullptr) return kind_.initial;
+    constexpr uint64_t kFirstDynamic = 4026532000;
+    return kFirstDynamic + (reinterpret_cast<uintptr_t>(own) >> 4 & 0xfffff);
+  }
+  std::string Text() const { return fmt::format("{}:[{}]", kind_.text, Number()); }
+  VfsPath AnonymousNamespacePath() {
+    VfsPath path;
+    path.dentry = MakeRef<Dentry>(proc_, MakeRef<NamespaceInode>(proc_, Number()), Text());
+    RefPtr<FsContext> fs = task_->GetFs();
+    // Any mount will do: an open file needs one to hold on to.
+    if (fs) path.mount = fs->Get().root.mount;
+    return path;
+  }
+  const NamespaceKind& kind_;
+};
+
+class NamespaceDirectory final : public TaskInode<SyntheticDirectory> {
+ public:
+  NamespaceDirectory(ProcFilesystem& filesystem, RefPtr<Task> task, uint64_t ino)
+      : TaskInode<SyntheticDirectory>(filesystem, std::move(task), 0511u, Uid{0}, Gid{0}, ino) {}
+  Result<RefPtr<Inode>> Lookup(Dentry& dir, std::string_view name) override {
+    for (const NamespaceKind& kind : kNamespaces) {
+      if (name == kind.link) return RefPtr<Inode>(MakeRef<NamespaceLinkInode>(proc_, task_, kind));
+    }
+    return Errno(ENOENT);
+  }
+  Result<std::vector<SyntheticEntry>> Entries() override {
+    std::vector<SyntheticEntry> entries;
+    for (const NamespaceKind& kind : kNamespaces)
+      entries.push_back({kind.link, kind.initial, DT_LNK, entries.size()});
+    return entries;
+  }
+};
+
+}  // namespace
+
+RefPtr<SyntheticInode> MakeFdDirectory(ProcFilesystem& filesystem, RefPtr<Task> task, bool info,
+                                       uint64_t ino) {
+  return MakeRef<FdDirectory>(filesystem, std::move(task), info, ino);
+}
+
+RefPtr<SyntheticInode> MakeNamespaceDirectory(ProcFilesystem& filesystem, RefPtr<Task> task, uint64_t ino) {
+  return MakeRef<NamespaceDirectory>(filesystem, std::move(task), ino);
+}
+
+}  // namespace runsc

@@ -1,0 +1,105 @@
+// /proc/<pid>/{mounts,mountinfo,mountstats}.
+#include <sys/sysmacros.h>
+
+#include "sentry/fsimpl/proc_internal.h"
+
+namespace runsc {
+namespace {
+
+// mangle(): white space and backslashes in octal.
+std::string Escape(std::string_view text) {
+  std::string out;
+  for (unsigned char c : text) {
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\\' || c == '#') {
+      out += fmt::format("\\{:03o}", c);
+    } else {
+      out += static_cast<char>(c);
+    }
+  }
+  return out;
+}
+
+std::string MountFlags(const Mount& mount) {
+  uint64_t flags = mount.flags();
+  std::string text = (flags & MS_RDONLY) != 0 ? "ro" : "rw";
+  if ((flags & MS_NOSUID) != 0) text += ",nosuid";
+  if ((flags & MS_NODEV) != 0) text += ",nodev";
+  if ((flags & MS_NOEXEC) != 0) text += ",noexec";
+  if ((flags & MS_NOATIME) != 0) text += ",noatime";
+  if ((flags & MS_NODIRATIME) != 0) text += ",nodiratime";
+  if ((flags & (MS_NOATIME | MS_STRICTATIME)) == 0) text += ",relatime";
+  return text;
+}
+
+std::string WithOptions(std::string text, const Filesystem& filesystem) {
+  std::string options = filesystem.MountOptions();
+  return options.empty() ? text : fmt::format("{},{}", text, options);
+}
+
+// Where a dentry stands in its own filesystem.
+std::string PathInFilesystem(const RefPtr<Dentry>& dentry) {
+  std::string path;
+  for (RefPtr<Dentry> at = dentry; at && !at->IsRoot(); at = at->parent())
+    path = fmt::format("/{}{}", at->name(), path);
+  return path.empty() ? std::string("/") : path;
+}
+
+std::string Source(const Mount& mount) { return mount.source().empty() ? "none" : Escape(mount.source()); }
+
+struct ShownMount {
+  MountNamespace::Entry entry;
+  std::string point;
+};
+
+// The mounts that can be seen from the task's root, where they are seen.
+std::vector<ShownMount> ShownMounts(Task& task) {
+  std::vector<ShownMount> shown;
+  RefPtr<FsContext> fs = task.GetFs();
+  if (!fs) return shown;
+  FsContext::View view = fs->Get();
+  for (MountNamespace::Entry& entry : view.mounts->Mounts()) {
+    VfsPath place{entry.mount, entry.mount->root()};
+    std::string point = view.mounts->PathText(place, view.root);
+    if (point.empty() || point[0] != '/') continue;
+    shown.push_back({std::move(entry), std::move(point)});
+  }
+  return shown;
+}
+
+}  // namespace
+
+Result<std::string> TaskMountsText(ProcFilesystem& filesystem, Task& task) {
+  TextBuilder text;
+  for (const ShownMount& shown : ShownMounts(task)) {
+    Mount& mount = *shown.entry.mount;
+    text.Add("{} {} {} {} 0 0\n", Source(mount), Escape(shown.point), mount.filesystem().type_name(),
+             WithOptions(MountFlags(mount), mount.filesystem()));
+  }
+  return text.Take();
+}
+
+Result<std::string> TaskMountInfoText(ProcFilesystem& filesystem, Task& task) {
+  TextBuilder text;
+  for (const ShownMount& shown : ShownMounts(task)) {
+    Mount& mount = *shown.entry.mount;
+    uint64_t device = mount.filesystem().device();
+    text.Add("{} {} {}:{} {} {} {} - {} {} {}\n", mount.id(),
+             shown.entry.parent_id != 0 ? shown.entry.parent_id : mount.id(), major(device), minor(device),
+             Escape(PathInFilesystem(mount.root())), Escape(shown.point), MountFlags(mount),
+             mount.filesystem().type_name(), Source(mount),
+             WithOptions(mount.read_only() ? "ro" : "rw", mount.filesystem()));
+  }
+  return text.Take();
+}
+
+Result<std::string> TaskMountStatsText(ProcFilesystem& filesystem, Task& task) {
+  TextBuilder text;
+  for (const ShownMount& shown : ShownMounts(task)) {
+    Mount& mount = *shown.entry.mount;
+    text.Add("device {} mounted on {} with fstype {}\n", Source(mount), Escape(shown.point),
+             mount.filesystem().type_name());
+  }
+  return text.Take();
+}
+
+}  // namespace runsc
