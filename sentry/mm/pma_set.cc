@@ -69,7 +69,8 @@ void MemoryManager::State::RemovePmas(Span range, Garbage& garbage) {
 void MemoryManager::State::HostUnmap(Span range, Garbage& garbage) {
   if (range.empty()) return;
   ++generation;
-  if (Result<void> done = space->Unmap(range.start, range.length()); !done.ok()) {
+  // (ESRCH: there is no guest left that could reach anything.)
+  if (Result<void> done = space->Unmap(range.start, range.length()); !done.ok() && !done.is(ESRCH)) {
     LOG_ERROR("cannot unmap {:#x}+{:#x} from the guest: {}", range.start, range.length(), done.error().message());
     garbage.leak = true;
   }
