@@ -21,17 +21,18 @@ enum class LockRank : uint8_t {
 
   // Files. The directory lock (Linux: i_rwsem of a directory) may be held across a
   // call to the Gofer: it is what serialises a miss with a create of the same name.
-  kEpoll,       // epoll: interest list; files are polled under it
-  kRename,      // filesystem: one cross-directory rename at a time
-  kDirectory,   // Inode: entries of one directory; parent first
-  kMountTree,   // MountNamespace
-  kDentry,      // Dentry: children map, parent, name
-  kFileOffset,  // FileDescription: offset
-  kFileIo,      // Inode: one writer's read-modify-write (Linux: i_rwsem of a file)
-  kSocket,      // one socket; two are taken by address
-  kPipe,        // pipe contents
-  kFDTable,     // FDTable
-  kFsContext,   // root, cwd, umask
+  kEpollNesting,  // epoll: one file is added to another at a time
+  kEpoll,         // epoll: interest list
+  kRename,        // filesystem: one cross-directory rename at a time
+  kDirectory,     // Inode: entries of one directory; parent first
+  kMountTree,     // MountNamespace
+  kDentry,        // Dentry: children map, parent, name
+  kFileOffset,    // FileDescription: offset
+  kFileIo,        // Inode: one writer's read-modify-write (Linux: i_rwsem of a file)
+  kSocket,        // one socket; two are taken by address
+  kPipe,          // pipe contents
+  kFDTable,       // FDTable
+  kFsContext,     // root, cwd, umask
 
   // Memory. File data locks are inside mm's: a fault asks the file for its pages.
   kMm,               // MemoryManager: VMAs and pmas (Linux: mmap_lock)

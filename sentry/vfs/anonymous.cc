@@ -2,6 +2,7 @@
 
 #include "sentry/time/clock.h"
 #include "sentry/vfs/file_description.h"
+#include "sentry/vfs/special_file.h"
 
 namespace runsc {
 
@@ -44,7 +45,7 @@ class AnonymousInode final : public Inode {
     return Ok();
   }
   Result<RefPtr<FileDescription>> Open(const VfsPath& path, const OpenOptions& options) override {
-    return Errno(ENXIO);
+    return OpenSpecialFile(path, options);  // a pipe, through /proc/pid/fd
   }
 
  private:

@@ -1,5 +1,7 @@
 #include "sentry/vfs/file_description.h"
 
+#include <algorithm>
+
 #include "sentry/vfs/file_locks.h"
 #include "sentry/vfs/inotify.h"
 
@@ -54,7 +56,31 @@ uint64_t FileDescription::inode_number() const {
   return attributes.ok() ? attributes->ino : 0;
 }
 
+void FileDescription::AddReleaseListener(RefPtr<FileReleaseListener> listener) {
+  MutexLock lock(listeners_mu_);
+  listeners_.push_back(std::move(listener));
+}
+
+void FileDescription::RemoveReleaseListener(FileReleaseListener& listener) {
+  RefPtr<FileReleaseListener> removed;  // dropped after the lock
+  MutexLock lock(listeners_mu_);
+  auto place = std::find(listeners_.begin(), listeners_.end(), &listener);
+  if (place == listeners_.end()) return;
+  std::swap(removed, *place);
+  listeners_.erase(place);
+}
+
 void FileDescription::OnLastRelease() {
+  for (;;) {
+    RefPtr<FileReleaseListener> listener;
+    {
+      MutexLock lock(listeners_mu_);
+      if (listeners_.empty()) break;
+      listener = std::move(listeners_.back());
+      listeners_.pop_back();
+    }
+    listener->OnFileReleased(*this);
+  }
   if (FileLocks* locks = inode_->locks_if_any()) locks->ReleaseOwner(lock_owner());
   if (!IsPathOnly()) InotifyNotify(*path_.dentry, writable_ ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
   delete this;

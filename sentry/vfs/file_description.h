@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "platform/base/mutex.h"
 #include "platform/base/result.h"
@@ -51,6 +52,15 @@ class PipeEnd {
 
  protected:
   ~PipeEnd() = default;
+};
+
+class FileDescription;
+
+// Told that the last reference to a file is gone, before the file is destroyed: epoll, whose
+// interest in a file does not keep it open. Called without locks.
+class FileReleaseListener : public RefCounted {
+ public:
+  virtual void OnFileReleased(FileDescription& file) = 0;
 };
 
 class FileDescription : public MappedObject {
@@ -124,6 +134,9 @@ class FileDescription : public MappedObject {
   // fcntl(F_SETOWN), F_SETSIG: kept for the task layer.
   std::atomic<int32_t> async_owner{0};
   std::atomic<int32_t> async_signal{0};
+  // Counted: as often removed as added.
+  void AddReleaseListener(RefPtr<FileReleaseListener> listener);
+  void RemoveReleaseListener(FileReleaseListener& listener);
   // Unique for the life of the sandbox: the owner of flock and OFD locks.
   const void* lock_owner() const { return this; }
 
@@ -135,6 +148,8 @@ class FileDescription : public MappedObject {
   const RefPtr<Inode> inode_;
   std::atomic<int> flags_;
   const bool readable_, writable_;
+  Mutex listeners_mu_{LockRank::kLeaf};
+  std::vector<RefPtr<FileReleaseListener>> listeners_ ABSL_GUARDED_BY(listeners_mu_);
 };
 
 // A file with an offset over PRead and PWrite: regular files, most of /proc.

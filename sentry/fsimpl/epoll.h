@@ -1,0 +1,87 @@
+// EpollFile: an interest list of open files, and the list of those that may be ready. epoll(7).
+//
+// Interest does not keep a file open: an item goes when its file's last reference does, which the
+// file tells through FileReleaseListener.
+//
+// Threading: any thread. `mu_` (kEpoll) guards the interest list; `ready_mu_` (a leaf) the ready list,
+// because files notify items under their own locks. Files are polled without either, holding a
+// reference on the file.
+// Linux counterpart: fs/eventpoll.c.
+#ifndef SENTRY_FSIMPL_EPOLL_H_
+#define SENTRY_FSIMPL_EPOLL_H_
+
+#include <sys/epoll.h>
+
+#include <list>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "platform/base/mutex.h"
+#include "sentry/vfs/anonymous.h"
+#include "sentry/vfs/file_description.h"
+
+namespace runsc {
+
+// The part that files and notifications refer to; it may outlive the EpollFile for a moment.
+class EpollInterest final : public FileReleaseListener {
+ public:
+  EpollInterest() = default;
+  ~EpollInterest() override;
+
+  Result<void> Add(FileDescription& file, int fd, const epoll_event& event);
+  Result<void> Modify(FileDescription& file, int fd, const epoll_event& event);
+  Result<void> Delete(FileDescription& file, int fd);
+  // Up to `max` events that are ready now.
+  std::vector<epoll_event> Collect(size_t max);
+  bool HasReady();
+  WaitQueue& wait_queue() { return wait_queue_; }
+  void OnFileReleased(FileDescription& file) override;
+  void Close();
+
+  // Whether `target` can be reached from here through nested epoll files, and how deep the nest is.
+  bool Reaches(const EpollInterest& target, int* depth);
+  struct Info {
+    int fd = -1;
+    uint32_t events = 0;
+    uint64_t data = 0;
+  };
+  std::vector<Info> List() const;  // /proc/pid/fdinfo
+
+ private:
+  class Item;
+  using Key = std::pair<int, const FileDescription*>;
+  void MarkReady(Item& item);
+  // Unlinks it from everything; called with mu_ held, after it has left `items_`.
+  void Detach(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CheckNow(Item& item, FileDescription& file);
+
+  WaitQueue wait_queue_;
+  mutable Mutex mu_{LockRank::kEpoll};
+  absl::btree_map<Key, RefPtr<Item>> items_ ABSL_GUARDED_BY(mu_);
+  Mutex ready_mu_{LockRank::kLeaf};
+  std::list<Item*> ready_ ABSL_GUARDED_BY(ready_mu_);
+};
+
+class EpollFile final : public FileDescription {
+ public:
+  EpollFile();
+  ~EpollFile() override;
+
+  // epoll_ctl(2). EEXIST, ENOENT, EPERM, EINVAL, ELOOP, ENOSPC.
+  Result<void> Control(int operation, RefPtr<FileDescription> file, int fd, const epoll_event& event);
+  // Events that are ready now; then wait on wait_queue() for EPOLLIN, exclusively.
+  std::vector<epoll_event> Collect(size_t max) { return interest_->Collect(max); }
+
+  EventMask Readiness(EventMask mask) override;
+  WaitQueue* wait_queue() override { return &interest_->wait_queue(); }
+  std::vector<EpollInterest::Info> List() const { return interest_->List(); }
+
+ private:
+  friend class EpollInterest;
+  const RefPtr<EpollInterest> interest_;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_FSIMPL_EPOLL_H_
