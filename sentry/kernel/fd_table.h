@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "platform/base/mutex.h"
 #include "platform/base/ref.h"
 #include "platform/base/result.h"
@@ -56,6 +57,10 @@ class FDTable final : public RefCounted {
     bool close_on_exec = false;
     bool reserved = false;
   };
+  Result<int> ReserveLocked(int minimum, uint64_t limit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CopyEntries(const std::vector<Entry>& from);
+  void CloseIf(unsigned first, unsigned last, absl::FunctionRef<bool(Entry&)> close);
+
   mutable Mutex mu_{LockRank::kFDTable};
   std::vector<Entry> entries_ ABSL_GUARDED_BY(mu_);
   int first_free_ ABSL_GUARDED_BY(mu_) = 0;  // no free number below it

@@ -7,13 +7,15 @@
 #ifndef SENTRY_KERNEL_KERNEL_H_
 #define SENTRY_KERNEL_KERNEL_H_
 
+#include <pthread.h>
+
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "platform/platform.h"
 #include "sentry/futex/futex.h"
 #include "sentry/kernel/task.h"
@@ -81,6 +83,10 @@ class Kernel {
   int WaitForInit();
   // Kills everything (SIGKILL); from any thread.
   void Kill();
+  // The sandbox cannot go on: says why in the log and on stderr, and kills everything.
+  void Fail(std::string_view why);
+  // The first process; null before StartInit.
+  RefPtr<ThreadGroup> init() const;
 
   // Opens a descriptor's file for pidfd_open, CLONE_PIDFD; given by the layer above at boot.
   std::function<RefPtr<FileDescription>(RefPtr<ThreadGroup>, int flags)> make_pidfd;
@@ -110,11 +116,22 @@ class Kernel {
   std::map<std::string, std::unique_ptr<FilesystemType>, std::less<>> filesystems_;  // fixed after boot
   std::atomic<size_t> task_count_{0};
   std::atomic<uint64_t> total_forks_{0};
+  WaitQueue barrier_queue_;  // a task has left guest code because it was asked to (membarrier)
+
+  // Host threads of tasks. Each joins the one that ended before it, so that all are joined in the end.
+  void AddHostThread();
+  // By the thread itself as its last act; nullopt: it was never made.
+  void RemoveHostThread(std::optional<pthread_t> self);
+  void WaitForHostThreads();
+  Mutex threads_mu_{LockRank::kLeaf};
+  std::optional<pthread_t> ended_thread_ ABSL_GUARDED_BY(threads_mu_);
+  std::atomic<uint32_t> host_threads_{0};
+
+  Result<RefPtr<ThreadGroup>> StartFirstTask(InitOptions options, bool is_init);
 
   mutable Mutex task_tree_mu_{LockRank::kTaskTree};
   RefPtr<PidNamespace> root_pid_namespace_;
   RefPtr<UtsNamespace> uts_;
-  absl::flat_hash_map<pid_t, ProcessGroup*> process_groups_ ABSL_GUARDED_BY(task_tree_mu_);  // by root id
   RefPtr<ThreadGroup> init_ ABSL_GUARDED_BY(task_tree_mu_);
 };
 

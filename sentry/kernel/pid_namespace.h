@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
 #include "platform/base/ref.h"
+#include "platform/base/result.h"
 
 namespace runsc {
 
@@ -18,6 +20,20 @@ class ProcessGroup;
 class Session;
 class Task;
 class ThreadGroup;
+
+class PidNamespace;
+
+// The numbers of one task, process group or session: one in its own namespace and one in each
+// namespace above. Linux counterpart: struct pid.
+struct PidNumbers {
+  RefPtr<PidNamespace> space;  // the deepest
+  std::vector<pid_t> ids;      // by level, the root's first
+
+  pid_t root() const { return ids.front(); }
+  pid_t own() const { return ids.back(); }
+  // 0 if it cannot be seen from there.
+  pid_t In(const PidNamespace& view) const;
+};
 
 class PidNamespace final : public RefCounted {
  public:
@@ -42,11 +58,28 @@ class PidNamespace final : public RefCounted {
 
  private:
   friend class Kernel;
+  friend class ProcessGroup;
+  friend class Session;
+  friend class Task;
+  friend class ThreadGroup;
+
+  // The rest with the task tree lock held.
+  // Numbers for a new task of this namespace. ENOMEM once its init is gone, EAGAIN when all are taken.
+  Result<PidNumbers> AllocateLocked();
+  ThreadGroup* FindThreadGroupLocked(pid_t pid) const;
+  ProcessGroup* FindProcessGroupLocked(pid_t pgid) const;
+  std::vector<RefPtr<ThreadGroup>> ThreadGroupsLocked() const;
+  bool IsTakenLocked(pid_t id) const;
+
   Kernel& kernel_;
   const RefPtr<PidNamespace> parent_;
   const int level_;
-  pid_t next_ = 1;
+  pid_t last_ = 0;
   absl::btree_map<pid_t, Task*> tasks_;
+  absl::flat_hash_map<pid_t, ProcessGroup*> groups_;
+  absl::flat_hash_map<pid_t, Session*> sessions_;
+  ThreadGroup* init_ = nullptr;  // null before and after its life
+  bool dead_ = false;            // init is gone: no more tasks
 };
 
 }  // namespace runsc

@@ -89,7 +89,8 @@ class SignalHandlers final : public RefCounted {
   SignalAction Get(int signal) const;
   SignalAction Exchange(int signal, const SignalAction& action);
   RefPtr<SignalHandlers> Copy() const;  // fork
-  void ResetForExec();                  // handlers become SIG_DFL, ignored ones stay
+  // execve, CLONE_CLEAR_SIGHAND: handlers become SIG_DFL, ignored ones stay.
+  void ResetForExec();
 
  private:
   mutable Mutex mu_{LockRank::kLeaf};

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "platform/platform.h"
+#include "sentry/arch/signal_frame.h"
 #include "sentry/auth/credentials.h"
 #include "sentry/kernel/fd_table.h"
 #include "sentry/kernel/fs_context.h"
@@ -36,6 +37,9 @@ struct SyscallArguments {
   uint64_t value[6];
 };
 
+struct WaitRequest;
+struct WaitedChild;
+
 struct CloneOptions {
   uint64_t flags = 0;  // CLONE_*, without the exit signal
   int exit_signal = 0;
@@ -54,8 +58,9 @@ class Task final : public RefCounted {
   // --- identity ---
   Kernel& kernel() const { return kernel_; }
   ThreadGroup& thread_group() const { return *thread_group_; }
-  pid_t tid() const;       // in its own PID namespace
-  pid_t root_tid() const;  // in the root namespace; never changes but by exec's de-thread
+  pid_t tid() const { return tid_.load(std::memory_order_relaxed); }  // in its own PID namespace
+  // In the root namespace; never changes but by exec's de-thread.
+  pid_t root_tid() const { return root_tid_.load(std::memory_order_relaxed); }
   PidNamespace& pid_namespace() const { return thread_group_->pid_namespace(); }
   std::string name() const;  // comm
   void SetName(std::string_view name);
@@ -127,22 +132,31 @@ class Task final : public RefCounted {
   // sigtimedwait(2), signalfd: takes a pending signal of `set`.
   std::optional<siginfo_t> TakeSignal(SignalSet set);
   stack_t& signal_stack() { return signal_stack_; }
+  // rt_sigreturn(2): the registers are the frame's; returns their rax.
+  int64_t SignalReturn();
 
   // --- life ---
   Result<pid_t> Clone(const CloneOptions& options);
+  // unshare(2).
+  Result<void> Unshare(uint64_t flags);
   // execve(2); on success the registers are the new program's.
   Result<void> Execve(LoadRequest request);
+  // wait4(2), waitid(2). ECHILD; ERESTARTSYS.
+  Result<WaitedChild> Wait(const WaitRequest& request);
   // exit(2): ends this thread when the system call returns.
   void PrepareExit(int wait_status);
   // exit_group(2).
   void PrepareGroupExit(int wait_status);
   CpuUsage GetCpuUsage() const;
   // 'R', 'S', 'T', 'Z', … for /proc.
-  char StateLetter() const;
+  char StateLetter() const { return state_letter_.load(std::memory_order_relaxed); }
+  // membarrier(2): returns once every other task that shares this memory has left guest code, or was not
+  // in it, since the call.
+  Result<void> MemoryBarrier();
 
   // Registered by set_tid_address(2), set_robust_list(2); task thread only.
   UserPtr<int32_t> clear_child_tid;
-  UserAddr robust_list;
+  UserAddr robust_list;  // robust_list_head
   std::atomic<int> parent_death_signal{0};
   std::atomic<uint64_t> cpu_affinity{~uint64_t{0}};
   std::atomic<int> nice{0};
@@ -157,16 +171,66 @@ class Task final : public RefCounted {
   friend class ThreadGroup;
   friend class PidNamespace;
   friend class TaskRunner;
+  // Told by a vfork child when it has left its parent's memory.
+  struct VforkDone;
+
   Task(Kernel& kernel, RefPtr<ThreadGroup> thread_group);
   ~Task() override;
+
+  // --- sleeping (task_block.cc); bits of wake_word_ ---
+  static constexpr uint32_t kWoken = 1, kInterrupted = 2, kSleeping = 4;
+  // Waits for any of `bits`, takes them, and returns them; 0 at the deadline.
+  uint32_t Sleep(uint32_t bits, Deadline deadline, char state);
+  void SetWakeBits(uint32_t bits);
+
+  // --- before guest code (task_signals.cc) ---
+  // Deals with everything pending. False: the task is to exit.
+  bool DoWork();
+  void StopUntilContinued();
+  void Deliver(const siginfo_t& info, const SignalAction& action);
+  // The one place that decides how an interrupted system call goes on: `action` is the handler that is
+  // about to run, null if none is.
+  void FinishInterruptedSyscall(const SignalAction* action);
+  void ForceSegv(int failed_signal);
+  void SetBlockedLocked(SignalSet set);
+
+  // --- clone (task_clone.cc) ---
+  Result<void> CheckCloneFlags(const CloneOptions& options) const;
+  Result<void> CopyResources(Task& child, const CloneOptions& options);
+  Result<RefPtr<FsContext>> CopyMountNamespace() const;
+  Result<void> EnterTree(Task& child, const CloneOptions& options);
+  bool IsOverProcessLimitLocked() const;
+
+  // --- exec and exit (task_exec.cc, task_exit.cc) ---
+  Result<void> KillOtherThreads();
+  void BecomeLeader();
+  void Exit();
+  void ReleaseResources(bool group_dead);
+  void WalkRobustList();
+  void FinishVfork();
+  void LeaveTree(bool group_dead);
+  void EnterNamespacesLocked(PidNumbers numbers);
+  void ReleaseLocked();  // out of its group and its namespaces
+  void SetNumbersLocked(PidNumbers numbers);
+  void Abandon();  // it never ran: undoes EnterTree
+  int64_t HostCpuTime() const;
 
   Kernel& kernel_;
   const int64_t start_time_ = MonotonicNow();
   RefPtr<ThreadGroup> thread_group_;
-  std::unique_ptr<Context> context_;
+  const std::unique_ptr<Context> context_;
   Registers registers_{};
   RestartBlock restart_block_;
   stack_t signal_stack_{};
+  // Task thread only.
+  int restart_code_ = 0;  // ERESTART*: the system call is to go on after signals
+  int64_t syscall_number_ = -1;
+  FaultContext fault_;
+  std::vector<std::byte> initial_fp_state_;  // set when the thread starts
+  UserPtr<int32_t> set_child_tid_;           // CLONE_CHILD_SETTID
+  RefPtr<VforkDone> vfork_done_;
+  RefPtr<PidNamespace> child_pid_namespace_;  // unshare(CLONE_NEWPID)
+  int exit_status_ = 0;
 
   // Written by the task thread under state_mu_, read by it without.
   mutable Mutex state_mu_{LockRank::kTaskState};
@@ -177,18 +241,33 @@ class Task final : public RefCounted {
   RefPtr<UtsNamespace> uts_;
   std::string name_;
 
-  // Futex word of Block(): bit 0 woken, bit 1 interrupted.
   std::atomic<uint32_t> wake_word_{0};
+  // Pending work may exist: looked at before each return to guest code. Set with Interrupt(); cleared under
+  // the signal lock.
+  std::atomic<bool> work_pending_{false};
+  std::atomic<bool> in_guest_{false};
+  std::atomic<uint64_t> guest_exits_{0};  // how often it has left guest code
   std::atomic<bool> exit_requested_{false};
   std::atomic<char> state_letter_{'R'};
+
+  // CPU accounting.
+  std::atomic<clockid_t> host_clock_{-1};              // of its host thread; -1 before and after
+  std::atomic<int64_t> guest_time_{0}, host_time_{0};  // ns; the latter when the thread has ended
+  std::atomic<uint64_t> faults_{0}, sleeps_{0};
 
   // Guarded by thread_group_->signal_lock().
   SignalQueue pending_;
   std::atomic<uint64_t> blocked_{0};
-  std::optional<SignalSet> saved_mask_;
+  std::optional<SignalSet> saved_mask_;  // written by the task thread only
+  bool stop_pending_ = false;            // has yet to join a group stop
+  bool in_stop_ = false;
+  bool stop_dequeued_ = false;  // took a stop signal, and no SIGCONT came since
+  bool exiting_ = false;        // takes no more signals
 
-  // Guarded by Kernel::task_tree_lock(): ids by namespace level.
-  std::vector<pid_t> ids_;
+  // Guarded by Kernel::task_tree_lock().
+  PidNumbers numbers_;
+  bool zombie_ = false;
+  std::atomic<pid_t> tid_{0}, root_tid_{0};  // copies of its own and its root number
 };
 
 // A Waiter that wakes a task: register it, try, Block(), try again.

@@ -41,6 +41,8 @@ class Terminal : public RefCounted {
 
  private:
   friend class Session;
+  void Disconnect(bool signal_leader);
+
   Mutex mu_{LockRank::kTty};
   RefPtr<Session> session_ ABSL_GUARDED_BY(mu_);
   RefPtr<ProcessGroup> foreground_ ABSL_GUARDED_BY(mu_);

@@ -16,6 +16,8 @@
 
 #include "platform/base/mutex.h"
 #include "platform/base/ref.h"
+#include "platform/base/result.h"
+#include "sentry/kernel/pid_namespace.h"
 #include "sentry/kernel/process_group.h"
 #include "sentry/kernel/resource_limits.h"
 #include "sentry/kernel/signal.h"
@@ -28,6 +30,7 @@ class Kernel;
 class PidNamespace;
 class PosixTimers;
 class Task;
+struct WaitedChild;
 
 // CPU time used, nanoseconds.
 struct CpuUsage {
@@ -47,6 +50,7 @@ class ThreadGroup final : public RefCounted {
   PidNamespace& pid_namespace() const { return *pid_namespace_; }
   pid_t pid() const;       // in its own PID namespace
   pid_t root_pid() const;  // in the root namespace
+  const PidNumbers& numbers() const { return numbers_; }
   RefPtr<Task> leader() const;
   std::vector<RefPtr<Task>> Tasks() const;
   size_t task_count() const;
@@ -54,6 +58,12 @@ class ThreadGroup final : public RefCounted {
   std::vector<RefPtr<ThreadGroup>> Children() const;
   RefPtr<ProcessGroup> process_group() const;
   RefPtr<Session> session() const;
+  const RefPtr<ProcessGroup>& ProcessGroupLocked() const { return process_group_; }  // task tree lock held
+
+  // setsid(2). EPERM: it leads a process group already.
+  Result<pid_t> CreateSession();
+  // setpgid(2), by a task of this process; numbers of its PID namespace. EINVAL, ESRCH, EPERM, EACCES.
+  Result<void> SetProcessGroup(pid_t pid, pid_t pgid);
 
   ResourceLimits& limits() { return limits_; }
   uint64_t Limit(int resource) const { return limits_.Get(resource).current; }
@@ -64,8 +74,12 @@ class ThreadGroup final : public RefCounted {
   Mutex& signal_lock() ABSL_LOCK_RETURNED(signal_mu_) { return signal_mu_; }
   RefPtr<SignalHandlers> handlers() const;
   // To the process: any task that does not block it takes it. Never fails for the caller's view
-  // (EAGAIN: RLIMIT_SIGPENDING, real-time only).
-  Result<void> SendSignal(const siginfo_t& info);
+  // (EAGAIN: RLIMIT_SIGPENDING, real-time only). The init of a PID namespace takes signals that it has no
+  // handler for only from outside (SIGKILL, SIGSTOP): `from_outside`, or si_code SI_KERNEL.
+  Result<void> SendSignal(const siginfo_t& info, bool from_outside = false);
+  // rt_sigaction(2): the old action; what is pending and becomes ignored is dropped.
+  SignalAction SetAction(int signal, const SignalAction& action);
+  SignalSet PendingSignals() const;  // of the process
   // Notified with EPOLLIN when a signal becomes pending for any task (signalfd).
   WaitQueue& signal_queue() { return signal_queue_; }
   // exit_group(2), a fatal signal: every task exits with this wait status.
@@ -73,9 +87,10 @@ class ThreadGroup final : public RefCounted {
   bool IsExiting() const { return exiting_.load(std::memory_order_acquire); }
   bool IsStopped() const;
   // Whether all tasks are gone, and the wait status.
-  bool IsZombie() const;
+  bool IsZombie() const { return zombie_.load(std::memory_order_acquire); }
   int exit_status() const { return exit_status_.load(std::memory_order_relaxed); }
   int exit_signal() const { return exit_signal_.load(std::memory_order_relaxed); }
+  bool IsInit() const;  // of its PID namespace
   // Notified (EPOLLIN) when it becomes a zombie (pidfd); and when a child changes state (wait).
   WaitQueue& exit_queue() { return exit_queue_; }
   WaitQueue& child_queue() { return child_queue_; }
@@ -90,29 +105,82 @@ class ThreadGroup final : public RefCounted {
  private:
   friend class Kernel;
   friend class Task;
+  friend class TaskRunner;
   friend class PidNamespace;
   friend class ProcessGroup;
+  friend class Terminal;
+
+  // What a task has to do before it may run guest code; found under the signal lock, done without it.
+  struct Work {
+    enum class Kind { kNone, kExit, kStop, kStopBy, kNotify, kDeliver };
+    Kind kind = Kind::kNone;
+    siginfo_t info{};     // kStopBy, kDeliver
+    SignalAction action;  // kDeliver
+    int notify_code = 0;  // kNotify: CLD_STOPPED or CLD_CONTINUED
+  };
+  Work NextWork(Task& task);
+  bool HasWorkLocked(const Task& task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+
+  Result<void> SendLocked(const siginfo_t& info, Task* target, bool from_outside)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+  bool IsIgnoredLocked(const Task& task, int signal, bool from_outside) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+  // Whether a queued signal should wake this task.
+  bool WantsLocked(const Task& task, int signal) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+  void ChooseTaskLocked(int signal, Task* target, bool from_outside)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+  // Other tasks than `task` look for the process's pending signals of `signals`, as it will not take them.
+  void RetargetLocked(const Task& task, SignalSet signals) ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+  void DiscardLocked(SignalSet signals) ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+  void BeginExitLocked(int wait_status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+  // Group stop: every task stops, the last one tells the parent; SIGCONT and exits undo it.
+  void BeginStopLocked(int signal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+  bool FinishStopLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);  // whether the parent is to be told
+  void EndStopLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+  void ContinueLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+  bool IsProtectedInit() const;
+
+  // With the task tree lock held.
+  siginfo_t ChildSignalLocked(const ThreadGroup& parent, int code, int status) const;
+  void NotifyParentLocked(int code);  // CLD_STOPPED, CLD_CONTINUED
+  // All tasks are gone: tells the parent or vanishes. The references are to be dropped without the lock.
+  void BecomeZombieLocked(std::vector<RefPtr<ThreadGroup>>& released);
+  void ReapLocked(std::vector<RefPtr<ThreadGroup>>& released);
+  void ReparentChildrenLocked(std::vector<RefPtr<ThreadGroup>>& released);
+  ThreadGroup* NewParentLocked() const;
+  void JoinProcessGroupLocked(RefPtr<ProcessGroup> group);
+  CpuUsage UsageLocked() const;
+  std::optional<WaitedChild> TakeReportLocked(ThreadGroup& child, int options,
+                                              std::vector<RefPtr<ThreadGroup>>& released);
 
   Kernel& kernel_;
   const RefPtr<PidNamespace> pid_namespace_;
+  PidNumbers numbers_;  // fixed once it is in the tree
   ResourceLimits limits_;
   WaitQueue signal_queue_, exit_queue_, child_queue_;
   std::unique_ptr<PosixTimers> posix_timers_;
   std::atomic<bool> exiting_{false};
+  std::atomic<bool> zombie_{false};
   std::atomic<int> exit_status_{0};
   std::atomic<int> exit_signal_;
 
   mutable Mutex signal_mu_{LockRank::kSignal};
   RefPtr<SignalHandlers> handlers_ ABSL_GUARDED_BY(signal_mu_);
   SignalQueue pending_ ABSL_GUARDED_BY(signal_mu_);
-  bool stopped_ ABSL_GUARDED_BY(signal_mu_) = false;  // group stop in force
+  bool stopped_ ABSL_GUARDED_BY(signal_mu_) = false;  // every task has stopped
   int stop_signal_ ABSL_GUARDED_BY(signal_mu_) = 0;
+  int stopping_ ABSL_GUARDED_BY(signal_mu_) = 0;  // tasks that have yet to stop
   bool stop_reported_ ABSL_GUARDED_BY(signal_mu_) = true;
   bool continue_reported_ ABSL_GUARDED_BY(signal_mu_) = true;
+  int notify_code_ ABSL_GUARDED_BY(signal_mu_) = 0;        // the next task to run tells the parent
+  int live_ ABSL_GUARDED_BY(signal_mu_) = 0;               // tasks that have not begun to exit
+  Task* exec_task_ ABSL_GUARDED_BY(signal_mu_) = nullptr;  // waits for the others to go
+  std::atomic<bool> killable_init_{false};                 // a fault of its own kills even a namespace's init
 
-  // Guarded by Kernel::task_tree_lock().
+  // Written with Kernel::task_tree_lock() and the signal lock held, read with either.
   Task* leader_ = nullptr;
-  std::vector<Task*> tasks_;
+  std::vector<RefPtr<Task>> tasks_;
+  // Guarded by Kernel::task_tree_lock().
   ThreadGroup* parent_ = nullptr;
   std::list<RefPtr<ThreadGroup>> children_;
   RefPtr<ProcessGroup> process_group_;

@@ -1,0 +1,32 @@
+#include "sentry/kernel/executable.h"
+
+#include <unistd.h>
+
+namespace runsc {
+
+Result<RefPtr<FileDescription>> OpenExecutable(const PathContext& context, const VfsPath& start,
+                                               std::string_view path, const WalkOptions& options) {
+  ASSIGN_OR_RETURN(VfsPath found, Walk(context, start, path, options));
+  RefPtr<Inode> inode = found.inode();
+  if (!inode) return Errno(ENOENT);
+  if (inode->IsSymlink()) return Errno(ELOOP);  // AT_SYMLINK_NOFOLLOW
+  if (!inode->IsRegular() || found.mount->no_exec()) return Errno(EACCES);
+  RETURN_IF_ERROR(inode->CheckAccess(*context.creds, X_OK));
+  // A program may be executable without being readable: the kernel itself reads it.
+  PathContext as_kernel = context;
+  as_kernel.creds = Credentials::Root();
+  return VfsOpenPath(as_kernel, found, O_RDONLY);
+}
+
+ExecFile ExecFileOf(FileDescription& file) {
+  ExecFile result;
+  result.no_suid = (file.path().mount->flags() & MS_NOSUID) != 0;
+  auto attributes = file.Attributes();
+  if (!attributes.ok()) return result;
+  result.uid = attributes->uid;
+  result.gid = attributes->gid;
+  result.mode = attributes->mode;
+  return result;
+}
+
+}  // namespace runsc

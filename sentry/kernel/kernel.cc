@@ -1,0 +1,184 @@
+#include "sentry/kernel/kernel.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "fmt/format.h"
+#include "platform/base/log.h"
+#include "sentry/arch/xsave.h"
+#include "sentry/kernel/executable.h"
+#include "sentry/kernel/task_runner.h"
+
+namespace runsc {
+namespace {
+
+// A random UUID, as /proc/sys/kernel/random/boot_id shows it.
+std::string MakeBootId() {
+  uint8_t b[16] = {};
+  (void)!getrandom(b, sizeof(b), 0);
+  b[6] = (b[6] & 0x0f) | 0x40;
+  b[8] = (b[8] & 0x3f) | 0x80;
+  std::string id;
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) id += '-';
+    id += fmt::format("{:02x}", b[i]);
+  }
+  return id;
+}
+
+}  // namespace
+
+Kernel::Kernel(KernelOptions options)
+    : platform_(std::move(options.platform)),
+      memory_file_(std::move(options.memory_file)),
+      dispatcher_(options.dispatcher),
+      cpu_count_(options.cpu_count),
+      total_memory_(options.total_memory),
+      max_tasks_(options.max_tasks),
+      boot_time_monotonic_(MonotonicNow()),
+      boot_id_(MakeBootId()),
+      root_pid_namespace_(MakeRef<PidNamespace>(*this, nullptr)),
+      uts_(MakeRef<UtsNamespace>(std::move(options.host_name))) {}
+
+Kernel::~Kernel() {
+  Kill();
+  WaitForHostThreads();
+  DCHECK(task_count_.load() == 0);
+}
+
+void Kernel::RegisterFilesystem(std::unique_ptr<FilesystemType> type) {
+  std::string name(type->name());
+  filesystems_[std::move(name)] = std::move(type);
+}
+
+FilesystemType* Kernel::FindFilesystem(std::string_view name) const {
+  auto found = filesystems_.find(name);
+  return found != filesystems_.end() ? found->second.get() : nullptr;
+}
+
+std::vector<const FilesystemType*> Kernel::Filesystems() const {
+  std::vector<const FilesystemType*> types;
+  for (const auto& [name, type] : filesystems_) types.push_back(type.get());
+  return types;
+}
+
+RefPtr<ThreadGroup> Kernel::init() const {
+  MutexLock lock(task_tree_mu_);
+  return init_;
+}
+
+Result<RefPtr<ThreadGroup>> Kernel::StartInit(InitOptions options) {
+  return StartFirstTask(std::move(options), true);
+}
+
+Result<RefPtr<ThreadGroup>> Kernel::StartProcess(InitOptions options) {
+  return StartFirstTask(std::move(options), false);
+}
+
+Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_init) {
+  FsContext::View view = options.fs->Get();
+  LoadRequest request;
+  request.paths.mounts = view.mounts;
+  request.paths.root = view.root;
+  request.paths.cwd = view.cwd;
+  request.paths.umask = view.umask;
+  request.paths.creds = options.creds;
+  ASSIGN_OR_RETURN(request.file, OpenExecutable(request.paths, view.cwd, options.filename, WalkOptions{}));
+  request.filename = std::move(options.filename);
+  request.argv = std::move(options.argv);
+  request.envp = std::move(options.envp);
+  request.limits.stack = options.limits[RLIMIT_STACK].current;
+  request.limits.address_space = options.limits[RLIMIT_AS].current;
+  request.limits.data = options.limits[RLIMIT_DATA].current;
+  request.limits.locked = options.limits[RLIMIT_MEMLOCK].current;
+  ASSIGN_OR_RETURN(LoadedProgram program, loader_->Load(request));
+
+  auto group = MakeRef<ThreadGroup>(*this, root_pid_namespace_, MakeRef<SignalHandlers>(), SIGCHLD);
+  group->limits_.SetAll(options.limits);
+  group->has_execed.store(true);
+  auto task = RefPtr<Task>::Adopt(new Task(*this, group));
+  task->memory_ = std::move(program.memory);
+  task->memory_->SetExecutable(std::move(program.executable));
+  task->registers_ = program.registers;
+  task->fd_table_ = std::move(options.fd_table);
+  task->fs_ = std::move(options.fs);
+  task->creds_ = program.creds ? std::move(program.creds) : std::move(options.creds);
+  task->uts_ = uts_;
+  task->name_ = program.name;
+  task->initial_fp_state_ = InitialFpState(platform_->fp_state_size());
+  {
+    MutexLock lock(task_tree_mu_);
+    if (is_init && init_) return Errno(EBUSY);
+    if (!is_init && (!init_ || init_->IsExiting())) return Errno(ESRCH);
+    ASSIGN_OR_RETURN(PidNumbers numbers, root_pid_namespace_->AllocateLocked());
+    task->EnterNamespacesLocked(numbers);
+    group->numbers_ = numbers;
+    {
+      MutexLock signal_lock(group->signal_mu_);
+      group->leader_ = task.get();
+      group->tasks_.push_back(task);
+      group->live_ = 1;
+    }
+    if (is_init) {
+      init_ = group;
+      root_pid_namespace_->init_ = group.get();
+    }
+    auto session = MakeRef<Session>(*this, group.get(), numbers);
+    group->JoinProcessGroupLocked(MakeRef<ProcessGroup>(*this, session, numbers));
+  }
+  if (options.terminal) (void)options.terminal->BecomeControlling(*task, false);
+  auto started = TaskRunner::Start(task);
+  if (!started.ok()) {
+    group->BeginExit(SIGKILL);
+    task->Exit();
+    return started.error();
+  }
+  return group;
+}
+
+int Kernel::WaitForInit() {
+  RefPtr<ThreadGroup> group = init();
+  WaitForHostThreads();
+  return group ? group->exit_status() : 0;
+}
+
+void Kernel::Kill() {
+  std::vector<RefPtr<ThreadGroup>> groups = root_pid_namespace_->ThreadGroups();
+  for (const auto& group : groups) group->BeginExit(SIGKILL);
+}
+
+void Kernel::Fail(std::string_view why) {
+  LOG_ERROR("the sandbox ends: {}", why);
+  std::string line = fmt::format("runsc: the sandbox ends: {}\n", why);
+  (void)!write(STDERR_FILENO, line.data(), line.size());
+  Kill();
+}
+
+void Kernel::AddHostThread() { host_threads_.fetch_add(1, std::memory_order_relaxed); }
+
+void Kernel::RemoveHostThread(std::optional<pthread_t> self) {
+  std::optional<pthread_t> ended;
+  if (self) {
+    MutexLock lock(threads_mu_);
+    ended = std::exchange(ended_thread_, self);
+  }
+  if (ended) pthread_join(*ended, nullptr);
+  // The last touch of the kernel: whoever sees zero may destroy it, once this thread is joined.
+  if (host_threads_.fetch_sub(1, std::memory_order_acq_rel) == 1) host_threads_.notify_all();
+}
+
+void Kernel::WaitForHostThreads() {
+  for (uint32_t count = host_threads_.load(std::memory_order_acquire); count != 0;
+       count = host_threads_.load(std::memory_order_acquire))
+    host_threads_.wait(count, std::memory_order_acquire);
+  std::optional<pthread_t> ended;
+  {
+    MutexLock lock(threads_mu_);
+    ended = std::exchange(ended_thread_, std::nullopt);
+  }
+  if (ended) pthread_join(*ended, nullptr);
+}
+
+}  // namespace runsc

@@ -1,0 +1,106 @@
+#include "sentry/kernel/pid_namespace.h"
+
+#include <algorithm>
+
+#include "sentry/kernel/kernel.h"
+
+namespace runsc {
+namespace {
+
+constexpr pid_t kPidMax = 4194304;
+constexpr pid_t kReservedPids = 300;  // not used again after the numbers wrapped
+
+}  // namespace
+
+pid_t PidNumbers::In(const PidNamespace& view) const {
+  const PidNamespace* at = space.get();
+  while (at->level() > view.level()) at = at->parent().get();
+  return at == &view ? ids[view.level()] : 0;
+}
+
+PidNamespace::PidNamespace(Kernel& kernel, RefPtr<PidNamespace> parent)
+    : kernel_(kernel), parent_(std::move(parent)), level_(parent_ ? parent_->level_ + 1 : 0) {}
+
+PidNamespace::~PidNamespace() { CHECK(tasks_.empty()); }
+
+bool PidNamespace::IsTakenLocked(pid_t id) const {
+  return tasks_.contains(id) || groups_.contains(id) || sessions_.contains(id);
+}
+
+Result<PidNumbers> PidNamespace::AllocateLocked() {
+  if (dead_) return Errno(ENOMEM);
+  PidNumbers numbers{RefPtr<PidNamespace>(this), std::vector<pid_t>(level_ + 1)};
+  for (PidNamespace* space = this; space != nullptr; space = space->parent_.get()) {
+    pid_t id = space->last_;
+    do {
+      id = id + 1 >= kPidMax ? kReservedPids : id + 1;
+      if (id == space->last_) return Errno(EAGAIN);
+    } while (space->IsTakenLocked(id));
+    space->last_ = id;
+    numbers.ids[space->level_] = id;
+  }
+  return numbers;
+}
+
+RefPtr<Task> PidNamespace::FindTask(pid_t tid) const {
+  MutexLock lock(kernel_.task_tree_mu_);
+  auto found = tasks_.find(tid);
+  return found != tasks_.end() ? RefPtr<Task>(found->second) : RefPtr<Task>();
+}
+
+ThreadGroup* PidNamespace::FindThreadGroupLocked(pid_t pid) const {
+  auto found = tasks_.find(pid);
+  if (found == tasks_.end()) return nullptr;
+  ThreadGroup& group = found->second->thread_group();
+  return group.leader_ == found->second ? &group : nullptr;
+}
+
+RefPtr<ThreadGroup> PidNamespace::FindThreadGroup(pid_t pid) const {
+  MutexLock lock(kernel_.task_tree_mu_);
+  return RefPtr<ThreadGroup>(FindThreadGroupLocked(pid));
+}
+
+ProcessGroup* PidNamespace::FindProcessGroupLocked(pid_t pgid) const {
+  auto found = groups_.find(pgid);
+  return found != groups_.end() ? found->second : nullptr;
+}
+
+RefPtr<ProcessGroup> PidNamespace::FindProcessGroup(pid_t pgid) const {
+  MutexLock lock(kernel_.task_tree_mu_);
+  return RefPtr<ProcessGroup>(FindProcessGroupLocked(pgid));
+}
+
+pid_t PidNamespace::IdOf(const Task& task) const {
+  MutexLock lock(kernel_.task_tree_mu_);
+  return task.numbers_.In(*this);
+}
+
+// A process keeps its numbers for life (exec's de-thread moves them to the new leader).
+pid_t PidNamespace::IdOf(const ThreadGroup& group) const { return group.numbers_.In(*this); }
+pid_t PidNamespace::IdOf(const ProcessGroup& group) const { return group.numbers().In(*this); }
+pid_t PidNamespace::IdOf(const Session& session) const { return session.numbers().In(*this); }
+
+std::vector<RefPtr<ThreadGroup>> PidNamespace::ThreadGroupsLocked() const {
+  std::vector<RefPtr<ThreadGroup>> groups;
+  for (const auto& [id, task] : tasks_) {
+    if (task->thread_group().leader_ == task) groups.emplace_back(&task->thread_group());
+  }
+  return groups;
+}
+
+std::vector<RefPtr<ThreadGroup>> PidNamespace::ThreadGroups() const {
+  MutexLock lock(kernel_.task_tree_mu_);
+  return ThreadGroupsLocked();
+}
+
+size_t PidNamespace::task_count() const {
+  MutexLock lock(kernel_.task_tree_mu_);
+  return tasks_.size();
+}
+
+pid_t PidNamespace::last_pid() const {
+  MutexLock lock(kernel_.task_tree_mu_);
+  return last_;
+}
+
+}  // namespace runsc

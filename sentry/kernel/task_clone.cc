@@ -1,0 +1,270 @@
+// clone(2), fork(2), vfork(2), unshare(2).
+#include <sched.h>
+
+#include <climits>
+
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task_runner.h"
+#include "sentry/kernel/vfork_done.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
+namespace runsc {
+namespace {
+
+constexpr uint64_t kCloneClearSighand = 0x100000000;
+constexpr uint64_t kForbiddenNamespaces = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWCGROUP;
+constexpr uint64_t kPrivilegedNamespaces =
+    CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWCGROUP;
+
+// Which namespaces may be made: those that are missing look as in a kernel built without them.
+Result<void> CheckNamespaces(uint64_t flags, const Credentials& creds) {
+  if ((flags & CLONE_NEWUSER) != 0) return Errno(EPERM);
+  if ((flags & kPrivilegedNamespaces) != 0 && !creds.HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
+  if ((flags & kForbiddenNamespaces) != 0) return Errno(EINVAL);
+  return Ok();
+}
+
+}  // namespace
+
+Result<void> Task::CheckCloneFlags(const CloneOptions& options) const {
+  uint64_t flags = options.flags;
+  auto has = [flags](uint64_t wanted) { return (flags & wanted) == wanted; };
+  if (has(CLONE_NEWNS | CLONE_FS) || has(CLONE_NEWUSER | CLONE_FS)) return Errno(EINVAL);
+  if (has(CLONE_THREAD) && !has(CLONE_SIGHAND)) return Errno(EINVAL);
+  if (has(CLONE_SIGHAND) && !has(CLONE_VM)) return Errno(EINVAL);
+  if (has(CLONE_SIGHAND | kCloneClearSighand)) return Errno(EINVAL);
+  if (has(CLONE_PARENT) && thread_group_->IsInit()) return Errno(EINVAL);
+  if (has(CLONE_THREAD) && ((flags & (CLONE_NEWUSER | CLONE_NEWPID)) != 0 || child_pid_namespace_))
+    return Errno(EINVAL);
+  if (has(CLONE_PIDFD) && (flags & (CLONE_DETACHED | CLONE_THREAD)) != 0) return Errno(EINVAL);
+  return CheckNamespaces(flags, creds());
+}
+
+Result<RefPtr<FsContext>> Task::CopyMountNamespace() const {
+  FsContext::View view = fs_->Get();
+  absl::flat_hash_map<const Mount*, RefPtr<Mount>> translate;
+  RefPtr<MountNamespace> mounts = view.mounts->Clone(&translate);
+  for (VfsPath* path : {&view.root, &view.cwd}) {
+    auto found = translate.find(path->mount.get());
+    if (found != translate.end()) path->mount = found->second;
+  }
+  return MakeRef<FsContext>(std::move(mounts), std::move(view.root), std::move(view.cwd), view.umask);
+}
+
+Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
+  uint64_t flags = options.flags;
+  if ((flags & CLONE_VM) != 0) {
+    child.memory_ = memory_;
+  } else {
+    ASSIGN_OR_RETURN(child.memory_, memory_->Fork());
+  }
+  child.fd_table_ = (flags & CLONE_FILES) != 0 ? fd_table_ : fd_table_->Fork();
+  if ((flags & CLONE_FS) != 0) {
+    child.fs_ = fs_;
+  } else if ((flags & CLONE_NEWNS) != 0) {
+    ASSIGN_OR_RETURN(child.fs_, CopyMountNamespace());
+  } else {
+    child.fs_ = fs_->Fork();
+  }
+  child.creds_ = creds_;
+  child.uts_ = (flags & CLONE_NEWUTS) != 0 ? uts_->Clone() : uts_;
+  child.name_ = name();
+
+  child.registers_ = registers_;
+  child.registers_.rax = 0;
+  child.registers_.orig_rax = ~uint64_t{0};
+  if (options.stack != 0) child.registers_.rsp = options.stack;
+  if ((flags & CLONE_SETTLS) != 0) child.registers_.fs_base = options.tls;
+  child.initial_fp_state_.resize(kernel_.platform().fp_state_size());
+  RETURN_IF_ERROR(context_->GetFpState(child.initial_fp_state_));
+  // A new thread in the same memory cannot share the signal stack; a vfork child runs alone.
+  if ((flags & (CLONE_VM | CLONE_VFORK)) != CLONE_VM) child.signal_stack_ = signal_stack_;
+  child.blocked_.store(blocked_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  child.cpu_affinity.store(cpu_affinity.load());
+  child.nice.store(nice.load());
+  child.timer_slack.store(timer_slack.load());
+  child.personality = personality;
+  if ((flags & CLONE_CHILD_SETTID) != 0) child.set_child_tid_ = options.child_tid;
+  if ((flags & CLONE_CHILD_CLEARTID) != 0) child.clear_child_tid = options.child_tid;
+  return Ok();
+}
+
+bool Task::IsOverProcessLimitLocked() const {
+  const Credentials& creds = *creds_;
+  uint64_t limit = Limit(RLIMIT_NPROC);
+  if (limit == RLIM_INFINITY || creds.ruid == 0 || creds.HasCapability(CAP_SYS_RESOURCE) ||
+      creds.HasCapability(CAP_SYS_ADMIN))
+    return false;
+  uint64_t count = 0;
+  for (const auto& [id, task] : kernel_.root_pid_namespace_->tasks_) {
+    RefPtr<const Credentials> other = task->GetCreds();
+    if (other && other->ruid == creds.ruid) ++count;
+  }
+  return count >= limit;
+}
+
+void Task::SetNumbersLocked(PidNumbers numbers) {
+  tid_.store(numbers.own(), std::memory_order_relaxed);
+  root_tid_.store(numbers.root(), std::memory_order_relaxed);
+  numbers_ = std::move(numbers);
+}
+
+void Task::EnterNamespacesLocked(PidNumbers numbers) {
+  for (PidNamespace* space = numbers.space.get(); space != nullptr; space = space->parent().get())
+    space->tasks_[numbers.ids[space->level()]] = this;
+  SetNumbersLocked(std::move(numbers));
+  kernel_.task_count_.fetch_add(1, std::memory_order_relaxed);
+}
+
+Result<void> Task::EnterTree(Task& child, const CloneOptions& options) {
+  ThreadGroup& group = *thread_group_;
+  ThreadGroup& child_group = *child.thread_group_;
+  bool is_thread = &child_group == &group;
+  MutexLock tree(kernel_.task_tree_mu_);
+  if (kernel_.task_count() >= kernel_.max_tasks() || IsOverProcessLimitLocked()) return Errno(EAGAIN);
+  {
+    MutexLock lock(group.signal_mu_);
+    // A signal that came while we forked goes to the parent alone, before there is a child.
+    if (group.HasWorkLocked(*this)) return Errno(ERESTARTNOINTR);
+    ASSIGN_OR_RETURN(PidNumbers numbers, child_group.pid_namespace_->AllocateLocked());
+    child.EnterNamespacesLocked(std::move(numbers));
+    if (is_thread) {
+      group.tasks_.emplace_back(&child);
+      ++group.live_;
+    }
+  }
+  kernel_.total_forks_.fetch_add(1, std::memory_order_relaxed);
+  if (is_thread) return Ok();
+
+  // Nobody else can reach the new process before the tree lock is released.
+  child_group.signal_mu_.AssertHeld();
+  child_group.numbers_ = child.numbers_;
+  child_group.leader_ = &child;
+  child_group.tasks_.emplace_back(&child);
+  child_group.live_ = 1;
+  PidNamespace& space = *child_group.pid_namespace_;
+  if (child.numbers_.own() == 1) space.init_ = &child_group;
+  ThreadGroup* parent = (options.flags & CLONE_PARENT) != 0 ? group.parent_ : &group;
+  child_group.parent_ = parent;
+  if (parent != nullptr) parent->children_.emplace_back(&child_group);
+  child_group.JoinProcessGroupLocked(group.process_group_);
+  return Ok();
+}
+
+void Task::Abandon() {
+  std::vector<RefPtr<ThreadGroup>> released;
+  {
+    MutexLock tree(kernel_.task_tree_mu_);
+    bool is_thread = thread_group_->leader_ != this;
+    {
+      MutexLock lock(thread_group_->signal_mu_);
+      exiting_ = true;
+      --thread_group_->live_;
+    }
+    if (is_thread) {
+      ReleaseLocked();
+    } else {
+      thread_group_->zombie_.store(true);
+      thread_group_->ReapLocked(released);
+    }
+  }
+  FinishVfork();
+  ReleaseResources(false);
+}
+
+Result<pid_t> Task::Clone(const CloneOptions& options) {
+  uint64_t flags = options.flags;
+  RETURN_IF_ERROR(CheckCloneFlags(options));
+  bool is_thread = (flags & CLONE_THREAD) != 0;
+
+  RefPtr<ThreadGroup> group = thread_group_;
+  if (!is_thread) {
+    RefPtr<PidNamespace> space(&pid_namespace());
+    if (child_pid_namespace_) space = child_pid_namespace_;
+    if ((flags & CLONE_NEWPID) != 0) space = MakeRef<PidNamespace>(kernel_, space);
+    RefPtr<SignalHandlers> handlers = group->handlers();
+    if ((flags & CLONE_SIGHAND) == 0) {
+      handlers = handlers->Copy();
+      if ((flags & kCloneClearSighand) != 0) handlers->ResetForExec();
+    }
+    int exit_signal = (flags & CLONE_PARENT) != 0 ? group->exit_signal() : options.exit_signal;
+    group = MakeRef<ThreadGroup>(kernel_, std::move(space), std::move(handlers), exit_signal);
+    group->limits_.SetAll(thread_group_->limits_.GetAll());
+    group->oom_score_adj.store(thread_group_->oom_score_adj.load());
+  }
+  auto child = RefPtr<Task>::Adopt(new Task(kernel_, group));
+  RETURN_IF_ERROR(CopyResources(*child, options));
+
+  int pidfd = -1;
+  if ((flags & CLONE_PIDFD) != 0) {
+    ASSIGN_OR_RETURN(pidfd, fd_table_->Reserve(0, Limit(RLIMIT_NOFILE)));
+    if (auto written = memory_->Write(options.pidfd, int32_t{pidfd}); !written.ok()) {
+      fd_table_->Cancel(pidfd);
+      return written.error();
+    }
+  }
+  RefPtr<VforkDone> vfork_done;
+  if ((flags & CLONE_VFORK) != 0) child->vfork_done_ = vfork_done = MakeRef<VforkDone>(*this);
+
+  Result<void> entered = EnterTree(*child, options);
+  if (!entered.ok()) {
+    if (pidfd >= 0) fd_table_->Cancel(pidfd);
+    return entered.error();
+  }
+  pid_t pid = pid_namespace().IdOf(*child);
+  if (pidfd >= 0) {
+    RefPtr<FileDescription> file;
+    if (kernel_.make_pidfd) file = kernel_.make_pidfd(group, 0);
+    if (file) {
+      fd_table_->Install(pidfd, std::move(file), true);
+    } else {
+      fd_table_->Cancel(pidfd);
+    }
+  }
+  if ((flags & CLONE_PARENT_SETTID) != 0) (void)memory_->Write(options.parent_tid, int32_t{pid});
+  if (auto started = TaskRunner::Start(child); !started.ok()) {
+    child->Abandon();
+    return started.error();
+  }
+  child.reset();
+  if (vfork_done) {
+    while (!vfork_done->done.load(std::memory_order_acquire)) {
+      if (!BlockKillable().ok()) break;  // the child goes on with the memory for itself
+    }
+  }
+  return pid;
+}
+
+Result<void> Task::Unshare(uint64_t flags) {
+  constexpr uint64_t kKnown = CLONE_THREAD | CLONE_FS | CLONE_NEWNS | CLONE_SIGHAND | CLONE_VM | CLONE_FILES |
+                              CLONE_SYSVSEM | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWUSER |
+                              CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWTIME;
+  if ((flags & ~kKnown) != 0) return Errno(EINVAL);
+  if ((flags & (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)) != 0 && thread_group_->task_count() > 1)
+    return Errno(EINVAL);
+  if ((flags & CLONE_VM) != 0 && memory_->ref_count() > 1) return Errno(EINVAL);
+  if ((flags & CLONE_NEWTIME) != 0) return Errno(creds().HasCapability(CAP_SYS_ADMIN) ? EINVAL : EPERM);
+  RETURN_IF_ERROR(CheckNamespaces(flags, creds()));
+  if ((flags & CLONE_NEWPID) != 0) {
+    if (child_pid_namespace_) return Errno(EINVAL);
+    child_pid_namespace_ = MakeRef<PidNamespace>(kernel_, RefPtr<PidNamespace>(&pid_namespace()));
+  }
+  if ((flags & CLONE_NEWNS) != 0) {
+    ASSIGN_OR_RETURN(RefPtr<FsContext> fs, CopyMountNamespace());
+    SetFs(std::move(fs));
+  } else if ((flags & CLONE_FS) != 0) {
+    SetFs(fs_->Fork());
+  }
+  if ((flags & CLONE_FILES) != 0) SetFDTable(fd_table_->Fork());
+  if ((flags & CLONE_NEWUTS) != 0) {
+    RefPtr<UtsNamespace> uts = uts_->Clone();
+    MutexLock lock(state_mu_);
+    std::swap(uts_, uts);
+  }
+  return Ok();
+}
+
+}  // namespace runsc

@@ -1,0 +1,116 @@
+// execve(2): the new program takes the place of every thread of the process.
+#include "sentry/arch/xsave.h"
+#include "sentry/kernel/executable.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/posix_timers.h"
+
+namespace runsc {
+
+Result<void> Task::KillOtherThreads() {
+  ThreadGroup& group = *thread_group_;
+  {
+    MutexLock lock(group.signal_mu_);
+    if (group.IsExiting() || exit_requested_.load() || group.exec_task_ != nullptr)
+      return Errno(ERESTARTNOINTR);
+    if (group.tasks_.size() == 1) return Ok();
+    group.exec_task_ = this;
+    group.EndStopLocked();
+    for (const auto& task : group.tasks_) {
+      if (task.get() == this) continue;
+      task->exit_requested_.store(true, std::memory_order_release);
+      task->Interrupt();
+    }
+  }
+  for (;;) {
+    {
+      // Only the leader's remains may still be there: its number is needed.
+      MutexLock tree(kernel_.task_tree_mu_);
+      size_t left = group.tasks_.size();
+      if (left == 1 || (left == 2 && group.leader_ != this && group.leader_->zombie_)) return Ok();
+    }
+    if (auto blocked = BlockKillable(); !blocked.ok()) {
+      MutexLock lock(group.signal_mu_);
+      group.exec_task_ = nullptr;
+      return blocked;
+    }
+  }
+}
+
+void Task::BecomeLeader() {
+  ThreadGroup& group = *thread_group_;
+  RefPtr<Task> old;
+  MutexLock tree(kernel_.task_tree_mu_);
+  MutexLock lock(group.signal_mu_);
+  group.exec_task_ = nullptr;
+  if (group.leader_ == this) return;
+  old = RefPtr<Task>(group.leader_);
+  PidNumbers own = numbers_;
+  for (PidNamespace* space = own.space.get(); space != nullptr; space = space->parent().get()) {
+    space->tasks_.erase(own.ids[space->level()]);
+    space->tasks_[group.numbers_.ids[space->level()]] = this;
+  }
+  SetNumbersLocked(group.numbers_);
+  old->SetNumbersLocked(std::move(own));
+  CpuUsage usage = old->GetCpuUsage();
+  group.dead_usage_.user += usage.user;
+  group.dead_usage_.system += usage.system;
+  group.dead_usage_.minor_faults += usage.minor_faults;
+  group.dead_usage_.voluntary_switches += usage.voluntary_switches;
+  group.leader_ = this;
+  std::erase_if(group.tasks_, [&](const RefPtr<Task>& task) { return task == old; });
+  kernel_.task_count_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+Result<void> Task::Execve(LoadRequest request) {
+  request.limits = memory_limits();
+  ASSIGN_OR_RETURN(LoadedProgram program, kernel_.loader().Load(request));
+  RETURN_IF_ERROR(KillOtherThreads());
+  // From here on nothing can fail.
+  BecomeLeader();
+  ThreadGroup& group = *thread_group_;
+  if (memory_->ref_count() > 1) {
+    WalkRobustList();
+    if (clear_child_tid) (void)memory_->Write(clear_child_tid, int32_t{0});
+  }
+  clear_child_tid = {};
+  robust_list = {};
+
+  bool secure = program.secure;
+  RefPtr<const Credentials> new_creds = program.creds;
+  if (!new_creds) new_creds = CredentialsForExec(creds(), ExecFileOf(*program.executable), &secure);
+  bool changed = new_creds->euid != creds().euid || new_creds->egid != creds().egid || secure;
+  program.memory->SetExecutable(std::move(program.executable));
+  constexpr int kDumpable = 1;
+  program.memory->SetDumpable(changed ? 0 : kDumpable);
+  {
+    RefPtr<MemoryManager> old = program.memory;
+    {
+      MutexLock lock(state_mu_);
+      std::swap(memory_, old);
+    }
+    context_->Detach();
+    FinishVfork();
+  }
+  if (fd_table_->ref_count() > 1) SetFDTable(fd_table_->Fork());
+  fd_table_->CloseOnExec();
+  if (changed) parent_death_signal.store(0);
+  SetCreds(std::move(new_creds));
+  SetName(program.name);
+  {
+    RefPtr<SignalHandlers> handlers = group.handlers()->Copy();
+    handlers->ResetForExec();
+    MutexLock lock(group.signal_mu_);
+    std::swap(group.handlers_, handlers);
+    group.exit_signal_.store(SIGCHLD);
+  }
+  signal_stack_ = stack_t{};
+  signal_stack_.ss_flags = SS_DISABLE;
+  restart_block_ = nullptr;
+  fault_ = FaultContext{};
+  registers_ = program.registers;
+  (void)context_->SetFpState(InitialFpState(kernel_.platform().fp_state_size()));
+  group.has_execed.store(true);
+  return Ok();
+}
+
+}  // namespace runsc

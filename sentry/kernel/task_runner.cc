@@ -1,0 +1,174 @@
+#include "sentry/kernel/task_runner.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <cerrno>
+
+#include "platform/base/log.h"
+#include "sentry/kernel/kernel.h"
+
+namespace runsc {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr size_t kStackSize = 2 << 20;
+#else
+constexpr size_t kStackSize = 256 << 10;
+#endif
+
+thread_local Task* current_task = nullptr;
+
+// x86's trap numbers, as sigcontext shows them.
+constexpr uint64_t kTrapDivide = 0, kTrapDebug = 1, kTrapBreakpoint = 3, kTrapInvalidOpcode = 6,
+                   kTrapGeneralProtection = 13, kTrapPageFault = 14, kTrapFloatingPoint = 16,
+                   kTrapAlignment = 17;
+constexpr uint64_t kPageFaultPresent = 1, kPageFaultWrite = 2, kPageFaultUser = 4, kPageFaultFetch = 16;
+
+uint64_t TrapNumberOf(int signal, int code) {
+  switch (signal) {
+    case SIGFPE:
+      return code == FPE_INTDIV ? kTrapDivide : kTrapFloatingPoint;
+    case SIGILL:
+      return kTrapInvalidOpcode;
+    case SIGTRAP:
+      return code == TRAP_TRACE || code == TRAP_HWBKPT ? kTrapDebug : kTrapBreakpoint;
+    case SIGBUS:
+      return kTrapAlignment;
+    default:
+      return kTrapGeneralProtection;
+  }
+}
+
+}  // namespace
+
+Task& Task::Current() { return *current_task; }
+Task* Task::CurrentOrNull() { return current_task; }
+
+Result<void> TaskRunner::Start(RefPtr<Task> task) {
+  Kernel& kernel = task->kernel();
+  kernel.AddHostThread();
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStackSize);
+  // Host signals are for the Sentry's other threads.
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  pthread_t thread;
+  Task* argument = task.get();
+  argument->AddRef();
+  int error = pthread_create(&thread, &attributes, &TaskRunner::Main, argument);
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  pthread_attr_destroy(&attributes);
+  if (error == 0) return Ok();
+  argument->Release();
+  kernel.RemoveHostThread(std::nullopt);
+  return Errno(EAGAIN);
+}
+
+void* TaskRunner::Main(void* argument) {
+  RefPtr<Task> task = RefPtr<Task>::Adopt(static_cast<Task*>(argument));
+  Kernel& kernel = task->kernel();
+  current_task = task.get();
+  clockid_t clock = -1;
+  if (pthread_getcpuclockid(pthread_self(), &clock) == 0) task->host_clock_.store(clock);
+  TaskRunner(*task).Run();
+  current_task = nullptr;
+  task.reset();
+  kernel.RemoveHostThread(pthread_self());
+  return nullptr;
+}
+
+void TaskRunner::Run() {
+  if (!task_.initial_fp_state_.empty()) {
+    (void)task_.context_->SetFpState(task_.initial_fp_state_);
+    std::vector<std::byte>().swap(task_.initial_fp_state_);
+  }
+  if (task_.set_child_tid_) (void)task_.memory_->Write(task_.set_child_tid_, int32_t{task_.tid()});
+  RunGuest();
+  task_.Exit();
+}
+
+void TaskRunner::RunGuest() {
+  for (;;) {
+    bool changed_mask = task_.saved_mask_.has_value();
+    if (task_.restart_code_ != 0 || changed_mask || task_.work_pending_.load(std::memory_order_acquire)) {
+      if (!task_.DoWork()) return;
+    }
+    // Pairs with Task::Interrupt().
+    task_.in_guest_.store(true, std::memory_order_seq_cst);
+    if (task_.work_pending_.load(std::memory_order_seq_cst)) {
+      task_.in_guest_.store(false, std::memory_order_seq_cst);
+      continue;
+    }
+    int64_t start = MonotonicNow();
+    SwitchResult result = task_.context_->Switch(task_.memory_->address_space(), task_.registers_, false);
+    task_.guest_time_.store(task_.guest_time_.load(std::memory_order_relaxed) + MonotonicNow() - start,
+                            std::memory_order_relaxed);
+    task_.guest_exits_.fetch_add(1, std::memory_order_seq_cst);
+    task_.in_guest_.store(false, std::memory_order_seq_cst);
+    switch (result.reason) {
+      case SwitchResult::Reason::kSyscall:
+        HandleSyscall();
+        break;
+      case SwitchResult::Reason::kFault:
+        HandleFault(result);
+        break;
+      case SwitchResult::Reason::kInterrupted:
+        task_.kernel_.barrier_queue_.Notify(EPOLLIN);
+        break;
+      case SwitchResult::Reason::kDead:
+        task_.kernel_.Fail("a guest thread was killed from outside the sandbox");
+        task_.PrepareGroupExit(SIGKILL);
+        return;
+    }
+  }
+}
+
+void TaskRunner::HandleSyscall() {
+  Registers& registers = task_.registers_;
+  task_.syscall_number_ = static_cast<int64_t>(registers.orig_rax);
+  task_.current_syscall = static_cast<int>(registers.orig_rax);
+  Result<int64_t> result = task_.kernel_.dispatcher()(task_, registers.orig_rax, task_.syscall_arguments());
+  task_.current_syscall = -1;
+  if (result.ok()) {
+    registers.rax = static_cast<uint64_t>(*result);
+  } else {
+    int error = result.error().value();
+    registers.rax = static_cast<uint64_t>(-static_cast<int64_t>(error));
+    if (result.error().IsRestart()) task_.restart_code_ = error;
+  }
+}
+
+void TaskRunner::SendFault(int signal, int code, uint64_t address) {
+  siginfo_t info = MakeSignalInfo(signal, code);
+  info.si_addr = reinterpret_cast<void*>(address);
+  task_.ForceSignal(info);
+}
+
+void TaskRunner::HandleFault(const SwitchResult& result) {
+  bool is_page_fault = result.signal == SIGSEGV && (result.code == SEGV_MAPERR || result.code == SEGV_ACCERR);
+  if (!is_page_fault) {
+    task_.fault_ = FaultContext{TrapNumberOf(result.signal, result.code), 0, 0};
+    return SendFault(result.signal, result.code, result.address);
+  }
+  task_.faults_.fetch_add(1, std::memory_order_relaxed);
+  int code = SEGV_MAPERR;
+  auto handled = task_.memory_->HandleFault(UserAddr(result.address), result.access, &code);
+  if (handled.ok()) return;
+  uint64_t error = kPageFaultUser;
+  if (handled.is(EFAULT) && code == SEGV_ACCERR) error |= kPageFaultPresent;
+  if (result.access == SwitchResult::Access::kWrite) error |= kPageFaultWrite;
+  if (result.access == SwitchResult::Access::kExecute) error |= kPageFaultFetch;
+  task_.fault_ = FaultContext{kTrapPageFault, error, result.address};
+  if (handled.is(EFAULT)) return SendFault(SIGSEGV, code, result.address);
+  if (handled.is(ENOMEM)) {
+    LOG_WARNING("task {} ({}): out of memory at {:#x}: killed", task_.root_tid(), task_.name(),
+                result.address);
+    return task_.PrepareGroupExit(SIGKILL);
+  }
+  SendFault(SIGBUS, BUS_ADRERR, result.address);
+}
+
+}  // namespace runsc

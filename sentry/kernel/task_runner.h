@@ -1,0 +1,32 @@
+// TaskRunner: a task's host thread: from its start, through guest code, system calls, faults
+// and pending work, to its exit.
+// Linux counterpart: the entry code, exit_to_user_mode_loop.
+#ifndef SENTRY_KERNEL_TASK_RUNNER_H_
+#define SENTRY_KERNEL_TASK_RUNNER_H_
+
+#include <csignal>
+
+#include "sentry/kernel/task.h"
+
+namespace runsc {
+
+class TaskRunner {
+ public:
+  // Starts the task's thread, which keeps the reference. EAGAIN.
+  static Result<void> Start(RefPtr<Task> task);
+
+ private:
+  explicit TaskRunner(Task& task) : task_(task) {}
+  static void* Main(void* argument);
+  void Run();
+  void RunGuest();
+  void HandleSyscall();
+  void HandleFault(const SwitchResult& result);
+  void SendFault(int signal, int code, uint64_t address);
+
+  Task& task_;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_KERNEL_TASK_RUNNER_H_

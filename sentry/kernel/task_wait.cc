@@ -1,0 +1,88 @@
+// wait4(2), waitid(2).
+#include <sys/wait.h>
+
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/wait_request.h"
+
+namespace runsc {
+namespace {
+
+bool IsWanted(const WaitRequest& request, const ThreadGroup& child, pid_t child_pid, pid_t child_group) {
+  bool is_clone = child.exit_signal() != SIGCHLD;
+  if ((request.options & __WALL) == 0 && is_clone != ((request.options & __WCLONE) != 0)) return false;
+  switch (request.which) {
+    case WaitRequest::Which::kAny:
+      return true;
+    case WaitRequest::Which::kProcess:
+      return request.process ? request.process == &child : request.id == child_pid;
+    case WaitRequest::Which::kProcessGroup:
+      return request.id == child_group;
+  }
+  return false;
+}
+
+}  // namespace
+
+// What `child` has to report, if anything; marks it as reported unless WNOWAIT.
+std::optional<WaitedChild> ThreadGroup::TakeReportLocked(ThreadGroup& child, int options,
+                                                         std::vector<RefPtr<ThreadGroup>>& released) {
+  WaitedChild report;
+  report.pid = child.numbers_.In(*pid_namespace_);
+  RefPtr<const Credentials> creds = child.leader_ != nullptr ? child.leader_->GetCreds() : nullptr;
+  report.uid = creds ? creds->ruid : 0;
+  bool keep = (options & WNOWAIT) != 0;
+  if (child.IsZombie()) {
+    if ((options & WEXITED) == 0) return std::nullopt;
+    report.status = child.exit_status();
+    report.code = (report.status & 0x7f) != 0 ? CLD_KILLED : CLD_EXITED;
+    report.usage = child.UsageLocked();
+    if (!keep) child.ReapLocked(released);
+    return report;
+  }
+  report.usage = child.UsageLocked();
+  MutexLock lock(child.signal_mu_);
+  if ((options & WSTOPPED) != 0 && child.stopped_ && !child.stop_reported_) {
+    if (!keep) child.stop_reported_ = true;
+    report.code = CLD_STOPPED;
+    report.status = child.stop_signal_ << 8 | 0x7f;
+    return report;
+  }
+  if ((options & WCONTINUED) != 0 && !child.continue_reported_) {
+    if (!keep) child.continue_reported_ = true;
+    report.code = CLD_CONTINUED;
+    report.status = 0xffff;
+    return report;
+  }
+  return std::nullopt;
+}
+
+Result<WaitedChild> Task::Wait(const WaitRequest& request) {
+  ThreadGroup& group = *thread_group_;
+  ScopedWait wait(*this, group.child_queue_, EPOLLIN);
+  for (;;) {
+    std::vector<RefPtr<ThreadGroup>> released;  // dropped without the lock
+    bool any = false;
+    {
+      MutexLock tree(kernel_.task_tree_mu_);
+      PidNamespace& space = *group.pid_namespace_;
+      pid_t own_group = group.process_group_->numbers().In(space);
+      WaitRequest wanted = request;
+      if (wanted.which == WaitRequest::Which::kProcessGroup && wanted.id == 0) wanted.id = own_group;
+      for (const auto& child : group.children_) {
+        if (!IsWanted(wanted, *child, child->numbers_.In(space), child->process_group_->numbers().In(space)))
+          continue;
+        any = true;
+        RefPtr<ThreadGroup> keep = child;
+        if (auto report = group.TakeReportLocked(*keep, request.options, released)) {
+          released.push_back(std::move(keep));
+          return *report;
+        }
+      }
+    }
+    if (!any) return Errno(ECHILD);
+    if ((request.options & WNOHANG) != 0) return WaitedChild{};
+    RETURN_IF_ERROR(Block());
+  }
+}
+
+}  // namespace runsc
