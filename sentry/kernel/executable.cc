@@ -18,15 +18,4 @@ Result<RefPtr<FileDescription>> OpenExecutable(const PathContext& context, const
   return VfsOpenPath(as_kernel, found, O_RDONLY);
 }
 
-ExecFile ExecFileOf(FileDescription& file) {
-  ExecFile result;
-  result.no_suid = (file.path().mount->flags() & MS_NOSUID) != 0;
-  auto attributes = file.Attributes();
-  if (!attributes.ok()) return result;
-  result.uid = attributes->uid;
-  result.gid = attributes->gid;
-  result.mode = attributes->mode;
-  return result;
-}
-
 }  // namespace runsc

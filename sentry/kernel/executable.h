@@ -4,7 +4,6 @@
 
 #include <string_view>
 
-#include "sentry/auth/exec_credentials.h"
 #include "sentry/vfs/path_walk.h"
 
 namespace runsc {
@@ -12,9 +11,6 @@ namespace runsc {
 // EACCES: not a regular file, no execute permission, or a noexec mount; else as path_resolution(7).
 Result<RefPtr<FileDescription>> OpenExecutable(const PathContext& context, const VfsPath& start,
                                                std::string_view path, const WalkOptions& options);
-
-// What decides on set-user-ID; nothing special if its attributes cannot be read.
-ExecFile ExecFileOf(FileDescription& file);
 
 }  // namespace runsc
 

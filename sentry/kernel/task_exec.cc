@@ -1,6 +1,5 @@
 // execve(2): the new program takes the place of every thread of the process.
 #include "sentry/arch/xsave.h"
-#include "sentry/kernel/executable.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timers.h"
 
@@ -75,13 +74,9 @@ Result<void> Task::Execve(LoadRequest request) {
   clear_child_tid = {};
   robust_list = {};
 
-  bool secure = program.secure;
-  RefPtr<const Credentials> new_creds = program.creds;
-  if (!new_creds) new_creds = CredentialsForExec(creds(), ExecFileOf(*program.executable), &secure);
-  bool changed = new_creds->euid != creds().euid || new_creds->egid != creds().egid || secure;
+  RefPtr<const Credentials> new_creds = program.creds ? std::move(program.creds) : creds_;
+  bool changed = program.secure || new_creds->euid != creds().euid || new_creds->egid != creds().egid;
   program.memory->SetExecutable(std::move(program.executable));
-  constexpr int kDumpable = 1;
-  program.memory->SetDumpable(changed ? 0 : kDumpable);
   {
     RefPtr<MemoryManager> old = program.memory;
     {
@@ -103,6 +98,7 @@ Result<void> Task::Execve(LoadRequest request) {
     std::swap(group.handlers_, handlers);
     group.exit_signal_.store(SIGCHLD);
   }
+  group.posix_timers_->OnExec();
   signal_stack_ = stack_t{};
   signal_stack_.ss_flags = SS_DISABLE;
   restart_block_ = nullptr;

@@ -2,6 +2,7 @@
 #include <linux/futex.h>
 
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/posix_timers.h"
 #include "sentry/kernel/vfork_done.h"
 
 namespace runsc {
@@ -34,6 +35,7 @@ void Task::Exit() {
     MutexLock tree(kernel_.task_tree_mu_);
     group.NotifyParentLocked(CLD_STOPPED);
   }
+  if (group_dead) group.posix_timers_->Clear();
   WalkRobustList();
   if (clear_child_tid && memory_->Write(clear_child_tid, int32_t{0}).ok()) {
     if (auto key = memory_->GetFutexKey(clear_child_tid.addr(), false); key.ok())

@@ -5,6 +5,7 @@
 #include "sentry/arch/signal_frame.h"
 #include "sentry/arch/xsave.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/posix_timers.h"
 
 namespace runsc {
 namespace {
@@ -66,10 +67,15 @@ SignalSet Task::PendingSignals() const {
 
 std::optional<siginfo_t> Task::TakeSignal(SignalSet set) {
   ThreadGroup& group = *thread_group_;
-  MutexLock lock(group.signal_mu_);
-  SignalSet others = ~(set & ~kUnblockableSignals);
-  std::optional<siginfo_t> info = pending_.Pop(others);
-  return info ? info : group.pending_.Pop(others);
+  std::optional<siginfo_t> info;
+  {
+    MutexLock lock(group.signal_mu_);
+    SignalSet others = ~(set & ~kUnblockableSignals);
+    info = pending_.Pop(others);
+    if (!info) info = group.pending_.Pop(others);
+  }
+  if (info && info->si_code == SI_TIMER) group.posix_timers_->OnSignalTaken(*info);
+  return info;
 }
 
 void Task::FinishInterruptedSyscall(const SignalAction* action) {
@@ -122,6 +128,7 @@ bool Task::DoWork() {
         break;
       }
       case Kind::kDeliver:
+        if (work.info.si_code == SI_TIMER) group.posix_timers_->OnSignalTaken(work.info);
         FinishInterruptedSyscall(&work.action);
         Deliver(work.info, work.action);
         break;
