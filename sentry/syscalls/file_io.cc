@@ -1,0 +1,102 @@
+#include "sentry/syscalls/file_io.h"
+
+#include "sentry/syscalls/blocking_io.h"
+#include "sentry/vfs/inotify.h"
+
+namespace runsc {
+
+namespace {
+
+// A write to these goes on until all is written; others decide themselves how much they take.
+bool WritesAll(FileDescription& file) {
+  uint32_t type = file.inode()->file_type();
+  return type == S_IFIFO || type == S_IFSOCK || type == S_IFCHR || type == S_IFREG;
+}
+
+void SendOwnSignal(Task& task, int signal) {
+  siginfo_t info{};
+  info.si_signo = signal;
+  info.si_code = SI_USER;
+  info.si_pid = task.thread_group().pid();
+  info.si_uid = task.creds().ruid;
+  (void)task.SendSignal(info);  // a pending one of the same number is enough
+}
+
+// Cuts the write at RLIMIT_FSIZE.
+Result<void> ApplySizeLimit(Task& task, FileDescription& file, IoSequence& from, std::optional<uint64_t> offset) {
+  uint64_t limit = task.Limit(RLIMIT_FSIZE);
+  if (limit == RLIM_INFINITY || !file.inode()->IsRegular()) return Ok();
+  uint64_t start = 0;
+  if ((file.flags() & O_APPEND) != 0) {
+    ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
+    start = attributes.size;
+  } else if (offset) {
+    start = *offset;
+  } else {
+    ASSIGN_OR_RETURN(int64_t position, file.Seek(0, SEEK_CUR));
+    start = static_cast<uint64_t>(position);
+  }
+  if (start >= limit) return FileTooLarge(task);
+  from.Truncate(limit - start);
+  return Ok();
+}
+
+// A write by somebody without CAP_FSETID takes the set-user-ID and set-group-ID bits away.
+void ClearSetIds(Task& task, FileDescription& file) {
+  if (task.creds().HasCapability(CAP_FSETID) || !file.inode()->IsRegular()) return;
+  Result<InodeAttributes> attributes = file.Attributes();
+  if (!attributes.ok() || (attributes->mode & (S_ISUID | S_ISGID)) == 0) return;
+  uint32_t mode = attributes->mode & 07777 & ~static_cast<uint32_t>(S_ISUID);
+  if ((mode & S_IXGRP) != 0) mode &= ~static_cast<uint32_t>(S_ISGID);
+  AttributeChange change;
+  change.mode = mode;
+  (void)file.SetAttributes(change);  // the write itself succeeded
+}
+
+}  // namespace
+
+Errno FileTooLarge(Task& task) {
+  SendOwnSignal(task, SIGXFSZ);
+  return Errno(EFBIG);
+}
+
+Result<size_t> ReadFile(Task& task, FileDescription& file, IoSequence& to, std::optional<uint64_t> offset,
+                        bool non_blocking) {
+  if (!file.readable()) return Errno(EBADF);
+  auto operation = [&] { return offset ? file.PRead(to, *offset) : file.Read(to); };
+  bool may_block = !non_blocking && !to.empty();
+  Result<size_t> done =
+      may_block ? BlockOnFile(task, file, kEventsRead, Deadline::Never(), operation) : operation();
+  if (to.empty() && done.is(EAGAIN) && !non_blocking) return 0;
+  if (done.ok() && *done > 0) InotifyNotify(*file.dentry(), IN_ACCESS);
+  return done;
+}
+
+Result<size_t> WriteFile(Task& task, FileDescription& file, IoSequence& from, std::optional<uint64_t> offset,
+                         bool non_blocking) {
+  if (!file.writable()) return Errno(EBADF);
+  RETURN_IF_ERROR(ApplySizeLimit(task, file, from, offset));
+  size_t total = 0;
+  auto operation = [&]() -> Result<size_t> {
+    return offset ? file.PWrite(from, *offset + total) : file.Write(from);
+  };
+  bool may_block = !non_blocking && !from.empty();
+  do {
+    Result<size_t> done =
+        may_block ? BlockOnFile(task, file, kEventsWrite, Deadline::Never(), operation) : operation();
+    if (!done.ok()) {
+      if (total > 0) break;
+      if (done.is(EPIPE)) SendOwnSignal(task, SIGPIPE);
+      return done;
+    }
+    total += *done;
+    if (*done == 0) break;
+  } while (!from.empty() && WritesAll(file));
+  if (total > 0) {
+    ClearSetIds(task, file);
+    InotifyNotify(*file.dentry(), IN_MODIFY);
+  }
+  return total;
+}
+
+}  // namespace runsc

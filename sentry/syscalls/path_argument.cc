@@ -1,0 +1,34 @@
+#include "sentry/syscalls/path_argument.h"
+
+namespace runsc {
+
+Result<PathArgument> ReadPathArgument(Task& task, int dirfd, UserPath path) {
+  PathArgument argument;
+  ASSIGN_OR_RETURN(argument.text, task.ReadPath(path));
+  argument.context = task.path_context();
+  if (!argument.text.empty() && argument.text.front() == '/') {
+    argument.start = argument.context.root;
+    return argument;
+  }
+  if (dirfd == AT_FDCWD) {
+    argument.start = argument.context.cwd;
+    return argument;
+  }
+  ASSIGN_OR_RETURN(argument.start, task.StartOf(dirfd));
+  return argument;
+}
+
+Result<VfsPath> WalkArgument(Task& task, int dirfd, UserPath path, const WalkOptions& options) {
+  ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path));
+  return Walk(argument.context, argument.start, argument.text, options);
+}
+
+WalkOptions WalkOptionsFor(int at_flags) {
+  WalkOptions options;
+  options.follow_final = (at_flags & AT_SYMLINK_NOFOLLOW) == 0;
+  options.allow_empty = (at_flags & AT_EMPTY_PATH) != 0;
+  options.no_automount = (at_flags & AT_NO_AUTOMOUNT) != 0;
+  return options;
+}
+
+}  // namespace runsc

@@ -1,0 +1,48 @@
+#include "sentry/syscalls/sys_inotify.h"
+
+#include "sentry/syscalls/path_argument.h"
+#include "sentry/vfs/inotify.h"
+
+namespace runsc {
+
+namespace {
+
+struct InotifyFd {
+  RefPtr<FileDescription> file;
+  InotifyFile* inotify;
+};
+
+Result<InotifyFd> GetInotify(Task& task, int fd) {
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
+  auto* inotify = dynamic_cast<InotifyFile*>(file.get());
+  if (inotify == nullptr) return Errno(EINVAL);
+  return InotifyFd{std::move(file), inotify};
+}
+
+}  // namespace
+
+Result<int64_t> SysInotifyInit(Task& task) { return SysInotifyInit1(task, OpenFlags{0}); }
+
+Result<int64_t> SysInotifyInit1(Task& task, OpenFlags flags) {
+  if ((flags & ~(IN_CLOEXEC | IN_NONBLOCK)) != 0) return Errno(EINVAL);
+  return task.AddFile(InotifyFile::Create(flags & IN_NONBLOCK), (flags & IN_CLOEXEC) != 0);
+}
+
+Result<int64_t> SysInotifyAddWatch(Task& task, Fd fd, UserPath path, uint32_t mask) {
+  if ((mask & IN_ALL_EVENTS) == 0) return Errno(EINVAL);
+  ASSIGN_OR_RETURN(InotifyFd instance, GetInotify(task, fd));
+  WalkOptions options;
+  options.follow_final = (mask & IN_DONT_FOLLOW) == 0;
+  options.must_be_directory = (mask & IN_ONLYDIR) != 0;
+  ASSIGN_OR_RETURN(VfsPath found, WalkArgument(task, AT_FDCWD, path, options));
+  RETURN_IF_ERROR(found.inode()->CheckAccess(task.creds(), R_OK));
+  return instance.inotify->AddWatch(found.inode(), mask);
+}
+
+Result<int64_t> SysInotifyRmWatch(Task& task, Fd fd, int descriptor) {
+  ASSIGN_OR_RETURN(InotifyFd instance, GetInotify(task, fd));
+  RETURN_IF_ERROR(instance.inotify->RemoveWatch(descriptor));
+  return 0;
+}
+
+}  // namespace runsc
