@@ -23,7 +23,8 @@ void SendOwnSignal(Task& task, int signal) {
 }
 
 // Cuts the write at RLIMIT_FSIZE.
-Result<void> ApplySizeLimit(Task& task, FileDescription& file, IoSequence& from, std::optional<uint64_t> offset) {
+Result<void> ApplySizeLimit(Task& task, FileDescription& file, IoSequence& from,
+                            std::optional<uint64_t> offset) {
   uint64_t limit = task.Limit(RLIMIT_FSIZE);
   if (limit == RLIM_INFINITY || !file.inode()->IsRegular()) return Ok();
   uint64_t start = 0;

@@ -20,7 +20,8 @@ Result<IoSequence> ReadIoVectors(Task& task, UserPtr<const iovec> vectors, uint6
     if (vector.iov_len > SSIZE_MAX) return Errno(EINVAL);
     size_t length = std::min(vector.iov_len, left);
     left -= length;
-    if (length > 0) blocks.push_back(UserIovec{UserAddr(reinterpret_cast<uint64_t>(vector.iov_base)), length});
+    if (length > 0)
+      blocks.push_back(UserIovec{UserAddr(reinterpret_cast<uint64_t>(vector.iov_base)), length});
   }
   return IoSequence(task.memory(), std::span<const UserIovec>(blocks.data(), blocks.size()));
 }

@@ -86,7 +86,8 @@ Result<int64_t> SysFchown(Task& task, Fd fd, uint32_t uid, uint32_t gid) {
   return Done(VfsChown(task.path_context(), file->path(), uid, gid));
 }
 
-Result<int64_t> SysFchownat(Task& task, DirFd dirfd, UserPath path, uint32_t uid, uint32_t gid, AtFlags flags) {
+Result<int64_t> SysFchownat(Task& task, DirFd dirfd, UserPath path, uint32_t uid, uint32_t gid,
+                            AtFlags flags) {
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(VfsPath found, WalkArgument(task, dirfd, path, WalkOptionsFor(flags)));
   return Done(VfsChown(task.path_context(), found, uid, gid));
@@ -95,8 +96,9 @@ Result<int64_t> SysFchownat(Task& task, DirFd dirfd, UserPath path, uint32_t uid
 Result<int64_t> SysUtime(Task& task, UserPath path, UserPtr<const utimbuf> times) {
   if (times.is_null()) return SetTimes(task, AT_FDCWD, path, Times{kNow, kNow});
   ASSIGN_OR_RETURN(utimbuf raw, task.memory().Read(times));
-  return SetTimes(task, AT_FDCWD, path,
-                  Times{TimeChange{false, timespec{raw.actime, 0}}, TimeChange{false, timespec{raw.modtime, 0}}});
+  return SetTimes(
+      task, AT_FDCWD, path,
+      Times{TimeChange{false, timespec{raw.actime, 0}}, TimeChange{false, timespec{raw.modtime, 0}}});
 }
 
 Result<int64_t> SysUtimes(Task& task, UserPath path, UserPtr<const timeval> times) {
@@ -110,7 +112,8 @@ Result<int64_t> SysFutimesat(Task& task, DirFd dirfd, UserPath path, UserPtr<con
   return Done(VfsUtimens(task.path_context(), file->path(), decoded.access, decoded.modify));
 }
 
-Result<int64_t> SysUtimensat(Task& task, DirFd dirfd, UserPath path, UserPtr<const timespec> times, AtFlags flags) {
+Result<int64_t> SysUtimensat(Task& task, DirFd dirfd, UserPath path, UserPtr<const timespec> times,
+                             AtFlags flags) {
   ASSIGN_OR_RETURN(Times decoded, DecodeTimes(task, times));
   // Nothing to do: not even the path is looked at (Linux: sys_utimensat()).
   if (!decoded.access && !decoded.modify) return 0;
@@ -153,7 +156,8 @@ Result<int64_t> SysFallocate(Task& task, Fd fd, int mode, int64_t offset, int64_
                          FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE | FALLOC_FL_UNSHARE_RANGE;
   if ((mode & ~kKnown) != 0) return Errno(EOPNOTSUPP);
   bool punch = (mode & FALLOC_FL_PUNCH_HOLE) != 0;
-  if (punch && ((mode & FALLOC_FL_ZERO_RANGE) != 0 || (mode & FALLOC_FL_KEEP_SIZE) == 0)) return Errno(EOPNOTSUPP);
+  if (punch && ((mode & FALLOC_FL_ZERO_RANGE) != 0 || (mode & FALLOC_FL_KEEP_SIZE) == 0))
+    return Errno(EOPNOTSUPP);
   if (!file->writable()) return Errno(EBADF);
   RefPtr<Inode> inode = file->inode();
   if (inode->file_type() == S_IFIFO) return Errno(ESPIPE);

@@ -16,11 +16,13 @@ Result<int64_t> SysFchmodat(Task& task, DirFd dirfd, UserPath path, FileMode mod
 Result<int64_t> SysChown(Task& task, UserPath path, uint32_t uid, uint32_t gid);
 Result<int64_t> SysLchown(Task& task, UserPath path, uint32_t uid, uint32_t gid);
 Result<int64_t> SysFchown(Task& task, Fd fd, uint32_t uid, uint32_t gid);
-Result<int64_t> SysFchownat(Task& task, DirFd dirfd, UserPath path, uint32_t uid, uint32_t gid, AtFlags flags);
+Result<int64_t> SysFchownat(Task& task, DirFd dirfd, UserPath path, uint32_t uid, uint32_t gid,
+                            AtFlags flags);
 Result<int64_t> SysUtime(Task& task, UserPath path, UserPtr<const utimbuf> times);
 Result<int64_t> SysUtimes(Task& task, UserPath path, UserPtr<const timeval> times);
 Result<int64_t> SysFutimesat(Task& task, DirFd dirfd, UserPath path, UserPtr<const timeval> times);
-Result<int64_t> SysUtimensat(Task& task, DirFd dirfd, UserPath path, UserPtr<const timespec> times, AtFlags flags);
+Result<int64_t> SysUtimensat(Task& task, DirFd dirfd, UserPath path, UserPtr<const timespec> times,
+                             AtFlags flags);
 Result<int64_t> SysTruncate(Task& task, UserPath path, int64_t length);
 Result<int64_t> SysFtruncate(Task& task, Fd fd, int64_t length);
 Result<int64_t> SysFallocate(Task& task, Fd fd, int mode, int64_t offset, int64_t length);

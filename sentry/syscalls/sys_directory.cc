@@ -145,12 +145,13 @@ Result<int64_t> SysRename(Task& task, UserPath old_path, UserPath new_path) {
   return SysRenameat2(task, DirFd{AT_FDCWD}, old_path, DirFd{AT_FDCWD}, new_path, 0);
 }
 
-Result<int64_t> SysRenameat(Task& task, DirFd old_dirfd, UserPath old_path, DirFd new_dirfd, UserPath new_path) {
+Result<int64_t> SysRenameat(Task& task, DirFd old_dirfd, UserPath old_path, DirFd new_dirfd,
+                            UserPath new_path) {
   return SysRenameat2(task, old_dirfd, old_path, new_dirfd, new_path, 0);
 }
 
-Result<int64_t> SysRenameat2(Task& task, DirFd old_dirfd, UserPath old_path, DirFd new_dirfd, UserPath new_path,
-                             uint32_t flags) {
+Result<int64_t> SysRenameat2(Task& task, DirFd old_dirfd, UserPath old_path, DirFd new_dirfd,
+                             UserPath new_path, uint32_t flags) {
   ASSIGN_OR_RETURN(PathArgument from, ReadPathArgument(task, old_dirfd, old_path));
   ASSIGN_OR_RETURN(PathArgument to, ReadPathArgument(task, new_dirfd, new_path));
   return Done(VfsRename(from.context, from.start, from.text, to.start, to.text, flags));

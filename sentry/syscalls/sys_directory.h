@@ -20,9 +20,10 @@ Result<int64_t> SysSymlinkat(Task& task, UserPath target, DirFd dirfd, UserPath 
 Result<int64_t> SysUnlink(Task& task, UserPath path);
 Result<int64_t> SysUnlinkat(Task& task, DirFd dirfd, UserPath path, AtFlags flags);
 Result<int64_t> SysRename(Task& task, UserPath old_path, UserPath new_path);
-Result<int64_t> SysRenameat(Task& task, DirFd old_dirfd, UserPath old_path, DirFd new_dirfd, UserPath new_path);
-Result<int64_t> SysRenameat2(Task& task, DirFd old_dirfd, UserPath old_path, DirFd new_dirfd, UserPath new_path,
-                             uint32_t flags);
+Result<int64_t> SysRenameat(Task& task, DirFd old_dirfd, UserPath old_path, DirFd new_dirfd,
+                            UserPath new_path);
+Result<int64_t> SysRenameat2(Task& task, DirFd old_dirfd, UserPath old_path, DirFd new_dirfd,
+                             UserPath new_path, uint32_t flags);
 Result<int64_t> SysGetdents(Task& task, Fd fd, UserAddr buffer, uint32_t size);
 Result<int64_t> SysGetdents64(Task& task, Fd fd, UserAddr buffer, uint32_t size);
 Result<int64_t> SysGetcwd(Task& task, UserAddr buffer, uint64_t size);

@@ -34,13 +34,15 @@ Result<void> MountNew(Task& task, const PathContext& context, const VfsPath& tar
   ASSIGN_OR_RETURN(std::string options, ReadOptionalString(task, data));
   FilesystemType* filesystem_type = task.kernel().FindFilesystem(type_name);
   if (filesystem_type == nullptr) return Errno(ENODEV);
-  ASSIGN_OR_RETURN(NewFilesystem made, filesystem_type->Make(FilesystemSource{source, options, context.creds}));
-  auto mount = MakeRef<Mount>(std::move(made.filesystem), std::move(made.root), FlagsOf(flags), std::move(source));
+  ASSIGN_OR_RETURN(NewFilesystem made,
+                   filesystem_type->Make(FilesystemSource{source, options, context.creds}));
+  auto mount =
+      MakeRef<Mount>(std::move(made.filesystem), std::move(made.root), FlagsOf(flags), std::move(source));
   return context.mounts->Attach(std::move(mount), target);
 }
 
-Result<void> DoMount(Task& task, const PathContext& context, const VfsPath& target, UserCString source_address,
-                     UserCString type, uint64_t flags, UserAddr data) {
+Result<void> DoMount(Task& task, const PathContext& context, const VfsPath& target,
+                     UserCString source_address, UserCString type, uint64_t flags, UserAddr data) {
   bool is_root = target.dentry == target.mount->root();
   if ((flags & MS_REMOUNT) != 0) {
     if (!is_root) return Errno(EINVAL);

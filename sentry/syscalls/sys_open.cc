@@ -13,10 +13,10 @@ namespace {
 
 constexpr uint64_t kLargeFile = 0100000;  // the kernel's O_LARGEFILE; glibc hides it
 constexpr uint64_t kKnownFlags = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK |
-                                 O_DSYNC | O_SYNC | O_ASYNC | O_DIRECT | kLargeFile | O_DIRECTORY | O_NOFOLLOW |
-                                 O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE;
-constexpr uint64_t kKnownResolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH |
-                                   RESOLVE_IN_ROOT | RESOLVE_CACHED;
+                                 O_DSYNC | O_SYNC | O_ASYNC | O_DIRECT | kLargeFile | O_DIRECTORY |
+                                 O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE;
+constexpr uint64_t kKnownResolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS |
+                                   RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED;
 constexpr uint64_t kTmpfileBit = O_TMPFILE & ~O_DIRECTORY;
 
 Result<int64_t> DoOpen(Task& task, int dirfd, UserPath path, const OpenHow& how) {
@@ -24,8 +24,8 @@ Result<int64_t> DoOpen(Task& task, int dirfd, UserPath path, const OpenHow& how)
   ASSIGN_OR_RETURN(int fd, task.fd_table().Reserve(0, task.Limit(RLIMIT_NOFILE)));
   Result<RefPtr<FileDescription>> file = VfsOpen(argument.context, argument.start, argument.text, how);
   if (file.ok()) {
-    Result<void> finished = BlockOnFile(task, **file, EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR, Deadline::Never(),
-                                        [&] { return (*file)->FinishOpen(); });
+    Result<void> finished = BlockOnFile(task, **file, EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR,
+                                        Deadline::Never(), [&] { return (*file)->FinishOpen(); });
     if (!finished.ok()) file = finished.error();
   }
   if (!file.ok()) {
@@ -52,7 +52,8 @@ Result<OpenHow> StrictHow(const open_how& raw) {
   if ((raw.resolve & RESOLVE_BENEATH) != 0 && (raw.resolve & RESOLVE_IN_ROOT) != 0) return Errno(EINVAL);
   bool makes = (raw.flags & (O_CREAT | kTmpfileBit)) != 0;
   if (makes ? (raw.mode & ~uint64_t{07777}) != 0 : raw.mode != 0) return Errno(EINVAL);
-  if ((raw.flags & O_PATH) != 0 && (raw.flags & ~uint64_t{O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC}) != 0)
+  if ((raw.flags & O_PATH) != 0 &&
+      (raw.flags & ~uint64_t{O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC}) != 0)
     return Errno(EINVAL);
   OpenHow how;
   how.flags = (raw.flags & O_PATH) != 0 ? raw.flags : raw.flags | kLargeFile;
@@ -117,8 +118,9 @@ namespace {
 Result<int64_t> DuplicateTo(Task& task, int old_fd, int new_fd, bool close_on_exec) {
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFileOrPath(old_fd));
   if (new_fd < 0) return Errno(EBADF);
-  ASSIGN_OR_RETURN(RefPtr<FileDescription> replaced,
-                   task.fd_table().Replace(new_fd, std::move(file), close_on_exec, task.Limit(RLIMIT_NOFILE)));
+  ASSIGN_OR_RETURN(
+      RefPtr<FileDescription> replaced,
+      task.fd_table().Replace(new_fd, std::move(file), close_on_exec, task.Limit(RLIMIT_NOFILE)));
   // The error of closing what was there is lost (dup2(2), NOTES).
   if (replaced) (void)task.fd_table().CloseFile(*replaced);
   return new_fd;

@@ -104,8 +104,8 @@ Result<int64_t> CopyOutStatfs(Task& task, const VfsPath& path, UserPtr<struct st
   out.f_fsid.__val[1] = static_cast<int>(device >> 32);
   out.f_namelen = static_cast<decltype(out.f_namelen)>(stats.name_max);
   constexpr uint64_t kValid = 0x20;  // ST_VALID
-  uint64_t flags = path.mount->flags() &
-                   (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS | MS_NOATIME | MS_NODIRATIME);
+  uint64_t flags = path.mount->flags() & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS |
+                                          MS_NOATIME | MS_NODIRATIME);
   // The ST_* bits are those of mount(2) up to MS_SYNCHRONOUS; these two are not.
   out.f_flags = static_cast<decltype(out.f_flags)>(flags | kValid |
                                                    ((path.mount->flags() & MS_RELATIME) != 0 ? 0x1000 : 0));
@@ -124,7 +124,8 @@ Result<int64_t> DoAccess(Task& task, int dirfd, UserPath path, int mode, int fla
     RefPtr<Credentials> real = now.Clone();
     real->fsuid = now.ruid;
     real->fsgid = now.rgid;
-    if ((now.securebits & SECBIT_NO_SETUID_FIXUP) == 0) real->effective = now.ruid == 0 ? now.permitted : CapabilitySet();
+    if ((now.securebits & SECBIT_NO_SETUID_FIXUP) == 0)
+      real->effective = now.ruid == 0 ? now.permitted : CapabilitySet();
     argument.context.creds = std::move(real);
   }
   ASSIGN_OR_RETURN(VfsPath found,
@@ -149,7 +150,8 @@ Result<int64_t> SysFstat(Task& task, Fd fd, UserPtr<struct stat> to) {
   return CopyOutStat(task, attributes, to);
 }
 
-Result<int64_t> SysNewfstatat(Task& task, DirFd dirfd, UserPath path, UserPtr<struct stat> to, AtFlags flags) {
+Result<int64_t> SysNewfstatat(Task& task, DirFd dirfd, UserPath path, UserPtr<struct stat> to,
+                              AtFlags flags) {
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)) != 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(bool empty, IsEmptyPath(task, path, flags));
   if (empty && dirfd != AT_FDCWD) return SysFstat(task, Fd{dirfd.value}, to);
@@ -159,7 +161,8 @@ Result<int64_t> SysNewfstatat(Task& task, DirFd dirfd, UserPath path, UserPtr<st
 Result<int64_t> SysStatx(Task& task, DirFd dirfd, UserPath path, AtFlags flags, uint32_t mask,
                          UserPtr<struct statx> to) {
   constexpr int kSyncFlags = AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC;
-  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | kSyncFlags)) != 0) return Errno(EINVAL);
+  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | kSyncFlags)) != 0)
+    return Errno(EINVAL);
   if ((flags & kSyncFlags) == kSyncFlags || (mask & 0x80000000U) != 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(bool empty, IsEmptyPath(task, path, flags));
   if (empty && dirfd != AT_FDCWD) {
@@ -209,7 +212,8 @@ Result<int64_t> SysReadlinkat(Task& task, DirFd dirfd, UserPath path, UserAddr b
   if (!inode->IsSymlink()) return Errno(argument.text.empty() ? ENOENT : EINVAL);
   ASSIGN_OR_RETURN(std::string target, inode->ReadLink(task.creds()));
   size_t length = std::min(target.size(), static_cast<size_t>(size));
-  RETURN_IF_ERROR(task.memory().WriteArray(UserPtr<char>(buffer), std::span<const char>(target.data(), length)));
+  RETURN_IF_ERROR(
+      task.memory().WriteArray(UserPtr<char>(buffer), std::span<const char>(target.data(), length)));
   return static_cast<int64_t>(length);
 }
 

@@ -10,9 +10,6 @@
 
 namespace runsc {
 
-template <>
-inline constexpr ArgumentFormat kPointeeFormat<struct stat> = ArgumentFormat::kStat;
-
 Result<int64_t> SysStat(Task& task, UserPath path, UserPtr<struct stat> to);
 Result<int64_t> SysLstat(Task& task, UserPath path, UserPtr<struct stat> to);
 Result<int64_t> SysFstat(Task& task, Fd fd, UserPtr<struct stat> to);

@@ -39,7 +39,8 @@ Result<int64_t> SysSyncfs(Task& task, Fd fd) {
 
 Result<int64_t> SysSyncFileRange(Task& task, Fd fd, int64_t offset, int64_t length, uint32_t flags) {
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
-  constexpr uint32_t kKnown = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  constexpr uint32_t kKnown =
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
   int64_t end = 0;
   if ((flags & ~kKnown) != 0 || offset < 0 || length < 0 || __builtin_add_overflow(offset, length, &end))
     return Errno(EINVAL);

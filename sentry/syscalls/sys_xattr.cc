@@ -26,7 +26,8 @@ Result<std::string> ReadName(Task& task, UserCString name) {
   return text;
 }
 
-Result<int64_t> Set(Task& task, Result<VfsPath> path, UserCString name, UserAddr value, size_t size, int flags) {
+Result<int64_t> Set(Task& task, Result<VfsPath> path, UserCString name, UserAddr value, size_t size,
+                    int flags) {
   if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(std::string text, ReadName(task, name));
   if (size > XATTR_SIZE_MAX) return Errno(E2BIG);
@@ -70,10 +71,12 @@ Result<int64_t> Remove(Task& task, Result<VfsPath> path, UserCString name) {
 
 }  // namespace
 
-Result<int64_t> SysSetxattr(Task& task, UserPath path, UserCString name, UserAddr value, size_t size, int flags) {
+Result<int64_t> SysSetxattr(Task& task, UserPath path, UserCString name, UserAddr value, size_t size,
+                            int flags) {
   return Set(task, Find(task, path, true), name, value, size, flags);
 }
-Result<int64_t> SysLsetxattr(Task& task, UserPath path, UserCString name, UserAddr value, size_t size, int flags) {
+Result<int64_t> SysLsetxattr(Task& task, UserPath path, UserCString name, UserAddr value, size_t size,
+                             int flags) {
   return Set(task, Find(task, path, false), name, value, size, flags);
 }
 Result<int64_t> SysFsetxattr(Task& task, Fd fd, UserCString name, UserAddr value, size_t size, int flags) {
@@ -103,6 +106,8 @@ Result<int64_t> SysRemovexattr(Task& task, UserPath path, UserCString name) {
 Result<int64_t> SysLremovexattr(Task& task, UserPath path, UserCString name) {
   return Remove(task, Find(task, path, false), name);
 }
-Result<int64_t> SysFremovexattr(Task& task, Fd fd, UserCString name) { return Remove(task, OfFile(task, fd), name); }
+Result<int64_t> SysFremovexattr(Task& task, Fd fd, UserCString name) {
+  return Remove(task, OfFile(task, fd), name);
+}
 
 }  // namespace runsc

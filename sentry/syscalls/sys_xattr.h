@@ -7,8 +7,10 @@
 
 namespace runsc {
 
-Result<int64_t> SysSetxattr(Task& task, UserPath path, UserCString name, UserAddr value, size_t size, int flags);
-Result<int64_t> SysLsetxattr(Task& task, UserPath path, UserCString name, UserAddr value, size_t size, int flags);
+Result<int64_t> SysSetxattr(Task& task, UserPath path, UserCString name, UserAddr value, size_t size,
+                            int flags);
+Result<int64_t> SysLsetxattr(Task& task, UserPath path, UserCString name, UserAddr value, size_t size,
+                             int flags);
 Result<int64_t> SysFsetxattr(Task& task, Fd fd, UserCString name, UserAddr value, size_t size, int flags);
 Result<int64_t> SysGetxattr(Task& task, UserPath path, UserCString name, UserAddr value, size_t size);
 Result<int64_t> SysLgetxattr(Task& task, UserPath path, UserCString name, UserAddr value, size_t size);

@@ -1,6 +1,18 @@
 #include "sentry/syscalls/table.h"
 
+#include "sentry/syscalls/sys_attributes.h"
+#include "sentry/syscalls/sys_directory.h"
+#include "sentry/syscalls/sys_fcntl.h"
+#include "sentry/syscalls/sys_inotify.h"
+#include "sentry/syscalls/sys_memfd.h"
 #include "sentry/syscalls/sys_mmap.h"
+#include "sentry/syscalls/sys_mount.h"
+#include "sentry/syscalls/sys_open.h"
+#include "sentry/syscalls/sys_read_write.h"
+#include "sentry/syscalls/sys_splice.h"
+#include "sentry/syscalls/sys_stat.h"
+#include "sentry/syscalls/sys_sync.h"
+#include "sentry/syscalls/sys_xattr.h"
 
 namespace runsc {
 namespace {
@@ -9,23 +21,23 @@ namespace {
 constexpr auto MakeTable() {
   std::array<SyscallRow, kSyscallLimit> t{};
   // 0
-  t[0] = {"read", Missing()};
+  t[0] = {"read", Full<SysRead>()};
   // 1
-  t[1] = {"write", Missing()};
+  t[1] = {"write", Full<SysWrite>()};
   // 2
-  t[2] = {"open", Missing()};
+  t[2] = {"open", Full<SysOpen>()};
   // 3
-  t[3] = {"close", Missing()};
+  t[3] = {"close", Full<SysClose>()};
   // 4
-  t[4] = {"stat", Missing()};
+  t[4] = {"stat", Full<SysStat>()};
   // 5
-  t[5] = {"fstat", Missing()};
+  t[5] = {"fstat", Full<SysFstat>()};
   // 6
-  t[6] = {"lstat", Missing()};
+  t[6] = {"lstat", Full<SysLstat>()};
   // 7
   t[7] = {"poll", Missing()};
   // 8
-  t[8] = {"lseek", Missing()};
+  t[8] = {"lseek", Full<SysLseek>()};
   // 9
   t[9] = {"mmap", Full<SysMmap>()};
   // 10
@@ -41,17 +53,17 @@ constexpr auto MakeTable() {
   // 15
   t[15] = {"rt_sigreturn", Missing()};
   // 16
-  t[16] = {"ioctl", Missing()};
+  t[16] = {"ioctl", Full<SysIoctl>()};
   // 17
-  t[17] = {"pread64", Missing()};
+  t[17] = {"pread64", Full<SysPread64>()};
   // 18
-  t[18] = {"pwrite64", Missing()};
+  t[18] = {"pwrite64", Full<SysPwrite64>()};
   // 19
-  t[19] = {"readv", Missing()};
+  t[19] = {"readv", Full<SysReadv>()};
   // 20
-  t[20] = {"writev", Missing()};
+  t[20] = {"writev", Full<SysWritev>()};
   // 21
-  t[21] = {"access", Missing()};
+  t[21] = {"access", Full<SysAccess>()};
   // 22
   t[22] = {"pipe", Missing()};
   // 23
@@ -73,9 +85,9 @@ constexpr auto MakeTable() {
   // 31
   t[31] = {"shmctl", Missing()};
   // 32
-  t[32] = {"dup", Missing()};
+  t[32] = {"dup", Full<SysDup>()};
   // 33
-  t[33] = {"dup2", Missing()};
+  t[33] = {"dup2", Full<SysDup2>()};
   // 34
   t[34] = {"pause", Missing()};
   // 35
@@ -89,7 +101,7 @@ constexpr auto MakeTable() {
   // 39
   t[39] = {"getpid", Missing()};
   // 40
-  t[40] = {"sendfile", Missing()};
+  t[40] = {"sendfile", Full<SysSendfile>()};
   // 41
   t[41] = {"socket", Missing()};
   // 42
@@ -153,53 +165,53 @@ constexpr auto MakeTable() {
   // 71
   t[71] = {"msgctl", Missing()};
   // 72
-  t[72] = {"fcntl", Missing()};
+  t[72] = {"fcntl", Full<SysFcntl>()};
   // 73
-  t[73] = {"flock", Missing()};
+  t[73] = {"flock", Full<SysFlock>()};
   // 74
-  t[74] = {"fsync", Missing()};
+  t[74] = {"fsync", Full<SysFsync>()};
   // 75
-  t[75] = {"fdatasync", Missing()};
+  t[75] = {"fdatasync", Full<SysFdatasync>()};
   // 76
-  t[76] = {"truncate", Missing()};
+  t[76] = {"truncate", Full<SysTruncate>()};
   // 77
-  t[77] = {"ftruncate", Missing()};
+  t[77] = {"ftruncate", Full<SysFtruncate>()};
   // 78
-  t[78] = {"getdents", Missing()};
+  t[78] = {"getdents", Full<SysGetdents>()};
   // 79
-  t[79] = {"getcwd", Missing()};
+  t[79] = {"getcwd", Full<SysGetcwd>()};
   // 80
-  t[80] = {"chdir", Missing()};
+  t[80] = {"chdir", Full<SysChdir>()};
   // 81
-  t[81] = {"fchdir", Missing()};
+  t[81] = {"fchdir", Full<SysFchdir>()};
   // 82
-  t[82] = {"rename", Missing()};
+  t[82] = {"rename", Full<SysRename>()};
   // 83
-  t[83] = {"mkdir", Missing()};
+  t[83] = {"mkdir", Full<SysMkdir>()};
   // 84
-  t[84] = {"rmdir", Missing()};
+  t[84] = {"rmdir", Full<SysRmdir>()};
   // 85
-  t[85] = {"creat", Missing()};
+  t[85] = {"creat", Full<SysCreat>()};
   // 86
-  t[86] = {"link", Missing()};
+  t[86] = {"link", Full<SysLink>()};
   // 87
-  t[87] = {"unlink", Missing()};
+  t[87] = {"unlink", Full<SysUnlink>()};
   // 88
-  t[88] = {"symlink", Missing()};
+  t[88] = {"symlink", Full<SysSymlink>()};
   // 89
-  t[89] = {"readlink", Missing()};
+  t[89] = {"readlink", Full<SysReadlink>()};
   // 90
-  t[90] = {"chmod", Missing()};
+  t[90] = {"chmod", Full<SysChmod>()};
   // 91
-  t[91] = {"fchmod", Missing()};
+  t[91] = {"fchmod", Full<SysFchmod>()};
   // 92
-  t[92] = {"chown", Missing()};
+  t[92] = {"chown", Full<SysChown>()};
   // 93
-  t[93] = {"fchown", Missing()};
+  t[93] = {"fchown", Full<SysFchown>()};
   // 94
-  t[94] = {"lchown", Missing()};
+  t[94] = {"lchown", Full<SysLchown>()};
   // 95
-  t[95] = {"umask", Missing()};
+  t[95] = {"umask", Full<SysUmask>()};
   // 96
   t[96] = {"gettimeofday", Missing()};
   // 97
@@ -273,9 +285,9 @@ constexpr auto MakeTable() {
   // 131
   t[131] = {"sigaltstack", Missing()};
   // 132
-  t[132] = {"utime", Missing()};
+  t[132] = {"utime", Full<SysUtime>()};
   // 133
-  t[133] = {"mknod", Missing()};
+  t[133] = {"mknod", Full<SysMknod>()};
   // 134
   t[134] = {"uselib", Missing()};
   // 135
@@ -283,9 +295,9 @@ constexpr auto MakeTable() {
   // 136
   t[136] = {"ustat", Missing()};
   // 137
-  t[137] = {"statfs", Missing()};
+  t[137] = {"statfs", Full<SysStatfs>()};
   // 138
-  t[138] = {"fstatfs", Missing()};
+  t[138] = {"fstatfs", Full<SysFstatfs>()};
   // 139
   t[139] = {"sysfs", Missing()};
   // 140
@@ -319,7 +331,7 @@ constexpr auto MakeTable() {
   // 154
   t[154] = {"modify_ldt", Missing()};
   // 155
-  t[155] = {"pivot_root", Missing()};
+  t[155] = {"pivot_root", Partial<SysPivotRoot>("moves the root of the calling task only")};
   // 156
   t[156] = {"_sysctl", Missing()};
   // 157
@@ -331,17 +343,17 @@ constexpr auto MakeTable() {
   // 160
   t[160] = {"setrlimit", Missing()};
   // 161
-  t[161] = {"chroot", Missing()};
+  t[161] = {"chroot", Full<SysChroot>()};
   // 162
-  t[162] = {"sync", Missing()};
+  t[162] = {"sync", Full<SysSync>()};
   // 163
   t[163] = {"acct", Missing()};
   // 164
   t[164] = {"settimeofday", Missing()};
   // 165
-  t[165] = {"mount", Missing()};
+  t[165] = {"mount", Partial<SysMount>("no mount propagation; every mount is private")};
   // 166
-  t[166] = {"umount2", Missing()};
+  t[166] = {"umount2", Full<SysUmount2>()};
   // 167
   t[167] = {"swapon", Missing()};
   // 168
@@ -383,31 +395,31 @@ constexpr auto MakeTable() {
   // 186
   t[186] = {"gettid", Missing()};
   // 187
-  t[187] = {"readahead", Missing()};
+  t[187] = {"readahead", Partial<SysReadahead>("checks its arguments only")};
   // 188
-  t[188] = {"setxattr", Missing()};
+  t[188] = {"setxattr", Full<SysSetxattr>()};
   // 189
-  t[189] = {"lsetxattr", Missing()};
+  t[189] = {"lsetxattr", Full<SysLsetxattr>()};
   // 190
-  t[190] = {"fsetxattr", Missing()};
+  t[190] = {"fsetxattr", Full<SysFsetxattr>()};
   // 191
-  t[191] = {"getxattr", Missing()};
+  t[191] = {"getxattr", Full<SysGetxattr>()};
   // 192
-  t[192] = {"lgetxattr", Missing()};
+  t[192] = {"lgetxattr", Full<SysLgetxattr>()};
   // 193
-  t[193] = {"fgetxattr", Missing()};
+  t[193] = {"fgetxattr", Full<SysFgetxattr>()};
   // 194
-  t[194] = {"listxattr", Missing()};
+  t[194] = {"listxattr", Full<SysListxattr>()};
   // 195
-  t[195] = {"llistxattr", Missing()};
+  t[195] = {"llistxattr", Full<SysLlistxattr>()};
   // 196
-  t[196] = {"flistxattr", Missing()};
+  t[196] = {"flistxattr", Full<SysFlistxattr>()};
   // 197
-  t[197] = {"removexattr", Missing()};
+  t[197] = {"removexattr", Full<SysRemovexattr>()};
   // 198
-  t[198] = {"lremovexattr", Missing()};
+  t[198] = {"lremovexattr", Full<SysLremovexattr>()};
   // 199
-  t[199] = {"fremovexattr", Missing()};
+  t[199] = {"fremovexattr", Full<SysFremovexattr>()};
   // 200
   t[200] = {"tkill", Missing()};
   // 201
@@ -443,7 +455,7 @@ constexpr auto MakeTable() {
   // 216
   t[216] = {"remap_file_pages", Missing()};
   // 217
-  t[217] = {"getdents64", Missing()};
+  t[217] = {"getdents64", Full<SysGetdents64>()};
   // 218
   t[218] = {"set_tid_address", Missing()};
   // 219
@@ -451,7 +463,7 @@ constexpr auto MakeTable() {
   // 220
   t[220] = {"semtimedop", Missing()};
   // 221
-  t[221] = {"fadvise64", Missing()};
+  t[221] = {"fadvise64", Partial<SysFadvise64>("the advice is checked and not used")};
   // 222
   t[222] = {"timer_create", Missing()};
   // 223
@@ -479,7 +491,7 @@ constexpr auto MakeTable() {
   // 234
   t[234] = {"tgkill", Missing()};
   // 235
-  t[235] = {"utimes", Missing()};
+  t[235] = {"utimes", Full<SysUtimes>()};
   // 236
   t[236] = {"vserver", Missing()};
   // 237
@@ -515,39 +527,39 @@ constexpr auto MakeTable() {
   // 252
   t[252] = {"ioprio_get", Missing()};
   // 253
-  t[253] = {"inotify_init", Missing()};
+  t[253] = {"inotify_init", Full<SysInotifyInit>()};
   // 254
-  t[254] = {"inotify_add_watch", Missing()};
+  t[254] = {"inotify_add_watch", Full<SysInotifyAddWatch>()};
   // 255
-  t[255] = {"inotify_rm_watch", Missing()};
+  t[255] = {"inotify_rm_watch", Full<SysInotifyRmWatch>()};
   // 256
   t[256] = {"migrate_pages", Missing()};
   // 257
-  t[257] = {"openat", Missing()};
+  t[257] = {"openat", Full<SysOpenat>()};
   // 258
-  t[258] = {"mkdirat", Missing()};
+  t[258] = {"mkdirat", Full<SysMkdirat>()};
   // 259
-  t[259] = {"mknodat", Missing()};
+  t[259] = {"mknodat", Full<SysMknodat>()};
   // 260
-  t[260] = {"fchownat", Missing()};
+  t[260] = {"fchownat", Full<SysFchownat>()};
   // 261
-  t[261] = {"futimesat", Missing()};
+  t[261] = {"futimesat", Full<SysFutimesat>()};
   // 262
-  t[262] = {"newfstatat", Missing()};
+  t[262] = {"newfstatat", Full<SysNewfstatat>()};
   // 263
-  t[263] = {"unlinkat", Missing()};
+  t[263] = {"unlinkat", Full<SysUnlinkat>()};
   // 264
-  t[264] = {"renameat", Missing()};
+  t[264] = {"renameat", Full<SysRenameat>()};
   // 265
-  t[265] = {"linkat", Missing()};
+  t[265] = {"linkat", Full<SysLinkat>()};
   // 266
-  t[266] = {"symlinkat", Missing()};
+  t[266] = {"symlinkat", Full<SysSymlinkat>()};
   // 267
-  t[267] = {"readlinkat", Missing()};
+  t[267] = {"readlinkat", Full<SysReadlinkat>()};
   // 268
-  t[268] = {"fchmodat", Missing()};
+  t[268] = {"fchmodat", Full<SysFchmodat>()};
   // 269
-  t[269] = {"faccessat", Missing()};
+  t[269] = {"faccessat", Full<SysFaccessat>()};
   // 270
   t[270] = {"pselect6", Missing()};
   // 271
@@ -559,17 +571,17 @@ constexpr auto MakeTable() {
   // 274
   t[274] = {"get_robust_list", Missing()};
   // 275
-  t[275] = {"splice", Missing()};
+  t[275] = {"splice", Partial<SysSplice>("bytes are copied, not moved")};
   // 276
-  t[276] = {"tee", Missing()};
+  t[276] = {"tee", Partial<SysTee>("bytes are copied")};
   // 277
-  t[277] = {"sync_file_range", Missing()};
+  t[277] = {"sync_file_range", Full<SysSyncFileRange>()};
   // 278
-  t[278] = {"vmsplice", Missing()};
+  t[278] = {"vmsplice", Partial<SysVmsplice>("bytes are copied")};
   // 279
   t[279] = {"move_pages", Missing()};
   // 280
-  t[280] = {"utimensat", Missing()};
+  t[280] = {"utimensat", Full<SysUtimensat>()};
   // 281
   t[281] = {"epoll_pwait", Missing()};
   // 282
@@ -579,7 +591,7 @@ constexpr auto MakeTable() {
   // 284
   t[284] = {"eventfd", Missing()};
   // 285
-  t[285] = {"fallocate", Missing()};
+  t[285] = {"fallocate", Full<SysFallocate>()};
   // 286
   t[286] = {"timerfd_settime", Missing()};
   // 287
@@ -593,15 +605,15 @@ constexpr auto MakeTable() {
   // 291
   t[291] = {"epoll_create1", Missing()};
   // 292
-  t[292] = {"dup3", Missing()};
+  t[292] = {"dup3", Full<SysDup3>()};
   // 293
   t[293] = {"pipe2", Missing()};
   // 294
-  t[294] = {"inotify_init1", Missing()};
+  t[294] = {"inotify_init1", Full<SysInotifyInit1>()};
   // 295
-  t[295] = {"preadv", Missing()};
+  t[295] = {"preadv", Full<SysPreadv>()};
   // 296
-  t[296] = {"pwritev", Missing()};
+  t[296] = {"pwritev", Full<SysPwritev>()};
   // 297
   t[297] = {"rt_tgsigqueueinfo", Missing()};
   // 298
@@ -615,13 +627,13 @@ constexpr auto MakeTable() {
   // 302
   t[302] = {"prlimit64", Missing()};
   // 303
-  t[303] = {"name_to_handle_at", Missing()};
+  t[303] = {"name_to_handle_at", Refused<EOPNOTSUPP>("no filesystem here exports handles")};
   // 304
-  t[304] = {"open_by_handle_at", Missing()};
+  t[304] = {"open_by_handle_at", Refused<EOPNOTSUPP>("no filesystem here exports handles")};
   // 305
   t[305] = {"clock_adjtime", Missing()};
   // 306
-  t[306] = {"syncfs", Missing()};
+  t[306] = {"syncfs", Full<SysSyncfs>()};
   // 307
   t[307] = {"sendmmsg", Missing()};
   // 308
@@ -641,13 +653,13 @@ constexpr auto MakeTable() {
   // 315
   t[315] = {"sched_getattr", Missing()};
   // 316
-  t[316] = {"renameat2", Missing()};
+  t[316] = {"renameat2", Full<SysRenameat2>()};
   // 317
   t[317] = {"seccomp", Missing()};
   // 318
   t[318] = {"getrandom", Missing()};
   // 319
-  t[319] = {"memfd_create", Missing()};
+  t[319] = {"memfd_create", Full<SysMemfdCreate>()};
   // 320
   t[320] = {"kexec_file_load", Missing()};
   // 321
@@ -661,11 +673,11 @@ constexpr auto MakeTable() {
   // 325
   t[325] = {"mlock2", Partial<SysMlock2>("as mlock")};
   // 326
-  t[326] = {"copy_file_range", Missing()};
+  t[326] = {"copy_file_range", Full<SysCopyFileRange>()};
   // 327
-  t[327] = {"preadv2", Missing()};
+  t[327] = {"preadv2", Partial<SysPreadv2>("RWF_HIPRI and RWF_NOWAIT")};
   // 328
-  t[328] = {"pwritev2", Missing()};
+  t[328] = {"pwritev2", Partial<SysPwritev2>("no RWF_APPEND")};
   // 329
   t[329] = {"pkey_mprotect", Partial<SysPkeyMprotect>("no protection keys: only key -1")};
   // 330
@@ -673,7 +685,7 @@ constexpr auto MakeTable() {
   // 331
   t[331] = {"pkey_free", Missing()};
   // 332
-  t[332] = {"statx", Missing()};
+  t[332] = {"statx", Full<SysStatx>()};
   // 333
   t[333] = {"io_pgetevents", Missing()};
   // 334
@@ -703,13 +715,13 @@ constexpr auto MakeTable() {
   // 435
   t[435] = {"clone3", Missing()};
   // 436
-  t[436] = {"close_range", Missing()};
+  t[436] = {"close_range", Full<SysCloseRange>()};
   // 437
-  t[437] = {"openat2", Missing()};
+  t[437] = {"openat2", Full<SysOpenat2>()};
   // 438
   t[438] = {"pidfd_getfd", Missing()};
   // 439
-  t[439] = {"faccessat2", Missing()};
+  t[439] = {"faccessat2", Full<SysFaccessat2>()};
   // 440
   t[440] = {"process_madvise", Missing()};
   // 441

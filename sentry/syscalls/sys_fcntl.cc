@@ -1,0 +1,239 @@
+#include "sentry/syscalls/sys_fcntl.h"
+
+#include <linux/fcntl.h>
+#include <sys/file.h>
+
+#include "sentry/kernel/thread_group.h"
+#include "sentry/syscalls/blocking_io.h"
+#include "sentry/syscalls/record_lock_wait.h"
+#include "sentry/vfs/file_locks.h"
+
+namespace runsc {
+
+namespace {
+
+struct OwnerEx {  // struct f_owner_ex
+  int32_t type;
+  int32_t pid;
+};
+
+// --- record locks ---
+
+// The range that a struct flock means (fcntl(2)). EINVAL, EOVERFLOW.
+Result<FileLockRange> DecodeRange(FileDescription& file, const struct flock& raw) {
+  int64_t base = 0;
+  if (raw.l_whence == SEEK_CUR) {
+    ASSIGN_OR_RETURN(base, file.Seek(0, SEEK_CUR));
+  } else if (raw.l_whence == SEEK_END) {
+    ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
+    base = static_cast<int64_t>(attributes.size);
+  } else if (raw.l_whence != SEEK_SET) {
+    return Errno(EINVAL);
+  }
+  int64_t start = 0, end = 0;
+  if (__builtin_add_overflow(base, raw.l_start, &start)) return Errno(EOVERFLOW);
+  if (start < 0) return Errno(EINVAL);
+  if (raw.l_len == 0) return FileLockRange{static_cast<uint64_t>(start), UINT64_MAX};
+  if (raw.l_len > 0) {
+    if (__builtin_add_overflow(start, raw.l_len - 1, &end)) return Errno(EOVERFLOW);
+    return FileLockRange{static_cast<uint64_t>(start), static_cast<uint64_t>(end) + 1};
+  }
+  if (__builtin_add_overflow(start, raw.l_len, &end) || end < 0) return Errno(EINVAL);
+  return FileLockRange{static_cast<uint64_t>(end), static_cast<uint64_t>(start)};
+}
+
+Result<FileLockType> DecodeType(int type) {
+  switch (type) {
+    case F_RDLCK:
+      return FileLockType::kShared;
+    case F_WRLCK:
+      return FileLockType::kExclusive;
+    case F_UNLCK:
+      return FileLockType::kUnlock;
+    default:
+      return Errno(EINVAL);
+  }
+}
+
+Result<RecordLock> DecodeLock(Task& task, FileDescription& file, const struct flock& raw,
+                              bool of_description) {
+  RecordLock lock;
+  ASSIGN_OR_RETURN(lock.range, DecodeRange(file, raw));
+  ASSIGN_OR_RETURN(lock.type, DecodeType(raw.l_type));
+  if (of_description && raw.l_pid != 0) return Errno(EINVAL);
+  lock.owner = of_description ? file.lock_owner() : static_cast<const void*>(&task.fd_table());
+  lock.pid = of_description ? -1 : task.thread_group().pid();
+  return lock;
+}
+
+Result<int64_t> GetLock(Task& task, FileDescription& file, UserPtr<struct flock> address,
+                        bool of_description) {
+  ASSIGN_OR_RETURN(struct flock raw, task.memory().Read(address));
+  ASSIGN_OR_RETURN(RecordLock lock, DecodeLock(task, file, raw, of_description));
+  if (lock.type == FileLockType::kUnlock) return Errno(EINVAL);
+  std::optional<RecordLock> conflict = file.inode()->locks().Test(lock);
+  if (!conflict) {
+    raw.l_type = F_UNLCK;
+  } else {
+    raw.l_type = conflict->type == FileLockType::kShared ? F_RDLCK : F_WRLCK;
+    raw.l_whence = SEEK_SET;
+    raw.l_start = static_cast<off_t>(conflict->range.start);
+    raw.l_len = conflict->range.end == UINT64_MAX
+                    ? 0
+                    : static_cast<off_t>(conflict->range.end - conflict->range.start);
+    raw.l_pid = conflict->pid;
+  }
+  RETURN_IF_ERROR(task.memory().Write(address, raw));
+  return 0;
+}
+
+Result<int64_t> SetLock(Task& task, FileDescription& file, UserPtr<struct flock> address, bool of_description,
+                        bool wait) {
+  ASSIGN_OR_RETURN(struct flock raw, task.memory().Read(address));
+  ASSIGN_OR_RETURN(RecordLock lock, DecodeLock(task, file, raw, of_description));
+  if (lock.type == FileLockType::kShared && !file.readable()) return Errno(EBADF);
+  if (lock.type == FileLockType::kExclusive && !file.writable()) return Errno(EBADF);
+  FileLocks& locks = file.inode()->locks();
+  if (!wait || lock.type == FileLockType::kUnlock) {
+    RETURN_IF_ERROR(locks.SetRecordLock(lock));
+  } else {
+    RETURN_IF_ERROR(WaitForRecordLock(task, locks, lock, !of_description));
+  }
+  return 0;
+}
+
+// --- owners of SIGIO ---
+
+Result<int64_t> SetOwnerEx(Task& task, FileDescription& file, UserAddr address) {
+  ASSIGN_OR_RETURN(OwnerEx owner, task.memory().Read(UserPtr<const OwnerEx>(address)));
+  if (owner.type < F_OWNER_TID || owner.type > F_OWNER_PGRP) return Errno(EINVAL);
+  file.async_owner.store(owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid, std::memory_order_relaxed);
+  return 0;
+}
+
+Result<int64_t> GetOwnerEx(Task& task, FileDescription& file, UserAddr address) {
+  int32_t owner = file.async_owner.load(std::memory_order_relaxed);
+  OwnerEx out{owner < 0 ? F_OWNER_PGRP : F_OWNER_PID, owner < 0 ? -owner : owner};
+  RETURN_IF_ERROR(task.memory().Write(UserPtr<OwnerEx>(address), out));
+  return 0;
+}
+
+// --- the rest ---
+
+Result<int64_t> SetFlags(Task& task, FileDescription& file, int flags) {
+  if ((flags & O_NOATIME) != 0 && (file.flags() & O_NOATIME) == 0) {
+    ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
+    if (task.creds().fsuid != attributes.uid && !task.creds().HasCapability(CAP_FOWNER)) return Errno(EPERM);
+  }
+  RETURN_IF_ERROR(file.SetStatusFlags(flags));
+  return 0;
+}
+
+Result<int64_t> Duplicate(Task& task, RefPtr<FileDescription> file, uint64_t minimum, bool close_on_exec) {
+  if (minimum >= task.Limit(RLIMIT_NOFILE) || minimum > INT32_MAX) return Errno(EINVAL);
+  return task.AddFile(std::move(file), close_on_exec, static_cast<int>(minimum));
+}
+
+// The commands that O_PATH descriptors serve too; nullopt: another one.
+std::optional<Result<int64_t>> DescriptorCommand(Task& task, int fd, const RefPtr<FileDescription>& file,
+                                                 int command, uint64_t argument) {
+  switch (command) {
+    case F_DUPFD:
+      return Duplicate(task, file, argument, false);
+    case F_DUPFD_CLOEXEC:
+      return Duplicate(task, file, argument, true);
+    case F_GETFD: {
+      Result<bool> value = task.fd_table().GetCloseOnExec(fd);
+      if (!value.ok()) return Result<int64_t>(value.error());
+      return Result<int64_t>(*value ? FD_CLOEXEC : 0);
+    }
+    case F_SETFD: {
+      Result<void> set = task.fd_table().SetCloseOnExec(fd, (argument & FD_CLOEXEC) != 0);
+      return set.ok() ? Result<int64_t>(0) : Result<int64_t>(set.error());
+    }
+    case F_GETFL:
+      return Result<int64_t>(file->flags());
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+Result<int64_t> SysFcntl(Task& task, Fd fd, FcntlCommand command, uint64_t argument) {
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFileOrPath(fd));
+  if (std::optional<Result<int64_t>> done = DescriptorCommand(task, fd, file, command, argument))
+    return *done;
+  if (file->IsPathOnly()) return Errno(EBADF);
+  UserPtr<struct flock> lock(argument);
+  switch (command) {
+    case F_SETFL:
+      return SetFlags(task, *file, static_cast<int>(argument));
+    case F_GETLK:
+      return GetLock(task, *file, lock, false);
+    case F_SETLK:
+      return SetLock(task, *file, lock, false, false);
+    case F_SETLKW:
+      return SetLock(task, *file, lock, false, true);
+    case F_OFD_GETLK:
+      return GetLock(task, *file, lock, true);
+    case F_OFD_SETLK:
+      return SetLock(task, *file, lock, true, false);
+    case F_OFD_SETLKW:
+      return SetLock(task, *file, lock, true, true);
+    case F_GETOWN:
+      return file->async_owner.load(std::memory_order_relaxed);
+    case F_SETOWN:
+      if (static_cast<int32_t>(argument) == INT32_MIN) return Errno(EINVAL);
+      file->async_owner.store(static_cast<int32_t>(argument), std::memory_order_relaxed);
+      return 0;
+    case F_GETOWN_EX:
+      return GetOwnerEx(task, *file, UserAddr(argument));
+    case F_SETOWN_EX:
+      return SetOwnerEx(task, *file, UserAddr(argument));
+    case F_GETSIG:
+      return file->async_signal.load(std::memory_order_relaxed);
+    case F_SETSIG:
+      if (argument > 64) return Errno(EINVAL);
+      file->async_signal.store(static_cast<int32_t>(argument), std::memory_order_relaxed);
+      return 0;
+    case F_GETLEASE:
+      return F_UNLCK;
+    case F_SETPIPE_SZ:
+    case F_GETPIPE_SZ: {
+      Result<int64_t> done = file->FileCommand(command, argument);
+      if (done.is(EINVAL) && file->pipe_end() == nullptr) return Errno(EBADF);
+      return done;
+    }
+    default:
+      // Seals, and what the file knows itself; leases, notification and hints are EINVAL.
+      return file->FileCommand(command, argument);
+  }
+}
+
+Result<int64_t> SysFlock(Task& task, Fd fd, int operation) {
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
+  FileLockType type;
+  switch (operation & ~LOCK_NB) {
+    case LOCK_SH:
+      type = FileLockType::kShared;
+      break;
+    case LOCK_EX:
+      type = FileLockType::kExclusive;
+      break;
+    case LOCK_UN:
+      type = FileLockType::kUnlock;
+      break;
+    default:
+      return Errno(EINVAL);
+  }
+  RefPtr<Inode> inode = file->inode();
+  FileLocks& locks = inode->locks();
+  auto attempt = [&] { return locks.Flock(type, file->lock_owner()); };
+  bool wait = (operation & LOCK_NB) == 0;
+  RETURN_IF_ERROR(wait ? BlockOnQueue(task, locks.wait_queue(), EPOLLIN, Deadline::Never(), attempt)
+                       : attempt());
+  return 0;
+}
+
+}  // namespace runsc

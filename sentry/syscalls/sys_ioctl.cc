@@ -1,0 +1,65 @@
+// ioctl(2): the requests that every file serves; the rest is the file's.
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+
+#include "sentry/syscalls/sys_fcntl.h"
+
+namespace runsc {
+
+namespace {
+
+Result<int64_t> ChangeFlag(Task& task, FileDescription& file, int flag, uint64_t argument) {
+  ASSIGN_OR_RETURN(int on, task.memory().Read(UserPtr<const int>(argument)));
+  RETURN_IF_ERROR(file.SetStatusFlags(on != 0 ? file.flags() | flag : file.flags() & ~flag));
+  return 0;
+}
+
+// Bytes between the offset and the end of a regular file.
+Result<int64_t> BytesLeft(Task& task, FileDescription& file, uint64_t argument) {
+  ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
+  ASSIGN_OR_RETURN(int64_t offset, file.Seek(0, SEEK_CUR));
+  int64_t left = static_cast<int64_t>(attributes.size) - offset;
+  int value = static_cast<int>(std::clamp<int64_t>(left, INT32_MIN, INT32_MAX));
+  RETURN_IF_ERROR(task.memory().Write(UserPtr<int>(argument), value));
+  return 0;
+}
+
+Result<int64_t> SetCloseOnExec(Task& task, int fd, bool value) {
+  RETURN_IF_ERROR(task.fd_table().SetCloseOnExec(fd, value));
+  return 0;
+}
+
+}  // namespace
+
+Result<int64_t> SysIoctl(Task& task, Fd fd, IoctlRequest request, uint64_t argument) {
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
+  bool regular = file->inode()->IsRegular();
+  switch (request) {
+    case FIOCLEX:
+      return SetCloseOnExec(task, fd, true);
+    case FIONCLEX:
+      return SetCloseOnExec(task, fd, false);
+    case FIONBIO:
+      return ChangeFlag(task, *file, O_NONBLOCK, argument);
+    case FIOASYNC:
+      return ChangeFlag(task, *file, O_ASYNC, argument);
+    case FIONREAD:
+      if (regular) {
+        Result<int64_t> done = file->Ioctl(task.memory(), request, argument);
+        return done.is(ENOTTY) ? BytesLeft(task, *file, argument) : done;
+      }
+      break;
+    case FIGETBSZ: {
+      ASSIGN_OR_RETURN(InodeAttributes attributes, file->Attributes());
+      RETURN_IF_ERROR(task.memory().Write(UserPtr<int>(argument), static_cast<int>(attributes.block_size)));
+      return 0;
+    }
+    default:
+      break;
+  }
+  return file->Ioctl(task.memory(), request, argument);
+}
+
+}  // namespace runsc
