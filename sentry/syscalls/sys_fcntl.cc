@@ -1,6 +1,5 @@
 #include "sentry/syscalls/sys_fcntl.h"
 
-#include <linux/fcntl.h>
 #include <sys/file.h>
 
 #include "sentry/kernel/thread_group.h"
@@ -131,7 +130,8 @@ Result<int64_t> SetFlags(Task& task, FileDescription& file, int flags) {
 
 Result<int64_t> Duplicate(Task& task, RefPtr<FileDescription> file, uint64_t minimum, bool close_on_exec) {
   if (minimum >= task.Limit(RLIMIT_NOFILE) || minimum > INT32_MAX) return Errno(EINVAL);
-  return task.AddFile(std::move(file), close_on_exec, static_cast<int>(minimum));
+  ASSIGN_OR_RETURN(int fd, task.AddFile(std::move(file), close_on_exec, static_cast<int>(minimum)));
+  return fd;
 }
 
 // The commands that O_PATH descriptors serve too; nullopt: another one.

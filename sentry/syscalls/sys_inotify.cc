@@ -25,7 +25,8 @@ Result<int64_t> SysInotifyInit(Task& task) { return SysInotifyInit1(task, OpenFl
 
 Result<int64_t> SysInotifyInit1(Task& task, OpenFlags flags) {
   if ((flags & ~(IN_CLOEXEC | IN_NONBLOCK)) != 0) return Errno(EINVAL);
-  return task.AddFile(InotifyFile::Create(flags & IN_NONBLOCK), (flags & IN_CLOEXEC) != 0);
+  ASSIGN_OR_RETURN(int fd, task.AddFile(InotifyFile::Create(flags & IN_NONBLOCK), (flags & IN_CLOEXEC) != 0));
+  return fd;
 }
 
 Result<int64_t> SysInotifyAddWatch(Task& task, Fd fd, UserPath path, uint32_t mask) {
@@ -36,7 +37,8 @@ Result<int64_t> SysInotifyAddWatch(Task& task, Fd fd, UserPath path, uint32_t ma
   options.must_be_directory = (mask & IN_ONLYDIR) != 0;
   ASSIGN_OR_RETURN(VfsPath found, WalkArgument(task, AT_FDCWD, path, options));
   RETURN_IF_ERROR(found.inode()->CheckAccess(task.creds(), R_OK));
-  return instance.inotify->AddWatch(found.inode(), mask);
+  ASSIGN_OR_RETURN(int descriptor, instance.inotify->AddWatch(found.inode(), mask));
+  return descriptor;
 }
 
 Result<int64_t> SysInotifyRmWatch(Task& task, Fd fd, int descriptor) {

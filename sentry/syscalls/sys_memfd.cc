@@ -14,7 +14,8 @@ Result<int64_t> SysMemfdCreate(Task& task, UserCString name, uint32_t flags) {
   ASSIGN_OR_RETURN(std::string text, task.memory().ReadString(name.addr, kNameLimit, EINVAL));
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file,
                    CreateMemfd(task.kernel().memory_file(), text, flags, task.GetCreds()));
-  return task.AddFile(std::move(file), (flags & MFD_CLOEXEC) != 0);
+  ASSIGN_OR_RETURN(int fd, task.AddFile(std::move(file), (flags & MFD_CLOEXEC) != 0));
+  return fd;
 }
 
 }  // namespace runsc

@@ -110,7 +110,8 @@ Result<int64_t> SysCloseRange(Task& task, uint32_t first, uint32_t last, uint32_
 
 Result<int64_t> SysDup(Task& task, Fd fd) {
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFileOrPath(fd));
-  return task.AddFile(std::move(file), false);
+  ASSIGN_OR_RETURN(int copy, task.AddFile(std::move(file), false));
+  return copy;
 }
 
 namespace {

@@ -95,7 +95,9 @@ Result<int64_t> SysPwritev2(Task& task, Fd fd, UserPtr<const iovec> vectors, uin
   bool no_wait = (flags & RWF_NOWAIT) != 0;
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
   std::optional<uint64_t> at;
-  if (offset != -1) ASSIGN_OR_RETURN(at, CheckOffset(offset));
+  if (offset != -1) {
+    ASSIGN_OR_RETURN(at, CheckOffset(offset));
+  }
   ASSIGN_OR_RETURN(size_t done, WriteFile(task, *file, from, at, no_wait));
   if ((flags & (RWF_DSYNC | RWF_SYNC)) != 0) RETURN_IF_ERROR(file->Sync((flags & RWF_SYNC) == 0));
   return static_cast<int64_t>(done);
