@@ -65,24 +65,27 @@ Result<ReadDirReply> Connection::Do(const ReadDir& request, UniqueFd& donated) {
   // A host entry takes at least as many bytes as its wire form less two, so half of the
   // message is always enough room; an entry never is split.
   alignas(dirent64) char buffer[kMaxReadDir / 2];
-  long size = syscall(SYS_getdents64, node->directory.get(), buffer, sizeof(buffer));
-  if (size < 0) return HostErrno();
-  if (size == 0) {
-    // The listing is over: its descriptor goes back.
-    node->directory.reset();
-    node->cookie = 0;
-    reply.end = 1;
-    return reply;
-  }
-  for (long at = 0; at < size;) {
-    const auto* entry = reinterpret_cast<const dirent64*>(buffer + at);
-    at += entry->d_reclen;
-    node->cookie = static_cast<uint64_t>(entry->d_off);
-    if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
-    reply.entries.push_back({.ino = entry->d_ino,
-                             .next = static_cast<uint64_t>(entry->d_off),
-                             .type = entry->d_type,
-                             .name = entry->d_name});
+  // At least one entry or the end: the client goes on from the last entry it got.
+  while (reply.entries.empty()) {
+    long size = syscall(SYS_getdents64, node->directory.get(), buffer, sizeof(buffer));
+    if (size < 0) return HostErrno();
+    if (size == 0) {
+      // The listing is over: its descriptor goes back.
+      node->directory.reset();
+      node->cookie = 0;
+      reply.end = 1;
+      return reply;
+    }
+    for (long at = 0; at < size;) {
+      const auto* entry = reinterpret_cast<const dirent64*>(buffer + at);
+      at += entry->d_reclen;
+      node->cookie = static_cast<uint64_t>(entry->d_off);
+      if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
+      reply.entries.push_back({.ino = entry->d_ino,
+                               .next = static_cast<uint64_t>(entry->d_off),
+                               .type = entry->d_type,
+                               .name = entry->d_name});
+    }
   }
   return reply;
 }

@@ -138,6 +138,7 @@ Result<void> GoferInode::SetAttributes(Dentry& dentry, const AttributeChange& ch
     return reply.error();
   }
   StoreAttributes(reply->attributes);
+  if (change.size) InvalidateBehind(*change.size);
   return Ok();
 }
 
@@ -206,6 +207,34 @@ Result<Translation> GoferInode::Translate(uint64_t offset, uint64_t max_length, 
   RefPtr<HostBackingFile> file = AnyData();
   if (!file) return Errno(ENXIO);
   return file->Translate(offset, max_length, access);
+}
+
+void GoferInode::AddMapping(MappingOwner& owner, UserRange range, uint64_t offset, bool writable) {
+  MutexLock lock(data_mu_);
+  mappings_.Add(owner, range, offset, writable);
+}
+
+void GoferInode::RemoveMapping(MappingOwner& owner, UserRange range, uint64_t offset, bool writable) {
+  MutexLock lock(data_mu_);
+  mappings_.Remove(owner, range, offset, writable);
+}
+
+void GoferInode::InvalidateBehind(uint64_t size) {
+  MappingSet::Targets targets;
+  {
+    MutexLock lock(data_mu_);
+    std::optional<uint64_t> start = PageRoundUp(size);
+    if (mappings_.empty() || !start) return;
+    targets = mappings_.Find(*start, UINT64_MAX);
+  }
+  targets.Invalidate(/*also_private=*/true);
+}
+
+Result<void> GoferInode::PunchHole(uint64_t offset, uint64_t length) {
+  RefPtr<HostBackingFile> file = AnyData();
+  if (!file || !file->writable()) return Errno(EACCES);
+  MarkDataChanged();
+  return file->Allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
 Result<void> GoferInode::Sync(uint64_t offset, uint64_t length) {

@@ -13,6 +13,7 @@
 
 #include "sentry/fsimpl/gofer_filesystem.h"
 #include "sentry/fsimpl/host_backing_file.h"
+#include "sentry/memory/mapping_set.h"
 #include "sentry/vfs/inode.h"
 
 namespace runsc {
@@ -53,7 +54,10 @@ class GoferInode final : public Inode {
   Result<void> RemoveXattr(Dentry& dentry, std::string_view name) override;
 
   Result<Translation> Translate(uint64_t offset, uint64_t max_length, MemoryAccess access) override;
+  void AddMapping(MappingOwner& owner, UserRange range, uint64_t offset, bool writable) override;
+  void RemoveMapping(MappingOwner& owner, UserRange range, uint64_t offset, bool writable) override;
   Result<void> Sync(uint64_t offset, uint64_t length) override;
+  Result<void> PunchHole(uint64_t offset, uint64_t length) override;
 
   // --- for the filesystem and its open files ---
   // What the Gofer says of the file now.
@@ -72,6 +76,8 @@ class GoferInode final : public Inode {
  private:
   InodeAttributes ToInodeAttributes(const gofer::Attributes& attributes);
   RefPtr<HostBackingFile> AnyData();
+  // Nothing of the file behind `size` may stay mapped.
+  void InvalidateBehind(uint64_t size);
   // After a create: the directory has changed, and the new file is known.
   RefPtr<Inode> Adopt(const gofer::NodeReply& made, std::string link_target = {});
 
@@ -85,6 +91,7 @@ class GoferInode final : public Inode {
   RefPtr<HostBackingFile> read_write_ ABSL_GUARDED_BY(data_mu_);
   int open_files_ ABSL_GUARDED_BY(data_mu_) = 0;
   bool idle_ ABSL_GUARDED_BY(data_mu_) = false;  // counted as an idle file
+  MappingSet mappings_ ABSL_GUARDED_BY(data_mu_);
 
   Mutex attributes_mu_{LockRank::kInodeAttributes};
   gofer::Attributes attributes_ ABSL_GUARDED_BY(attributes_mu_);
