@@ -29,6 +29,7 @@ enum class LockRank : uint8_t {
   kDentry,        // Dentry: children map, parent, name
   kFileOffset,    // FileDescription: offset
   kFileIo,        // Inode: one writer's read-modify-write (Linux: i_rwsem of a file)
+  kSocketRights,  // files in flight between sockets, and their collector
   kSocket,        // one socket; two are taken by address
   kPipe,          // pipe contents
   kFDTable,       // FDTable

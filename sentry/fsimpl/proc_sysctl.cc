@@ -180,7 +180,7 @@ constexpr KeptNumber kNumbers[] = {
     {"net/core", "wmem_max", 212992, 4608, kIntMax},
     {"net/core", "netdev_max_backlog", 1000, 0, kIntMax},
     {"net/core", "optmem_max", 20480, 0, kIntMax},
-    {"net/unix", "max_dgram_qlen", 512, 0, kIntMax},
+    {"net/unix", "max_dgram_qlen", 10, 0, kIntMax},
     {"net/ipv4", "ip_forward", 0, 0, 1},
     {"net/ipv4", "ip_default_ttl", 64, 1, 255},
     {"net/ipv4", "ip_nonlocal_bind", 0, 0, 1},

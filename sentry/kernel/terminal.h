@@ -13,6 +13,8 @@
 
 namespace runsc {
 
+class FileDescription;
+class PidNamespace;
 class ProcessGroup;
 class Session;
 class Task;
@@ -21,6 +23,8 @@ class Terminal : public RefCounted {
  public:
   // st_rdev, for /proc/pid/stat's tty_nr.
   virtual uint64_t device() const = 0;
+  // A new open file on it (/dev/tty). ENXIO: not possible.
+  virtual Result<RefPtr<FileDescription>> OpenFile(int flags);
 
   // TIOCSCTTY, and open(2) of a tty without O_NOCTTY by a session leader without one. EPERM.
   Result<void> BecomeControlling(Task& task, bool steal);
@@ -30,6 +34,8 @@ class Terminal : public RefCounted {
   Result<pid_t> ForegroundGroup(Task& task);
   Result<void> SetForegroundGroup(Task& task, pid_t group);
   Result<pid_t> SessionId(Task& task);
+  // The foreground group, whoever asks (TIOCGPGRP of a pty's master). 0: none.
+  pid_t ForegroundGroupSeenBy(PidNamespace& pid_namespace);
   // For ^C, ^\, ^Z and SIGWINCH: to every process of the foreground group.
   void SignalForeground(int signal);
   // The session leader has exited, or the master side was closed: SIGHUP, SIGCONT.

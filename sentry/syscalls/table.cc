@@ -9,6 +9,7 @@
 #include "sentry/syscalls/sys_mount.h"
 #include "sentry/syscalls/sys_open.h"
 #include "sentry/syscalls/sys_read_write.h"
+#include "sentry/syscalls/sys_socket.h"
 #include "sentry/syscalls/sys_splice.h"
 #include "sentry/syscalls/sys_stat.h"
 #include "sentry/syscalls/sys_sync.h"
@@ -103,35 +104,35 @@ constexpr auto MakeTable() {
   // 40
   t[40] = {"sendfile", Full<SysSendfile>()};
   // 41
-  t[41] = {"socket", Missing()};
+  t[41] = {"socket", Partial<SysSocket>("AF_UNIX; AF_INET and AF_INET6 with --network=host; AF_NETLINK for route dumps")};
   // 42
-  t[42] = {"connect", Missing()};
+  t[42] = {"connect", Full<SysConnect>()};
   // 43
-  t[43] = {"accept", Missing()};
+  t[43] = {"accept", Full<SysAccept>()};
   // 44
-  t[44] = {"sendto", Missing()};
+  t[44] = {"sendto", Full<SysSendto>()};
   // 45
-  t[45] = {"recvfrom", Missing()};
+  t[45] = {"recvfrom", Full<SysRecvfrom>()};
   // 46
-  t[46] = {"sendmsg", Missing()};
+  t[46] = {"sendmsg", Full<SysSendmsg>()};
   // 47
-  t[47] = {"recvmsg", Missing()};
+  t[47] = {"recvmsg", Full<SysRecvmsg>()};
   // 48
-  t[48] = {"shutdown", Missing()};
+  t[48] = {"shutdown", Full<SysShutdown>()};
   // 49
-  t[49] = {"bind", Missing()};
+  t[49] = {"bind", Full<SysBind>()};
   // 50
-  t[50] = {"listen", Missing()};
+  t[50] = {"listen", Full<SysListen>()};
   // 51
-  t[51] = {"getsockname", Missing()};
+  t[51] = {"getsockname", Full<SysGetsockname>()};
   // 52
-  t[52] = {"getpeername", Missing()};
+  t[52] = {"getpeername", Full<SysGetpeername>()};
   // 53
-  t[53] = {"socketpair", Missing()};
+  t[53] = {"socketpair", Full<SysSocketpair>()};
   // 54
-  t[54] = {"setsockopt", Missing()};
+  t[54] = {"setsockopt", Full<SysSetsockopt>()};
   // 55
-  t[55] = {"getsockopt", Missing()};
+  t[55] = {"getsockopt", Full<SysGetsockopt>()};
   // 56
   t[56] = {"clone", Missing()};
   // 57
@@ -597,7 +598,7 @@ constexpr auto MakeTable() {
   // 287
   t[287] = {"timerfd_gettime", Missing()};
   // 288
-  t[288] = {"accept4", Missing()};
+  t[288] = {"accept4", Full<SysAccept4>()};
   // 289
   t[289] = {"signalfd4", Missing()};
   // 290
@@ -619,7 +620,7 @@ constexpr auto MakeTable() {
   // 298
   t[298] = {"perf_event_open", Missing()};
   // 299
-  t[299] = {"recvmmsg", Missing()};
+  t[299] = {"recvmmsg", Full<SysRecvmmsg>()};
   // 300
   t[300] = {"fanotify_init", Missing()};
   // 301
@@ -635,7 +636,7 @@ constexpr auto MakeTable() {
   // 306
   t[306] = {"syncfs", Full<SysSyncfs>()};
   // 307
-  t[307] = {"sendmmsg", Missing()};
+  t[307] = {"sendmmsg", Full<SysSendmmsg>()};
   // 308
   t[308] = {"setns", Missing()};
   // 309

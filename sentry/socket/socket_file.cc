@@ -1,0 +1,71 @@
+#include "sentry/socket/socket_file.h"
+
+#include <sys/ioctl.h>
+
+#include "sentry/kernel/kernel.h"
+#include "sentry/vfs/anonymous.h"
+
+namespace runsc {
+
+SocketCredentials SocketCredentials::Real(const Task& task) {
+  const Credentials& creds = task.creds();
+  return {RefPtr<PidNamespace>(&task.pid_namespace()), task.thread_group().pid(), creds.ruid, creds.rgid};
+}
+
+SocketCredentials SocketCredentials::Effective(const Task& task) {
+  const Credentials& creds = task.creds();
+  return {RefPtr<PidNamespace>(&task.pid_namespace()), task.thread_group().pid(), creds.euid, creds.egid};
+}
+
+ucred SocketCredentials::SeenBy(const Task& task) const {
+  ucred seen{0, uid, gid};
+  if (!pid_namespace) return seen;
+  if (pid_namespace.get() == &task.pid_namespace()) {
+    seen.pid = pid;
+  } else if (RefPtr<ThreadGroup> group = pid_namespace->FindThreadGroup(pid)) {
+    seen.pid = task.pid_namespace().IdOf(*group);
+  }
+  return seen;
+}
+
+SocketFile::SocketFile(int family, int type, int protocol, int flags)
+    : FileDescription(AnonymousPath("socket:[%]", S_IFSOCK | 0777), O_RDWR | (flags & O_NONBLOCK)),
+      family_(family),
+      type_(type),
+      protocol_(protocol) {}
+
+Result<size_t> SocketFile::Read(IoSequence& to) {
+  if (to.empty()) return size_t{0};
+  ReceivedMessage message;
+  return Receive(to, 0, &message);
+}
+
+Result<size_t> SocketFile::Write(IoSequence& from) {
+  SendRequest request;
+  return Send(nullptr, from, request);
+}
+
+Result<int64_t> SocketFile::Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) {
+  switch (request) {
+    case FIONREAD: {
+      ASSIGN_OR_RETURN(int bytes, UnreadBytes());
+      RETURN_IF_ERROR(memory.Write(UserPtr<int32_t>(argument), int32_t{bytes}));
+      return 0;
+    }
+    case TIOCOUTQ: {
+      ASSIGN_OR_RETURN(int bytes, UnsentBytes());
+      RETURN_IF_ERROR(memory.Write(UserPtr<int32_t>(argument), int32_t{bytes}));
+      return 0;
+    }
+    default:
+      return NetworkDeviceIoctl(memory, request, argument);
+  }
+}
+
+Result<SocketFile*> AsSocket(FileDescription& file) {
+  auto* socket = dynamic_cast<SocketFile*>(&file);
+  if (socket == nullptr) return Errno(ENOTSOCK);
+  return socket;
+}
+
+}  // namespace runsc
