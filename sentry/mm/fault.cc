@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "platform/base/check.h"
 #include "sentry/mm/state.h"
@@ -12,6 +13,8 @@ namespace {
 // A writable private file VMA up to this size is copied at a first access of unknown
 // kind: data segments are nearly always written, and a second fault costs more.
 constexpr uint64_t kEagerCopyVma = 1 << 20;
+// Host mappings that are made at the first fault of an address space.
+constexpr int kMappedAtStart = 64;
 
 // The last fault of this thread that found nothing to do. When it comes again although
 // nothing has changed, the mapping is in force and the access is not allowed.
@@ -25,9 +28,17 @@ thread_local LastIdleFault last_idle_fault;
 }  // namespace
 
 Result<void> MemoryManager::HandleFault(UserAddr addr, SwitchResult::Access access, int* si_code) {
+  State& s = *state_;
   Garbage garbage;
-  WriterLock lock(state_->mu);
-  return state_->Fault(addr.value(), access, si_code, garbage);
+  WriterLock lock(s.mu);
+  s.space->BeginBatch();
+  Result<void> done = s.Fault(addr.value(), access, si_code, garbage);
+  Result<void> mapped = s.space->EndBatch();
+  if (!mapped.ok()) {
+    s.ForgetHostMappings(garbage);
+    if (done.ok()) return mapped;
+  }
+  return done;
 }
 
 Result<void> MemoryManager::State::Fault(uint64_t addr, SwitchResult::Access access, int* si_code, Garbage& garbage) {
@@ -44,10 +55,18 @@ Result<void> MemoryManager::State::Fault(uint64_t addr, SwitchResult::Access acc
                                             : PROT_READ | PROT_WRITE | PROT_EXEC;
   if ((vma.prot & needed) == 0) return Errno(EFAULT);
 
+  if (!started) {
+    MapWhatIsThere(garbage);
+    if (auto pma = FindPma(addr); pma != pmas.end() && pma->second.host_prot != 0) return Ok();
+  }
   FaultOptions options{.map = true, .precommit = vma.locked};
   uint8_t host_prot = 0;
   uint8_t effective = 0;
+  bool is_cow = false;
+  bool is_new = true;
   if (auto pma = FindPma(addr); pma != pmas.end()) {
+    is_new = false;
+    is_cow = pma->second.cow;
     host_prot = pma->second.host_prot;
     effective = pma->second.EffectiveProt();
   }
@@ -56,7 +75,9 @@ Result<void> MemoryManager::State::Fault(uint64_t addr, SwitchResult::Access acc
     options.access = MemoryAccess::kWrite;
     in_force = (host_prot & PROT_WRITE) != 0;
   } else if (access == Access::kUnknown && (vma.prot & PROT_WRITE) != 0) {
-    bool write = host_prot != 0 || vma.shared || !vma.object || vma.end - it->first <= kEagerCopyVma;
+    // What fork left us is mapped for reading first: all of it at once, and most is only read.
+    bool write = host_prot != 0 || vma.shared ||
+                 (is_new ? !vma.object || vma.end - it->first <= kEagerCopyVma : !is_cow);
     options.access = write ? MemoryAccess::kWrite : MemoryAccess::kRead;
     in_force = (host_prot & PROT_WRITE) != 0;
   } else {
@@ -70,7 +91,63 @@ Result<void> MemoryManager::State::Fault(uint64_t addr, SwitchResult::Access acc
     if (last.mm == now.mm && last.addr == now.addr && last.generation == now.generation) return Errno(EFAULT);
     return Ok();
   }
-  return EnsurePma(it, addr, options, garbage);
+  const uint64_t vma_start = it->first;
+  const bool siblings = is_new && vma.object && !vma.shared;
+  RETURN_IF_ERROR(EnsurePma(it, addr, options, garbage));
+  if (siblings) MapSiblings(vma_start, garbage);
+  return Ok();
+}
+
+// A new address space gets what the loader has written, a forked one what its parent had.
+void MemoryManager::State::MapWhatIsThere(Garbage& garbage) {
+  started = true;
+  int budget = kMappedAtStart;
+  for (uint64_t addr : std::exchange(prefault, {})) {
+    auto it = FindVma(addr);
+    if (budget == 0 || it == vmas.end() || it->second.prot == 0 || FindPma(addr) != pmas.end()) continue;
+    if (EnsurePma(it, addr, {.access = MemoryAccess::kRead, .map = true}, garbage).ok()) --budget;
+  }
+  for (auto it = pmas.begin(); it != pmas.end() && budget > 0; it = FirstPmaFrom(it->second.end)) {
+    if (it->second.host_prot != 0 || it->second.EffectiveProt() == 0) continue;
+    uint64_t start = it->first;
+    if (!MapPma(start, false).ok()) return;
+    --budget;
+    it = FindPma(start);
+  }
+}
+
+// The segments of a program or library are used together: a first fault on one brings
+// the others that stand beside it.
+void MemoryManager::State::MapSiblings(uint64_t vma_start, Garbage& garbage) {
+  auto it = vmas.find(vma_start);
+  const MappedObject* object = it->second.object.get();
+  absl::InlinedVector<uint64_t, 8> siblings;
+  for (auto below = it; siblings.size() < 4 && below != vmas.begin();) {
+    uint64_t start = below->first;
+    --below;
+    if (below->second.object != object || below->second.end != start || below->second.shared) break;
+    siblings.push_back(below->first);
+  }
+  uint64_t end = it->second.end;
+  for (auto above = std::next(it); siblings.size() < 8 && above != vmas.end(); ++above) {
+    if (above->second.object != object || above->first != end || above->second.shared) break;
+    siblings.push_back(above->first);
+    end = above->second.end;
+  }
+  for (uint64_t start : siblings) {
+    auto vma = vmas.find(start);
+    auto pma = FirstPmaFrom(start);
+    if (vma->second.prot == 0 || (pma != pmas.end() && pma->first < vma->second.end)) continue;
+    bool write = (vma->second.prot & PROT_WRITE) != 0;
+    if (write && vma->second.end - start > kMaxEagerSegment) continue;
+    FaultOptions options{.access = write ? MemoryAccess::kWrite : MemoryAccess::kRead, .map = true};
+    if (!EnsurePma(vma, start, options, garbage).ok()) return;
+  }
+}
+
+void MemoryManager::State::ForgetHostMappings(Garbage& garbage) {
+  HostUnmap({min_address, max_address}, garbage);
+  for (auto& [start, pma] : pmas) pma.host_prot = 0;
 }
 
 VmaMap::iterator MemoryManager::State::GrowStack(uint64_t addr) {
@@ -145,8 +222,8 @@ Result<void> MemoryManager::State::EnsurePma(VmaMap::iterator vma_it, uint64_t a
     it = FindPma(page);
   }
 
-  // What the Sentry writes the guest will most likely read.
-  if (!options.map && !write && stale.empty()) return Ok();
+  // What the Sentry writes the guest will most likely read. (Before it runs, all is mapped at once.)
+  if (!options.map && (!write || !started) && stale.empty()) return Ok();
   if (!stale.empty() && (stale.start < it->first || stale.end > it->second.end)) {
     HostUnmap(stale, garbage);
     stale = {};

@@ -158,6 +158,7 @@ Result<Span> MemoryManager::State::BreakCow(Span vma_range, const Vma& vma, uint
     if (below != pmas.end() && below->second.anonymous && !below->second.cow)
       range = Intersect(whole, Window(addr, kCopySequence, want_end));
   }
+  if (!pma.anonymous && vma_range.length() <= kMaxEagerSegment) range = Intersect(whole, vma_range);
   for (;; range = {addr, addr + kPageSize}) {
     bool single = range.length() == kPageSize;
     Result<FileRange> memory = memory_file.Allocate(range.length());

@@ -4,6 +4,11 @@
 #include "sentry/mm/state.h"
 
 namespace runsc {
+namespace {
+
+constexpr size_t kMaxPrefault = 32;
+
+}  // namespace
 
 Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
   State& s = *state_;
@@ -42,7 +47,10 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
     for (auto it = s.FirstPmaFrom(start); it != s.pmas.end() && it->first < vma.end; ++it) {
       Pma& pma = it->second;
       // Pages of files the child asks for itself: it does not hear of truncations yet.
-      if (!pma.anonymous && !pma.zero) continue;
+      if (!pma.anonymous && !pma.zero) {
+        if (pma.host_prot != 0 && c.prefault.size() < kMaxPrefault) c.prefault.push_back(it->first);
+        continue;
+      }
       if (!pma.zero) {
         pma.file->AddPageRefs({pma.offset, pma.end - it->first});
         pma.cow = true;

@@ -102,6 +102,8 @@ struct Garbage {
   }
 };
 
+// A data segment of a program up to this size is copied whole.
+inline constexpr uint64_t kMaxEagerSegment = 64 << 10;
 // Linux: stack_guard_gap, sysctl_max_map_count, vm.mmap_min_addr.
 inline constexpr uint64_t kStackGuardGap = 256 * kPageSize;
 inline constexpr size_t kMaxVmas = 65530;
@@ -136,6 +138,8 @@ struct MemoryManager::State {
   uint64_t peak_total_bytes ABSL_GUARDED_BY(mu) = 0;
   uint64_t peak_resident_bytes ABSL_GUARDED_BY(mu) = 0;
   uint64_t generation ABSL_GUARDED_BY(mu) = 0;  // counts changes of host mappings
+  bool started ABSL_GUARDED_BY(mu) = false;      // the guest has faulted once
+  std::vector<uint64_t> prefault ABSL_GUARDED_BY(mu);  // where a fork's parent had files mapped
   bool lock_future ABSL_GUARDED_BY(mu) = false;  // mlockall(MCL_FUTURE)
   MemoryLayout layout ABSL_GUARDED_BY(mu);
   RefPtr<RefCounted> executable ABSL_GUARDED_BY(mu);
@@ -195,6 +199,10 @@ struct MemoryManager::State {
   };
   Result<void> Fault(uint64_t addr, SwitchResult::Access access, int* si_code, Garbage& garbage)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void MapWhatIsThere(Garbage& garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void MapSiblings(uint64_t vma_start, Garbage& garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // After a batch failed: nobody knows what the host has mapped, so it is to have nothing.
+  void ForgetHostMappings(Garbage& garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   VmaMap::iterator GrowStack(uint64_t addr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Makes the page at `addr` accessible for the Sentry, with what surrounds it as far as
   // that pays. EFAULT; ENXIO: beyond the end of the file; ENOMEM.
