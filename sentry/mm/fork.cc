@@ -63,6 +63,7 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
   s.space->BeginBatch();
   s.ProtectRange({0, s.max_address}, garbage);
   Result<void> batch = s.space->EndBatch();
+  if (!batch.ok()) s.ForgetHostMappings(garbage);
   s.MergePmas({0, s.max_address});
   s.mu.Unlock();
   c.MergePmas({0, c.max_address});
