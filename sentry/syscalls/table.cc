@@ -2,17 +2,23 @@
 
 #include "sentry/syscalls/sys_attributes.h"
 #include "sentry/syscalls/sys_directory.h"
+#include "sentry/syscalls/sys_epoll.h"
+#include "sentry/syscalls/sys_event_files.h"
 #include "sentry/syscalls/sys_fcntl.h"
+#include "sentry/syscalls/sys_futex.h"
 #include "sentry/syscalls/sys_inotify.h"
 #include "sentry/syscalls/sys_memfd.h"
 #include "sentry/syscalls/sys_mmap.h"
 #include "sentry/syscalls/sys_mount.h"
 #include "sentry/syscalls/sys_open.h"
+#include "sentry/syscalls/sys_poll.h"
 #include "sentry/syscalls/sys_read_write.h"
 #include "sentry/syscalls/sys_socket.h"
 #include "sentry/syscalls/sys_splice.h"
 #include "sentry/syscalls/sys_stat.h"
 #include "sentry/syscalls/sys_sync.h"
+#include "sentry/syscalls/sys_time.h"
+#include "sentry/syscalls/sys_timer.h"
 #include "sentry/syscalls/sys_xattr.h"
 
 namespace runsc {
@@ -36,7 +42,7 @@ constexpr auto MakeTable() {
   // 6
   t[6] = {"lstat", Full<SysLstat>()};
   // 7
-  t[7] = {"poll", Missing()};
+  t[7] = {"poll", Full<SysPoll>()};
   // 8
   t[8] = {"lseek", Full<SysLseek>()};
   // 9
@@ -66,9 +72,9 @@ constexpr auto MakeTable() {
   // 21
   t[21] = {"access", Full<SysAccess>()};
   // 22
-  t[22] = {"pipe", Missing()};
+  t[22] = {"pipe", Full<SysPipe>()};
   // 23
-  t[23] = {"select", Missing()};
+  t[23] = {"select", Full<SysSelect>()};
   // 24
   t[24] = {"sched_yield", Missing()};
   // 25
@@ -92,13 +98,13 @@ constexpr auto MakeTable() {
   // 34
   t[34] = {"pause", Missing()};
   // 35
-  t[35] = {"nanosleep", Missing()};
+  t[35] = {"nanosleep", Full<SysNanosleep>()};
   // 36
-  t[36] = {"getitimer", Missing()};
+  t[36] = {"getitimer", Full<SysGetitimer>()};
   // 37
-  t[37] = {"alarm", Missing()};
+  t[37] = {"alarm", Full<SysAlarm>()};
   // 38
-  t[38] = {"setitimer", Missing()};
+  t[38] = {"setitimer", Full<SysSetitimer>()};
   // 39
   t[39] = {"getpid", Missing()};
   // 40
@@ -214,7 +220,7 @@ constexpr auto MakeTable() {
   // 95
   t[95] = {"umask", Full<SysUmask>()};
   // 96
-  t[96] = {"gettimeofday", Missing()};
+  t[96] = {"gettimeofday", Full<SysGettimeofday>()};
   // 97
   t[97] = {"getrlimit", Missing()};
   // 98
@@ -340,7 +346,7 @@ constexpr auto MakeTable() {
   // 158
   t[158] = {"arch_prctl", Missing()};
   // 159
-  t[159] = {"adjtimex", Missing()};
+  t[159] = {"adjtimex", Partial<SysAdjtimex>("reads only")};
   // 160
   t[160] = {"setrlimit", Missing()};
   // 161
@@ -350,7 +356,7 @@ constexpr auto MakeTable() {
   // 163
   t[163] = {"acct", Missing()};
   // 164
-  t[164] = {"settimeofday", Missing()};
+  t[164] = {"settimeofday", Partial<SysSettimeofday>("EPERM: the clock is the host's")};
   // 165
   t[165] = {"mount", Partial<SysMount>("no mount propagation; every mount is private")};
   // 166
@@ -424,9 +430,9 @@ constexpr auto MakeTable() {
   // 200
   t[200] = {"tkill", Missing()};
   // 201
-  t[201] = {"time", Missing()};
+  t[201] = {"time", Full<SysTime>()};
   // 202
-  t[202] = {"futex", Missing()};
+  t[202] = {"futex", Partial<SysFutex>("PI futexes do not inherit priorities; no FUTEX_FD")};
   // 203
   t[203] = {"sched_setaffinity", Missing()};
   // 204
@@ -448,7 +454,7 @@ constexpr auto MakeTable() {
   // 212
   t[212] = {"lookup_dcookie", Missing()};
   // 213
-  t[213] = {"epoll_create", Missing()};
+  t[213] = {"epoll_create", Full<SysEpollCreate>()};
   // 214
   t[214] = {"epoll_ctl_old", Missing()};
   // 215
@@ -466,29 +472,29 @@ constexpr auto MakeTable() {
   // 221
   t[221] = {"fadvise64", Partial<SysFadvise64>("the advice is checked and not used")};
   // 222
-  t[222] = {"timer_create", Missing()};
+  t[222] = {"timer_create", Partial<SysTimerCreate>("no timers on the CPU time of another process")};
   // 223
-  t[223] = {"timer_settime", Missing()};
+  t[223] = {"timer_settime", Full<SysTimerSettime>()};
   // 224
-  t[224] = {"timer_gettime", Missing()};
+  t[224] = {"timer_gettime", Full<SysTimerGettime>()};
   // 225
-  t[225] = {"timer_getoverrun", Missing()};
+  t[225] = {"timer_getoverrun", Full<SysTimerGetoverrun>()};
   // 226
-  t[226] = {"timer_delete", Missing()};
+  t[226] = {"timer_delete", Full<SysTimerDelete>()};
   // 227
-  t[227] = {"clock_settime", Missing()};
+  t[227] = {"clock_settime", Partial<SysClockSettime>("EPERM: the clock is the host's")};
   // 228
-  t[228] = {"clock_gettime", Missing()};
+  t[228] = {"clock_gettime", Full<SysClockGettime>()};
   // 229
-  t[229] = {"clock_getres", Missing()};
+  t[229] = {"clock_getres", Full<SysClockGetres>()};
   // 230
-  t[230] = {"clock_nanosleep", Missing()};
+  t[230] = {"clock_nanosleep", Full<SysClockNanosleep>()};
   // 231
   t[231] = {"exit_group", Missing()};
   // 232
-  t[232] = {"epoll_wait", Missing()};
+  t[232] = {"epoll_wait", Full<SysEpollWait>()};
   // 233
-  t[233] = {"epoll_ctl", Missing()};
+  t[233] = {"epoll_ctl", Full<SysEpollCtl>()};
   // 234
   t[234] = {"tgkill", Missing()};
   // 235
@@ -562,9 +568,9 @@ constexpr auto MakeTable() {
   // 269
   t[269] = {"faccessat", Full<SysFaccessat>()};
   // 270
-  t[270] = {"pselect6", Missing()};
+  t[270] = {"pselect6", Full<SysPselect6>()};
   // 271
-  t[271] = {"ppoll", Missing()};
+  t[271] = {"ppoll", Full<SysPpoll>()};
   // 272
   t[272] = {"unshare", Missing()};
   // 273
@@ -584,31 +590,31 @@ constexpr auto MakeTable() {
   // 280
   t[280] = {"utimensat", Full<SysUtimensat>()};
   // 281
-  t[281] = {"epoll_pwait", Missing()};
+  t[281] = {"epoll_pwait", Full<SysEpollPwait>()};
   // 282
-  t[282] = {"signalfd", Missing()};
+  t[282] = {"signalfd", Full<SysSignalfd>()};
   // 283
-  t[283] = {"timerfd_create", Missing()};
+  t[283] = {"timerfd_create", Full<SysTimerfdCreate>()};
   // 284
-  t[284] = {"eventfd", Missing()};
+  t[284] = {"eventfd", Full<SysEventfd>()};
   // 285
   t[285] = {"fallocate", Full<SysFallocate>()};
   // 286
-  t[286] = {"timerfd_settime", Missing()};
+  t[286] = {"timerfd_settime", Partial<SysTimerfdSettime>("TFD_TIMER_CANCEL_ON_SET is accepted; changes of the host's clock cancel nothing")};
   // 287
-  t[287] = {"timerfd_gettime", Missing()};
+  t[287] = {"timerfd_gettime", Full<SysTimerfdGettime>()};
   // 288
   t[288] = {"accept4", Full<SysAccept4>()};
   // 289
-  t[289] = {"signalfd4", Missing()};
+  t[289] = {"signalfd4", Full<SysSignalfd4>()};
   // 290
-  t[290] = {"eventfd2", Missing()};
+  t[290] = {"eventfd2", Full<SysEventfd2>()};
   // 291
-  t[291] = {"epoll_create1", Missing()};
+  t[291] = {"epoll_create1", Full<SysEpollCreate1>()};
   // 292
   t[292] = {"dup3", Full<SysDup3>()};
   // 293
-  t[293] = {"pipe2", Missing()};
+  t[293] = {"pipe2", Full<SysPipe2>()};
   // 294
   t[294] = {"inotify_init1", Full<SysInotifyInit1>()};
   // 295
@@ -632,7 +638,7 @@ constexpr auto MakeTable() {
   // 304
   t[304] = {"open_by_handle_at", Refused<EOPNOTSUPP>("no filesystem here exports handles")};
   // 305
-  t[305] = {"clock_adjtime", Missing()};
+  t[305] = {"clock_adjtime", Partial<SysClockAdjtime>("reads only")};
   // 306
   t[306] = {"syncfs", Full<SysSyncfs>()};
   // 307
@@ -726,7 +732,7 @@ constexpr auto MakeTable() {
   // 440
   t[440] = {"process_madvise", Missing()};
   // 441
-  t[441] = {"epoll_pwait2", Missing()};
+  t[441] = {"epoll_pwait2", Full<SysEpollPwait2>()};
   // 442
   t[442] = {"mount_setattr", Missing()};
   // 443
