@@ -71,7 +71,8 @@ MemoryLimits Task::memory_limits() const {
   limits.address_space = Limit(RLIMIT_AS);
   limits.data = Limit(RLIMIT_DATA);
   limits.stack = Limit(RLIMIT_STACK);
-  limits.locked = creds().HasCapability(CAP_IPC_LOCK) ? UINT64_MAX : Limit(RLIMIT_MEMLOCK);
+  RefPtr<const Credentials> creds = GetCreds();
+  limits.locked = creds && creds->HasCapability(CAP_IPC_LOCK) ? UINT64_MAX : Limit(RLIMIT_MEMLOCK);
   return limits;
 }
 

@@ -98,6 +98,8 @@ class ThreadGroup final : public RefCounted {
   // prctl(PR_SET_CHILD_SUBREAPER).
   std::atomic<bool> child_subreaper{false};
   std::atomic<int> oom_score_adj{0};
+  std::atomic<bool> membarrier_registered{false};
+  std::atomic<bool> no_huge_pages{false};  // prctl(PR_SET_THP_DISABLE): kept, without effect
   // Whether it has called execve(2) since fork (setpgid(2)).
   std::atomic<bool> has_execed{false};
   PosixTimers& posix_timers() { return *posix_timers_; }

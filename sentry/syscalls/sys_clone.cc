@@ -1,0 +1,99 @@
+#include <sched.h>
+#include <sys/wait.h>
+
+#include <cstring>
+
+#include "sentry/syscalls/sys_process.h"
+
+namespace runsc {
+namespace {
+
+constexpr uint64_t kCloneClearSighand = 0x100000000;
+constexpr uint64_t kCloneIntoCgroup = 0x200000000;
+constexpr uint64_t kSignalMask = 0xff;  // CSIGNAL
+
+Result<int64_t> CloneTask(Task& task, const CloneOptions& options) {
+  ASSIGN_OR_RETURN(pid_t pid, task.Clone(options));
+  return pid;
+}
+
+}  // namespace
+
+Result<int64_t> SysClone(Task& task, CloneFlags flags, UserAddr stack, UserPtr<int32_t> parent_tid,
+                         UserPtr<int32_t> child_tid, uint64_t tls) {
+  constexpr uint64_t kLegacyFlags = 0xffffffff;
+  CloneOptions options;
+  options.flags = flags & kLegacyFlags & ~kSignalMask;
+  options.exit_signal = static_cast<int>(flags & kSignalMask);
+  options.stack = stack.value();
+  options.tls = tls;
+  options.parent_tid = parent_tid;
+  options.child_tid = child_tid;
+  // clone(2) returns the descriptor where the parent's id would go.
+  options.pidfd = parent_tid;
+  constexpr uint64_t kBoth = CLONE_PIDFD | CLONE_PARENT_SETTID;
+  if ((options.flags & kBoth) == kBoth) return Errno(EINVAL);
+  return CloneTask(task, options);
+}
+
+Result<int64_t> SysClone3(Task& task, UserPtr<const CloneArguments> arguments, uint64_t size) {
+  constexpr uint64_t kFirstSize = 64;
+  if (size > kPageSize) return Errno(E2BIG);
+  if (size < kFirstSize) return Errno(EINVAL);
+  CloneArguments a{};
+  size_t known = std::min<size_t>(size, sizeof(a));
+  RETURN_IF_ERROR(task.memory().ReadArray(UserPtr<const std::byte>(arguments.addr()),
+                                          std::as_writable_bytes(std::span(&a, 1)).first(known)));
+  if (size > known) {
+    std::vector<std::byte> rest(size - known);
+    RETURN_IF_ERROR(
+        task.memory().ReadArray(UserPtr<const std::byte>(arguments.addr() + known), std::span(rest)));
+    for (std::byte b : rest) {
+      if (b != std::byte{0}) return Errno(E2BIG);
+    }
+  }
+  if (a.set_tid_size != 0 || a.set_tid != 0) return Errno(a.set_tid_size > 32 ? EINVAL : EPERM);
+  constexpr uint64_t kUnknown = ~(uint64_t{0xffffffff} | kCloneClearSighand | kCloneIntoCgroup);
+  constexpr uint64_t kDetached = CLONE_DETACHED;
+  if ((a.flags & (kUnknown | kDetached | (kSignalMask & ~uint64_t{0x80}))) != 0) return Errno(EINVAL);
+  if ((a.flags & kCloneIntoCgroup) != 0) return Errno(EBADF);
+  if (a.exit_signal > kSignalMax) return Errno(EINVAL);
+  if ((a.flags & (CLONE_THREAD | CLONE_PARENT)) != 0 && a.exit_signal != 0) return Errno(EINVAL);
+  if ((a.stack == 0) != (a.stack_size == 0)) return Errno(EINVAL);
+  uint64_t stack_top = 0;
+  if (__builtin_add_overflow(a.stack, a.stack_size, &stack_top)) return Errno(EINVAL);
+  CloneOptions options;
+  options.flags = a.flags;
+  options.exit_signal = static_cast<int>(a.exit_signal);
+  options.stack = stack_top;
+  options.tls = a.tls;
+  options.parent_tid = UserPtr<int32_t>(a.parent_tid);
+  options.child_tid = UserPtr<int32_t>(a.child_tid);
+  options.pidfd = UserPtr<int32_t>(a.pidfd);
+  return CloneTask(task, options);
+}
+
+Result<int64_t> SysFork(Task& task) {
+  CloneOptions options;
+  options.exit_signal = SIGCHLD;
+  return CloneTask(task, options);
+}
+
+Result<int64_t> SysVfork(Task& task) {
+  CloneOptions options;
+  options.flags = CLONE_VFORK | CLONE_VM;
+  options.exit_signal = SIGCHLD;
+  return CloneTask(task, options);
+}
+
+Result<int64_t> SysUnshare(Task& task, CloneFlags flags) {
+  RETURN_IF_ERROR(task.Unshare(flags));
+  return 0;
+}
+
+Result<int64_t> SysSetns(Task& task, Fd fd, CloneFlags type) {
+  RETURN_IF_ERROR(task.GetFile(fd));
+  return Errno(EINVAL);  // there are no descriptors of namespaces
+}
+
+}  // namespace runsc

@@ -1,0 +1,57 @@
+#include "sentry/syscalls/sys_pidfd.h"
+
+#include "sentry/fsimpl/pidfd.h"
+#include "sentry/syscalls/signal_permission.h"
+
+namespace runsc {
+
+Result<int64_t> SysPidfdOpen(Task& task, pid_t pid, uint32_t flags) {
+  if ((flags & ~uint32_t{O_NONBLOCK}) != 0 || pid <= 0) return Errno(EINVAL);
+  RefPtr<Task> found = task.pid_namespace().FindTask(pid);
+  if (!found) return Errno(ESRCH);
+  RefPtr<ThreadGroup> process(&found->thread_group());
+  if (process->leader() != found) return Errno(EINVAL);
+  ASSIGN_OR_RETURN(int fd, task.AddFile(MakePidfd(std::move(process), static_cast<int>(flags)), true));
+  return fd;
+}
+
+Result<int64_t> SysPidfdSendSignal(Task& task, Fd fd, SignalNumber signal, UserPtr<const siginfo_t> user_info,
+                                   uint32_t flags) {
+  if (flags != 0) return Errno(EINVAL);
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
+  ASSIGN_OR_RETURN(RefPtr<ThreadGroup> process, ProcessOfPidfd(*file));
+  PidNamespace& own = task.pid_namespace();
+  if (own.IdOf(*process) == 0) return Errno(EINVAL);  // not in this or a descendant namespace
+  siginfo_t info = SenderInfo(task, *process, signal, SI_USER);
+  if (user_info) {
+    ASSIGN_OR_RETURN(info, task.memory().Read(user_info));
+    if (info.si_signo != signal) return Errno(EINVAL);
+    if (process != &task.thread_group() && (info.si_code >= 0 || info.si_code == SI_TKILL))
+      return Errno(EPERM);
+  }
+  RETURN_IF_ERROR(CheckSignalPermission(task, *process, signal));
+  if (process->IsZombie()) return Errno(ESRCH);
+  if (signal != 0) RETURN_IF_ERROR(SendSignalFrom(task, *process, info));
+  return 0;
+}
+
+Result<int64_t> SysPidfdGetfd(Task& task, Fd fd, int target, uint32_t flags) {
+  if (flags != 0) return Errno(EINVAL);
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
+  ASSIGN_OR_RETURN(RefPtr<ThreadGroup> process, ProcessOfPidfd(*file));
+  RefPtr<Task> leader = process->leader();
+  RefPtr<FDTable> table = leader ? leader->GetFDTable() : nullptr;
+  RefPtr<const Credentials> other = leader ? leader->GetCreds() : nullptr;
+  if (!table || !other) return Errno(ESRCH);
+  // As for ptrace(2): one's own processes, or CAP_SYS_PTRACE.
+  const Credentials& own = task.creds();
+  bool same = own.ruid == other->ruid && own.ruid == other->euid && own.ruid == other->suid &&
+              own.rgid == other->rgid && own.rgid == other->egid && own.rgid == other->sgid &&
+              other->permitted.IsSubsetOf(own.permitted);
+  if (process != &task.thread_group() && !same && !own.HasCapability(CAP_SYS_PTRACE)) return Errno(EPERM);
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> wanted, table->Get(target));
+  ASSIGN_OR_RETURN(int result, task.AddFile(std::move(wanted), true));
+  return result;
+}
+
+}  // namespace runsc
