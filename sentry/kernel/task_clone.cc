@@ -86,7 +86,7 @@ Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   child.cpu_affinity.store(cpu_affinity.load());
   child.nice.store(nice.load());
   child.timer_slack.store(timer_slack.load());
-  child.personality = personality;
+  child.personality.store(personality.load());
   if ((flags & CLONE_CHILD_SETTID) != 0) child.set_child_tid_ = options.child_tid;
   if ((flags & CLONE_CHILD_CLEARTID) != 0) child.clear_child_tid = options.child_tid;
   return Ok();
