@@ -31,14 +31,16 @@ Result<void> MemoryManager::HandleFault(UserAddr addr, SwitchResult::Access acce
   State& s = *state_;
   Garbage garbage;
   WriterLock lock(s.mu);
-  s.space->BeginBatch();
-  Result<void> done = s.Fault(addr.value(), access, si_code, garbage);
-  Result<void> mapped = s.space->EndBatch();
-  if (!mapped.ok()) {
+  for (bool again = false;; again = true) {
+    s.space->BeginBatch();
+    Result<void> done = s.Fault(addr.value(), access, si_code, garbage);
+    Result<void> mapped = s.space->EndBatch();
+    if (mapped.ok()) return done;
     s.ForgetHostMappings(garbage);
-    if (done.ok()) return mapped;
+    // The host allows only so many mappings (vm.max_map_count). Starting over with none
+    // is slow, but goes on.
+    if (again || !mapped.is(ENOMEM)) return done.ok() ? mapped : done;
   }
-  return done;
 }
 
 Result<void> MemoryManager::State::Fault(uint64_t addr, SwitchResult::Access access, int* si_code, Garbage& garbage) {

@@ -26,7 +26,7 @@ uint64_t AlignDown(uint64_t value, uint64_t alignment) { return value & ~(alignm
 Span Window(uint64_t page, uint64_t size, uint64_t want_end) {
   uint64_t start = AlignDown(page, size);
   uint64_t end = start + size;
-  if (want_end > end) end = PageRoundDown(std::min(want_end + kPageMask, start + kMaxWanted));
+  if (want_end > end) end = PageRoundDown(std::min(want_end, start + kMaxWanted) + kPageMask);
   return {start, end};
 }
 

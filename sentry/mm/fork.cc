@@ -67,13 +67,13 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
   s.MergePmas({0, s.max_address});
   s.mu.Unlock();
   c.MergePmas({0, c.max_address});
-  if (!batch.ok()) return batch.error();
 
   for (auto& [start, vma] : c.vmas) {
     if (vma.object)
       vma.object->mappable().AddMapping(*child, {UserAddr(start), UserAddr(vma.end)}, vma.offset,
                                         vma.writable_mapping());
   }
+  if (!batch.ok()) return batch.error();
   return child;
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "sentry/mm/state.h"
@@ -58,18 +59,24 @@ void MemoryManager::Invalidate(UserRange range, bool also_private) {
   Garbage garbage;
   WriterLock lock(s.mu);
   Span whole{PageRoundDown(range.start.value()), PageRoundUp(range.end.value()).value_or(s.max_address)};
-  if (also_private) {
-    s.RemovePmas(whole, garbage);
-    return;
-  }
-  s.SplitPmaAt(whole.start);
-  s.SplitPmaAt(whole.end);
-  Span part;
-  for (uint64_t at = whole.start; at < whole.end; at = part.end) {
-    auto it = s.FirstPmaFrom(at);
-    if (it == s.pmas.end() || it->first >= whole.end) return;
-    part = {it->first, it->second.end};
-    if (!it->second.anonymous) s.RemovePmas(part, garbage);
+  // Meanwhile something else may be mapped there; anonymous memory at least is never
+  // what a file means.
+  for (auto vma = s.FirstVmaFrom(whole.start); vma != s.vmas.end() && vma->first < whole.end; ++vma) {
+    if (!vma->second.object) continue;
+    Span part{std::max(whole.start, vma->first), std::min(whole.end, vma->second.end)};
+    if (also_private) {
+      s.RemovePmas(part, garbage);
+      continue;
+    }
+    s.SplitPmaAt(part.start);
+    s.SplitPmaAt(part.end);
+    for (uint64_t at = part.start; at < part.end;) {
+      auto it = s.FirstPmaFrom(at);
+      if (it == s.pmas.end() || it->first >= part.end) break;
+      Span piece{it->first, it->second.end};
+      at = piece.end;
+      if (!it->second.anonymous) s.RemovePmas(piece, garbage);
+    }
   }
 }
 

@@ -103,6 +103,10 @@ TEST_CASE("a large copy runs over pages that are not there yet, and stops at a h
     return Result<size_t>(sum);
   });
   CHECK(blocks.value() == (3 << 20) - 10);
+  w.MapAt(0x20000000, 2 * kPageSize);
+  blocks = w.mm->WithBlocks(UserAddr(0x20000000), SIZE_MAX, MemoryAccess::kWrite,
+                            [](auto iov) { return Result<size_t>(iov[0].iov_len); });
+  CHECK(blocks.value() == 2 * kPageSize);
 }
 
 TEST_CASE("protection is obeyed by guest and Sentry, with Linux's codes") {
