@@ -102,6 +102,33 @@ Result<size_t> Pipe::Read(IoSequence& to, bool peek) {
   return done;
 }
 
+Result<size_t> Pipe::Peek(size_t skip, IoSequence& to) {
+  MutexLock lock(mu_);
+  if (skip >= size_) {
+    if (writers_ == 0) return size_t{0};
+    return Errno(EAGAIN);
+  }
+  size_t at = (start_ + skip) & (allocated_ - 1);
+  // Up to the ring's end: the caller asks again.
+  return to.CopyOut(std::span(buffer_.get() + at, std::min(size_ - skip, allocated_ - at)));
+}
+
+void Pipe::Consume(size_t bytes) {
+  bool woken = false;
+  {
+    MutexLock lock(mu_);
+    bool was_full = !IsWritableLocked();
+    ConsumeLocked(std::min(bytes, size_));
+    woken = was_full && IsWritableLocked();
+  }
+  if (woken) wait_queue_.Notify(kWritable);
+}
+
+size_t Pipe::Room() const {
+  MutexLock lock(mu_);
+  return FreeLocked();
+}
+
 void Pipe::NoteWrittenLocked(size_t bytes, bool packet) {
   if (packet && segments_.empty() && size_ > 0) segments_.push_back(Segment{size_, false});
   if (packet || !segments_.empty()) {

@@ -30,6 +30,10 @@ class Pipe final : public RefCounted {
   Result<size_t> Read(IoSequence& to, bool peek = false);
   // EPIPE: nobody reads; EAGAIN: no room. `packet`: O_DIRECT.
   Result<size_t> Write(IoSequence& from, bool packet);
+  // splice(2): copies from `skip` bytes behind the first, without taking them; EAGAIN and 0 as Read.
+  Result<size_t> Peek(size_t skip, IoSequence& to);
+  void Consume(size_t bytes);
+  size_t Room() const;  // bytes that a Write would take now
   size_t size() const;
   size_t capacity() const;
   // A power of two, at least a page. EBUSY: more is in it than that; EPERM: above the limit.

@@ -2,6 +2,7 @@
 
 #include <sys/file.h>
 
+#include "sentry/fsimpl/pipe.h"
 #include "sentry/kernel/thread_group.h"
 #include "sentry/syscalls/blocking_io.h"
 #include "sentry/syscalls/record_lock_wait.h"
@@ -117,6 +118,15 @@ Result<int64_t> GetOwnerEx(Task& task, FileDescription& file, UserAddr address) 
   return 0;
 }
 
+Result<int64_t> PipeSize(Task& task, FileDescription& file, int command, uint64_t argument) {
+  Pipe* pipe = AsPipe(file);
+  if (pipe == nullptr) return Errno(EBADF);
+  if (command == F_GETPIPE_SZ) return static_cast<int64_t>(pipe->capacity());
+  bool privileged = task.creds().HasCapability(CAP_SYS_RESOURCE);
+  ASSIGN_OR_RETURN(size_t capacity, pipe->SetCapacity(static_cast<uint32_t>(argument), privileged));
+  return static_cast<int64_t>(capacity);
+}
+
 // --- the rest ---
 
 Result<int64_t> SetFlags(Task& task, FileDescription& file, int flags) {
@@ -200,11 +210,8 @@ Result<int64_t> SysFcntl(Task& task, Fd fd, FcntlCommand command, uint64_t argum
     case F_GETLEASE:
       return F_UNLCK;
     case F_SETPIPE_SZ:
-    case F_GETPIPE_SZ: {
-      Result<int64_t> done = file->FileCommand(command, argument);
-      if (done.is(EINVAL) && file->pipe_end() == nullptr) return Errno(EBADF);
-      return done;
-    }
+    case F_GETPIPE_SZ:
+      return PipeSize(task, *file, command, argument);
     default:
       // Seals, and what the file knows itself; leases, notification and hints are EINVAL.
       return file->FileCommand(command, argument);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "sentry/fsimpl/pipe.h"
 #include "sentry/syscalls/blocking_io.h"
 #include "sentry/syscalls/file_io.h"
 #include "sentry/syscalls/io_vectors.h"
@@ -82,15 +83,16 @@ Result<void> WaitPipe(Task& task, FileDescription& file, EventMask events, bool 
   return BlockOnFile(task, file, events, Deadline::Never(), attempt);
 }
 
-bool HasEvents(FileDescription& file, EventMask events) { return file.Readiness(events) != 0; }
+bool HasEvents(FileDescription& file, EventMask events) { return (file.Readiness(events) & events) != 0; }
 
 // Moves what the pipe has to `out` (or leaves it there: tee).
 Result<size_t> FromPipe(Task& task, FileDescription& in, FileDescription& out,
                         std::optional<uint64_t> out_offset, size_t count, bool no_wait, bool keep) {
-  PipeEnd& pipe = *in.pipe_end();
-  RETURN_IF_ERROR(WaitPipe(task, in, kEventsRead, no_wait,
-                           [&] { return pipe.BytesReady() != 0 || HasEvents(in, EPOLLHUP); }));
-  if (PipeEnd* target = out.pipe_end()) {
+  Pipe& pipe = *AsPipe(in);
+  RETURN_IF_ERROR(
+      WaitPipe(task, in, kEventsRead, no_wait, [&] { return pipe.size() != 0 || HasEvents(in, EPOLLHUP); }));
+  Pipe* target = AsPipe(out);
+  if (target != nullptr) {
     RETURN_IF_ERROR(WaitPipe(task, out, kEventsWrite, no_wait,
                              [&] { return target->Room() != 0 || HasEvents(out, EPOLLERR); }));
     count = std::min(count, std::max<size_t>(target->Room(), 1));
@@ -105,7 +107,7 @@ Result<size_t> FromPipe(Task& task, FileDescription& in, FileDescription& out,
     IoSequence from(std::span<const std::byte>(buffer.get(), *got));
     std::optional<uint64_t> at;
     if (out_offset) at = *out_offset + total;
-    Result<size_t> put = WriteFile(task, out, from, at, no_wait || out.pipe_end() != nullptr);
+    Result<size_t> put = WriteFile(task, out, from, at, no_wait || target != nullptr);
     if (!put.ok()) return total > 0 ? Result<size_t>(total) : put;
     if (!keep) pipe.Consume(*put);
     total += *put;
@@ -116,7 +118,7 @@ Result<size_t> FromPipe(Task& task, FileDescription& in, FileDescription& out,
 
 Result<size_t> IntoPipe(Task& task, FileDescription& in, std::optional<uint64_t> in_offset,
                         FileDescription& out, size_t count, bool no_wait) {
-  PipeEnd& pipe = *out.pipe_end();
+  Pipe& pipe = *AsPipe(out);
   RETURN_IF_ERROR(WaitPipe(task, out, kEventsWrite, no_wait,
                            [&] { return pipe.Room() != 0 || HasEvents(out, EPOLLERR); }));
   size_t want = std::min({count, std::max<size_t>(pipe.Room(), 1), kBufferSize});
@@ -134,7 +136,7 @@ Result<int64_t> SysSendfile(Task& task, Fd out_fd, Fd in_fd, UserPtr<int64_t> of
   ASSIGN_OR_RETURN(RefPtr<FileDescription> in, task.GetFile(in_fd));
   if (!in->readable()) return Errno(EBADF);
   OffsetArgument in_offset{offset, {}}, out_offset{};
-  if (!offset.is_null() && in->pipe_end() != nullptr) return Errno(ESPIPE);
+  if (!offset.is_null() && AsPipe(*in) != nullptr) return Errno(ESPIPE);
   RETURN_IF_ERROR(in_offset.Read(task));
   ASSIGN_OR_RETURN(RefPtr<FileDescription> out, task.GetFile(out_fd));
   if (!out->writable()) return Errno(EBADF);
@@ -185,12 +187,12 @@ Result<int64_t> SysSplice(Task& task, Fd in_fd, UserPtr<int64_t> in_address, Fd 
   ASSIGN_OR_RETURN(RefPtr<FileDescription> in, task.GetFile(in_fd));
   ASSIGN_OR_RETURN(RefPtr<FileDescription> out, task.GetFile(out_fd));
   if (!in->readable() || !out->writable()) return Errno(EBADF);
-  PipeEnd* from = in->pipe_end();
-  PipeEnd* to = out->pipe_end();
+  Pipe* from = AsPipe(*in);
+  Pipe* to = AsPipe(*out);
   if (from == nullptr && to == nullptr) return Errno(EINVAL);
   if ((from != nullptr && !in_address.is_null()) || (to != nullptr && !out_address.is_null()))
     return Errno(ESPIPE);
-  if (from != nullptr && to != nullptr && from->pipe() == to->pipe()) return Errno(EINVAL);
+  if (from != nullptr && to != nullptr && from == to) return Errno(EINVAL);
   if (to == nullptr && (out->flags() & O_APPEND) != 0) return Errno(EINVAL);
   OffsetArgument in_offset{in_address, {}}, out_offset{out_address, {}};
   RETURN_IF_ERROR(in_offset.Read(task));
@@ -213,8 +215,8 @@ Result<int64_t> SysTee(Task& task, Fd in_fd, Fd out_fd, size_t count, uint32_t f
   ASSIGN_OR_RETURN(RefPtr<FileDescription> in, task.GetFile(in_fd));
   ASSIGN_OR_RETURN(RefPtr<FileDescription> out, task.GetFile(out_fd));
   if (!in->readable() || !out->writable()) return Errno(EBADF);
-  if (in->pipe_end() == nullptr || out->pipe_end() == nullptr) return Errno(EINVAL);
-  if (in->pipe_end()->pipe() == out->pipe_end()->pipe()) return Errno(EINVAL);
+  if (AsPipe(*in) == nullptr || AsPipe(*out) == nullptr) return Errno(EINVAL);
+  if (AsPipe(*in) == AsPipe(*out)) return Errno(EINVAL);
   ASSIGN_OR_RETURN(size_t done, FromPipe(task, *in, *out, std::nullopt, std::min(count, kMaxTransfer),
                                          (flags & SPLICE_F_NONBLOCK) != 0, true));
   return static_cast<int64_t>(done);
@@ -223,7 +225,7 @@ Result<int64_t> SysTee(Task& task, Fd in_fd, Fd out_fd, size_t count, uint32_t f
 Result<int64_t> SysVmsplice(Task& task, Fd fd, UserPtr<const iovec> vectors, uint64_t count, uint32_t flags) {
   if ((flags & ~kSpliceFlags) != 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
-  if (file->pipe_end() == nullptr) return Errno(EBADF);
+  if (AsPipe(*file) == nullptr) return Errno(EBADF);
   ASSIGN_OR_RETURN(IoSequence memory, ReadIoVectors(task, vectors, count));
   if (memory.empty()) return 0;
   bool no_wait = (flags & SPLICE_F_NONBLOCK) != 0;

@@ -40,20 +40,6 @@ class DirectoryEmitter {
   ~DirectoryEmitter() = default;
 };
 
-// What splice(2), tee(2) and vmsplice(2) need of a pipe besides Read and Write.
-class PipeEnd {
- public:
-  virtual const void* pipe() const = 0;  // both ends of one pipe say the same
-  virtual size_t BytesReady() = 0;
-  virtual size_t Room() = 0;  // bytes that a Write would take now
-  // Copies bytes without taking them, from `skip` bytes behind the first. EAGAIN; 0: all writers have gone.
-  virtual Result<size_t> Peek(size_t skip, IoSequence& to) = 0;
-  virtual void Consume(size_t length) = 0;
-
- protected:
-  ~PipeEnd() = default;
-};
-
 class FileDescription;
 
 // Told that the last reference to a file is gone, before the file is destroyed: epoll, whose
@@ -93,11 +79,8 @@ class FileDescription : public MappedObject {
   virtual Result<int64_t> Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) {
     return Errno(ENOTTY);
   }
-  // fcntl(2)'s commands that only some files know: F_ADD_SEALS, F_GET_SEALS,
-  // F_SETPIPE_SZ, F_GETPIPE_SZ. EINVAL: not here (EBADF for the pipe ones follows from it).
+  // fcntl(2)'s commands that only some files know: F_ADD_SEALS, F_GET_SEALS. EINVAL: not here.
   virtual Result<int64_t> FileCommand(int command, uint64_t argument) { return Errno(EINVAL); }
-  // splice(2) and tee(2): null if this is no pipe.
-  virtual PipeEnd* pipe_end() { return nullptr; }
   virtual Result<void> Sync(bool data_only) { return Ok(); }
   virtual Result<void> Allocate(int mode, uint64_t offset, uint64_t length) { return Errno(EOPNOTSUPP); }
   // Through an open file (ftruncate, fchmod: also works on unlinked files).
