@@ -6,7 +6,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "sentry/fsimpl/host_poller.h"
+#include "sentry/wait/host_poller.h"
 #include "sentry/fsimpl/host_stream.h"
 #include "sentry/vfs/anonymous.h"
 

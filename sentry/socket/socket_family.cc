@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "sentry/socket/netlink_socket.h"
 #include "sentry/socket/unix_socket.h"
 
 namespace runsc {
@@ -15,6 +16,7 @@ std::array<SocketMaker, kFamilies>& Makers() {
     (*made)[AF_UNIX] = [](Task&, int type, int protocol, int flags) {
       return UnixSocket::Create(type, protocol, flags);
     };
+    (*made)[AF_NETLINK] = NetlinkSocket::Create;
     return made;
   }();
   return *makers;

@@ -94,7 +94,7 @@ Result<RefPtr<UnixEndpoint>> UnixEndpoint::Find(Task& task, const SocketAddress&
   ASSIGN_OR_RETURN(std::string name, ParseUnixAddress(address));
   RefPtr<UnixEndpoint> found;
   if (IsAbstract(name)) {
-    found = AbstractNames::Get().Find(name);
+    found = AbstractNames::Get().Find(name, type);
   } else {
     PathContext context = task.path_context();
     ASSIGN_OR_RETURN(VfsPath path,

@@ -13,7 +13,7 @@ AbstractNames& AbstractNames::Get() {
 
 Result<void> AbstractNames::Add(const std::string& name, UnixEndpoint& endpoint) {
   MutexLock lock(mu_);
-  return names_.emplace(name, &endpoint).second ? Ok() : Result<void>(Errno(EADDRINUSE));
+  return names_.emplace(std::pair(endpoint.type(), name), &endpoint).second ? Ok() : Result<void>(Errno(EADDRINUSE));
 }
 
 Result<std::string> AbstractNames::AddAny(UnixEndpoint& endpoint) {
@@ -22,20 +22,20 @@ Result<std::string> AbstractNames::AddAny(UnixEndpoint& endpoint) {
   for (uint32_t tries = 0; tries < kNames; ++tries) {
     std::string name = fmt::format("{:05x}", next_++ % kNames);
     name.insert(name.begin(), '\0');
-    if (names_.emplace(name, &endpoint).second) return name;
+    if (names_.emplace(std::pair(endpoint.type(), name), &endpoint).second) return name;
   }
   return Errno(ENOSPC);
 }
 
 void AbstractNames::Remove(const std::string& name, const UnixEndpoint& endpoint) {
   MutexLock lock(mu_);
-  auto found = names_.find(name);
+  auto found = names_.find(std::pair(endpoint.type(), name));
   if (found != names_.end() && found->second == &endpoint) names_.erase(found);
 }
 
-RefPtr<UnixEndpoint> AbstractNames::Find(const std::string& name) {
+RefPtr<UnixEndpoint> AbstractNames::Find(const std::string& name, int type) {
   MutexLock lock(mu_);
-  auto found = names_.find(name);
+  auto found = names_.find(std::pair(type, name));
   return found != names_.end() ? RefPtr<UnixEndpoint>::TryFrom(found->second) : nullptr;
 }
 

@@ -23,13 +23,13 @@ class AbstractNames {
   // A free name of five hexadecimal digits. ENOSPC.
   Result<std::string> AddAny(UnixEndpoint& endpoint);
   void Remove(const std::string& name, const UnixEndpoint& endpoint);
-  // Null if there is none.
-  RefPtr<UnixEndpoint> Find(const std::string& name);
+  // Null if there is none. Each type of socket has names of its own.
+  RefPtr<UnixEndpoint> Find(const std::string& name, int type);
 
  private:
   Mutex mu_{LockRank::kLeaf};
   // An endpoint removes itself before it goes.
-  absl::flat_hash_map<std::string, UnixEndpoint*> names_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<std::pair<int, std::string>, UnixEndpoint*> names_ ABSL_GUARDED_BY(mu_);
   uint32_t next_ ABSL_GUARDED_BY(mu_) = 0;
 };
 

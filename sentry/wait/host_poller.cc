@@ -1,4 +1,4 @@
-#include "sentry/fsimpl/host_poller.h"
+#include "sentry/wait/host_poller.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -4,8 +4,8 @@
 // that a sandbox that waits for nothing uses no CPU.
 //
 // Threading: any thread. Owned by the process.
-#ifndef SENTRY_FSIMPL_HOST_POLLER_H_
-#define SENTRY_FSIMPL_HOST_POLLER_H_
+#ifndef SENTRY_WAIT_HOST_POLLER_H_
+#define SENTRY_WAIT_HOST_POLLER_H_
 
 #include <cstdint>
 
@@ -41,4 +41,4 @@ class HostPoller {
 
 }  // namespace runsc
 
-#endif  // SENTRY_FSIMPL_HOST_POLLER_H_
+#endif  // SENTRY_WAIT_HOST_POLLER_H_
