@@ -103,6 +103,7 @@ class SocketFile : public FileDescription {
   Result<size_t> Read(IoSequence& to) override;
   Result<size_t> Write(IoSequence& from) override;
   Result<int64_t> Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) override;
+  int64_t io_timeout(bool write) const override { return write ? send_timeout() : receive_timeout(); }
 
  protected:
   // SO_ERROR: reading clears it.

@@ -13,6 +13,18 @@ bool WritesAll(FileDescription& file) {
   return type == S_IFIFO || type == S_IFSOCK || type == S_IFCHR || type == S_IFREG;
 }
 
+// Calls `operation` until it can be done, or the file's own time is over.
+template <typename Operation>
+Result<size_t> Wait(Task& task, FileDescription& file, bool write, Operation operation) {
+  EventMask events = write ? kEventsWrite : kEventsRead;
+  int64_t timeout = file.io_timeout(write);
+  if (timeout == 0) return BlockOnFile(task, file, events, Deadline::Never(), operation);
+  Result<size_t> done = BlockOnFile(task, file, events, Deadline::After(timeout), operation);
+  if (done.is(ETIMEDOUT)) return Errno(EAGAIN);
+  if (done.is(ERESTARTSYS)) return Errno(EINTR);
+  return done;
+}
+
 void SendOwnSignal(Task& task, int signal) {
   siginfo_t info{};
   info.si_signo = signal;
@@ -66,8 +78,7 @@ Result<size_t> ReadFile(Task& task, FileDescription& file, IoSequence& to, std::
   if (!file.readable()) return Errno(EBADF);
   auto operation = [&] { return offset ? file.PRead(to, *offset) : file.Read(to); };
   bool may_block = !non_blocking && !to.empty();
-  Result<size_t> done =
-      may_block ? BlockOnFile(task, file, kEventsRead, Deadline::Never(), operation) : operation();
+  Result<size_t> done = may_block ? Wait(task, file, false, operation) : operation();
   if (to.empty() && done.is(EAGAIN) && !non_blocking) return 0;
   if (done.ok() && *done > 0) InotifyNotify(*file.dentry(), IN_ACCESS);
   return done;
@@ -83,8 +94,7 @@ Result<size_t> WriteFile(Task& task, FileDescription& file, IoSequence& from, st
   };
   bool may_block = !non_blocking && !from.empty();
   do {
-    Result<size_t> done =
-        may_block ? BlockOnFile(task, file, kEventsWrite, Deadline::Never(), operation) : operation();
+    Result<size_t> done = may_block ? Wait(task, file, true, operation) : operation();
     if (!done.ok()) {
       if (total > 0) break;
       if (done.is(EPIPE)) SendOwnSignal(task, SIGPIPE);

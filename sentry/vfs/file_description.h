@@ -97,6 +97,10 @@ class FileDescription : public MappedObject {
   // Whether epoll takes it (EPERM for regular files and directories).
   bool CanBePolled() { return wait_queue() != nullptr; }
 
+  // How long read(2) or write(2) may wait, in ns; 0: for ever (SO_RCVTIMEO, SO_SNDTIMEO). Such a wait ends
+  // with EAGAIN, or EINTR.
+  virtual int64_t io_timeout(bool write) const { return 0; }
+
   // Called by the system call layer, again after each EAGAIN, before open(2)
   // returns (FIFOs wait for a peer).
   virtual Result<void> FinishOpen() { return Ok(); }
