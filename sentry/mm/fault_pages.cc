@@ -62,7 +62,9 @@ void MemoryManager::State::MakeZeroPma(Span vma_range, const Vma& vma, uint64_t 
 
 Result<Span> MemoryManager::State::MakeAnonymousPma(Span vma_range, const Vma& vma, uint64_t addr, uint64_t want_end,
                                                     Garbage& garbage) {
-  uint64_t chunk = kMinChunk;
+  // What is never touched counts all the same, so near the limit nothing is taken ahead.
+  const bool tight = memory_file.allocated_bytes() > memory_file.limit() / 4 * 3;
+  uint64_t chunk = tight ? kPageSize : kMinChunk;
   Span range = ClipToHole(addr, Intersect(vma_range, Window(addr, chunk, want_end)), true);
   // Memory that grows upwards (heaps) or downwards (stacks) gets more at each step.
   uint64_t neighbour = 0;
@@ -72,7 +74,7 @@ Result<Span> MemoryManager::State::MakeAnonymousPma(Span vma_range, const Vma& v
     if (auto below = FindPma(range.start - 1); below != pmas.end() && below->second.anonymous)
       neighbour = std::max(neighbour, below->second.end - below->first);
   }
-  if (neighbour > chunk) {
+  if (neighbour > chunk && !tight) {
     chunk = std::min(std::bit_floor(neighbour), kMaxChunk);
     range = ClipToHole(addr, Intersect(vma_range, Window(addr, chunk, want_end)), true);
   }
