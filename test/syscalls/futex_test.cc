@@ -1,0 +1,183 @@
+// futex(2).
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include <thread>
+
+#include "test/syscalls/syscall_test.h"
+
+namespace {
+
+long Futex(void* word, int op, uint32_t value, const void* timeout = nullptr, void* word2 = nullptr,
+           uint32_t value3 = 0) {
+  return syscall(SYS_futex, word, op, value, timeout, word2, value3);
+}
+timespec In(clockid_t clock, int64_t ns) {
+  timespec now;
+  clock_gettime(clock, &now);
+  ns += now.tv_nsec;
+  return {now.tv_sec + ns / 1000000000, ns % 1000000000};
+}
+// Until somebody waits on the word: a wake of none says 0.
+template <typename Wake>
+long WakeUntil(Wake wake) {
+  long woken;
+  while ((woken = wake()) == 0) sched_yield();
+  return woken;
+}
+
+}  // namespace
+
+TEST(WaitNeedsTheExpectedValue) {
+  uint32_t word = 1;
+  EXPECT_ERRNO(Futex(&word, FUTEX_WAIT, 0), EAGAIN);
+  EXPECT_ERRNO(Futex(reinterpret_cast<char*>(&word) + 1, FUTEX_WAIT, 0), EINVAL);
+  EXPECT_ERRNO(Futex(nullptr, FUTEX_WAIT, 0), EFAULT);
+  EXPECT_ERRNO(Futex(&word, FUTEX_WAIT_BITSET, 1, nullptr, nullptr, 0), EINVAL);
+  EXPECT_ERRNO(Futex(&word, 77, 1), ENOSYS);
+  EXPECT_EQ(Futex(&word, FUTEX_WAKE, 1), 0);
+}
+
+TEST(WaitTimesOut) {
+  uint32_t word = 1;
+  timespec relative = {0, 5000000};
+  EXPECT_ERRNO(Futex(&word, FUTEX_WAIT, 1, &relative), ETIMEDOUT);
+  timespec absolute = In(CLOCK_MONOTONIC, 5000000);
+  EXPECT_ERRNO(Futex(&word, FUTEX_WAIT_BITSET, 1, &absolute, nullptr, ~0u), ETIMEDOUT);
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  EXPECT_TRUE(now.tv_sec > absolute.tv_sec ||
+              (now.tv_sec == absolute.tv_sec && now.tv_nsec >= absolute.tv_nsec));
+  absolute = In(CLOCK_REALTIME, 5000000);
+  EXPECT_ERRNO(Futex(&word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 1, &absolute, nullptr, ~0u), ETIMEDOUT);
+  timespec wrong = {0, 1000000000};
+  EXPECT_ERRNO(Futex(&word, FUTEX_WAIT, 1, &wrong), EINVAL);
+}
+
+TEST(WakeReachesAThreadAndAProcess) {
+  auto* word =
+      static_cast<uint32_t*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  std::thread thread([&] { EXPECT_EQ(Futex(word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 0), 0); });
+  EXPECT_EQ(WakeUntil([&] { return Futex(word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1); }), 1);
+  thread.join();
+  pid_t child = Fork([&] { EXPECT_EQ(Futex(word, FUTEX_WAIT, 0), 0); });
+  EXPECT_EQ(WakeUntil([&] { return Futex(word, FUTEX_WAKE, 1); }), 1);
+  EXPECT_EQ(WaitFor(child), 0);
+}
+
+TEST(BitsetsSelect) {
+  uint32_t word = 0;
+  std::thread thread([&] { EXPECT_EQ(Futex(&word, FUTEX_WAIT_BITSET, 0, nullptr, nullptr, 4), 0); });
+  EXPECT_EQ(WakeUntil([&] {
+              EXPECT_EQ(Futex(&word, FUTEX_WAKE_BITSET, 1, nullptr, nullptr, 3), 0);
+              return Futex(&word, FUTEX_WAKE_BITSET, 1, nullptr, nullptr, 6);
+            }),
+            1);
+  thread.join();
+}
+
+TEST(RequeueMovesWaiters) {
+  uint32_t from = 0, to = 0;
+  std::thread a([&] { EXPECT_EQ(Futex(&from, FUTEX_WAIT, 0), 0); });
+  std::thread b([&] { EXPECT_EQ(Futex(&from, FUTEX_WAIT, 0), 0); });
+  EXPECT_ERRNO(Futex(&from, FUTEX_CMP_REQUEUE, 0, reinterpret_cast<void*>(9), &to, 1), EAGAIN);
+  long moved = 0;
+  while (moved < 2) {
+    moved += Futex(&from, FUTEX_CMP_REQUEUE, 0, reinterpret_cast<void*>(9), &to, 0);
+    sched_yield();
+  }
+  EXPECT_EQ(moved, 2);
+  EXPECT_EQ(Futex(&from, FUTEX_WAKE, 9), 0);
+  EXPECT_EQ(Futex(&to, FUTEX_WAKE, 9), 2);
+  a.join();
+  b.join();
+}
+
+TEST(WakeOpChangesTheWordAndWakesBoth) {
+  uint32_t first = 0, second = 5;
+  std::thread a([&] { EXPECT_EQ(Futex(&first, FUTEX_WAIT, 0), 0); });
+  EXPECT_EQ(WakeUntil([&] {
+              return Futex(&first, FUTEX_WAKE_OP, 1, reinterpret_cast<void*>(1), &second,
+                           FUTEX_OP(FUTEX_OP_ADD, 2, FUTEX_OP_CMP_GT, 4));
+            }),
+            1);
+  EXPECT_GE(second, 7);
+  a.join();
+}
+
+TEST(ASignalInterruptsOrRestarts) {
+  static uint32_t word = 0;
+  struct sigaction action = {};
+  action.sa_handler = [](int) {};
+  sigaction(SIGUSR1, &action, nullptr);
+  pthread_t self = pthread_self();
+  std::atomic<bool> done{false};
+  std::thread killer([&] {
+    while (!done) {
+      pthread_kill(self, SIGUSR1);
+      usleep(1000);
+    }
+  });
+  EXPECT_ERRNO(Futex(&word, FUTEX_WAIT, 0), EINTR);
+  done = true;
+  killer.join();
+  // With SA_RESTART it goes on, and the wake is seen.
+  action.sa_handler = [](int) { word = 1; };
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGUSR1, &action, nullptr);
+  std::thread other([&] { pthread_kill(self, SIGUSR1); });
+  EXPECT_ERRNO(Futex(&word, FUTEX_WAIT, 0), EAGAIN);
+  other.join();
+}
+
+TEST(PiLockPassesFromOwnerToWaiter) {
+  uint32_t word = 0;
+  uint32_t tid = static_cast<uint32_t>(syscall(SYS_gettid));
+  ASSERT_EQ(Futex(&word, FUTEX_LOCK_PI, 0), 0);
+  EXPECT_EQ(word, tid);
+  EXPECT_ERRNO(Futex(&word, FUTEX_LOCK_PI, 0), EDEADLK);
+  std::thread waiter([&] {
+    EXPECT_ERRNO(Futex(&word, FUTEX_TRYLOCK_PI, 0), EAGAIN);
+    EXPECT_ERRNO(Futex(&word, FUTEX_UNLOCK_PI, 0), EPERM);
+    EXPECT_EQ(Futex(&word, FUTEX_LOCK_PI, 0), 0);
+    EXPECT_EQ(word & FUTEX_TID_MASK, syscall(SYS_gettid));
+    EXPECT_EQ(Futex(&word, FUTEX_UNLOCK_PI, 0), 0);
+  });
+  while ((__atomic_load_n(&word, __ATOMIC_SEQ_CST) & FUTEX_WAITERS) == 0) sched_yield();
+  EXPECT_EQ(Futex(&word, FUTEX_UNLOCK_PI, 0), 0);
+  waiter.join();
+  EXPECT_EQ(word & FUTEX_TID_MASK, 0);
+}
+
+TEST(ARobustMutexTellsOfItsOwnersDeath) {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutex_t mutex;
+  ASSERT_EQ(pthread_mutex_init(&mutex, &attributes), 0);
+  std::thread([&] { pthread_mutex_lock(&mutex); }).join();
+  EXPECT_EQ(pthread_mutex_lock(&mutex), EOWNERDEAD);
+  EXPECT_EQ(pthread_mutex_consistent(&mutex), 0);
+  EXPECT_EQ(pthread_mutex_unlock(&mutex), 0);
+}
+
+TEST(ContendedMutexLosesNoWakeUp) {
+  pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+  int turn = 0;
+  auto play = [&](int me) {
+    for (int i = 0; i < 500; ++i) {
+      pthread_mutex_lock(&mutex);
+      while (turn != me) pthread_cond_wait(&condition, &mutex);
+      turn = 1 - me;
+      pthread_cond_signal(&condition);
+      pthread_mutex_unlock(&mutex);
+    }
+  };
+  std::thread other(play, 1);
+  play(0);
+  other.join();
+  EXPECT_EQ(turn, 0);
+}

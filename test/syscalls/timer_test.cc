@@ -1,0 +1,125 @@
+// setitimer(2), alarm(2), timer_create(2).
+#include <sys/time.h>
+#include <time.h>
+
+#include "test/syscalls/syscall_test.h"
+
+namespace {
+volatile sig_atomic_t fired;
+siginfo_t last;
+void Catch(int signal) {
+  struct sigaction action = {};
+  action.sa_flags = SA_SIGINFO;
+  action.sa_sigaction = [](int, siginfo_t* info, void*) {
+    last = *info;
+    fired = fired + 1;
+  };
+  sigaction(signal, &action, nullptr);
+  fired = 0;
+}
+void WaitForSignals(int count) {
+  while (fired < count) usleep(1000);
+}
+}  // namespace
+
+TEST(RealTimerRepeats) {
+  Catch(SIGALRM);
+  itimerval setting = {{0, 2000}, {0, 2000}}, old;
+  ASSERT_OK(setitimer(ITIMER_REAL, &setting, nullptr));
+  WaitForSignals(3);
+  ASSERT_OK(getitimer(ITIMER_REAL, &old));
+  EXPECT_EQ(old.it_interval.tv_usec, 2000);
+  setting = {};
+  ASSERT_OK(setitimer(ITIMER_REAL, &setting, &old));
+  EXPECT_GT(old.it_value.tv_usec, 0);
+  setting.it_value.tv_usec = 1000000;
+  EXPECT_ERRNO(setitimer(ITIMER_REAL, &setting, nullptr), EINVAL);
+  EXPECT_ERRNO(setitimer(9, &old, nullptr), EINVAL);
+}
+
+TEST(AlarmTellsWhatWasLeft) {
+  EXPECT_EQ(alarm(100), 0);
+  EXPECT_EQ(alarm(0), 100);
+  EXPECT_EQ(alarm(0), 0);
+  EXPECT_KILLED(
+      [] {
+        ualarm(1000, 0);
+        for (;;) pause();
+      },
+      SIGALRM);
+}
+
+TEST(AlarmSurvivesExecNotFork) {
+  alarm(100);
+  EXPECT_CHILD_OK([] { EXPECT_EQ(alarm(0), 0); });
+  alarm(0);
+}
+
+TEST(VirtualAndProfileTimersCountCpuTime) {
+  Catch(SIGVTALRM);
+  itimerval setting = {{0, 0}, {0, 5000}};
+  ASSERT_OK(setitimer(ITIMER_VIRTUAL, &setting, nullptr));
+  while (fired == 0) {
+  }
+  Catch(SIGPROF);
+  ASSERT_OK(setitimer(ITIMER_PROF, &setting, nullptr));
+  while (fired == 0) {
+  }
+  EXPECT_EQ(fired, 1);
+}
+
+TEST(PosixTimerCarriesItsValue) {
+  Catch(SIGRTMIN + 1);
+  sigevent event = {};
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = SIGRTMIN + 1;
+  event.sigev_value.sival_int = 77;
+  timer_t timer;
+  ASSERT_OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
+  itimerspec setting = {{0, 0}, {0, 2000000}}, old;
+  ASSERT_OK(timer_settime(timer, 0, &setting, nullptr));
+  ASSERT_OK(timer_gettime(timer, &old));
+  EXPECT_EQ(old.it_value.tv_sec, 0);
+  WaitForSignals(1);
+  EXPECT_EQ(last.si_code, SI_TIMER);
+  EXPECT_EQ(last.si_value.sival_int, 77);
+  ASSERT_OK(timer_gettime(timer, &old));
+  EXPECT_EQ(old.it_value.tv_nsec, 0);
+  ASSERT_OK(timer_delete(timer));
+}
+
+TEST(OverrunsAreCountedWhileBlocked) {
+  Catch(SIGUSR1);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  sigevent event = {};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = SIGUSR1;
+  event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));
+  timer_t timer;
+  ASSERT_OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
+  itimerspec setting = {{0, 1000000}, {0, 1000000}};
+  ASSERT_OK(timer_settime(timer, 0, &setting, nullptr));
+  timespec pause = {0, 40000000};
+  nanosleep(&pause, nullptr);
+  sigprocmask(SIG_UNBLOCK, &set, nullptr);
+  WaitForSignals(1);
+  EXPECT_GE(last.si_overrun, 15);
+  EXPECT_GE(timer_getoverrun(timer), 0);
+  ASSERT_OK(timer_delete(timer));
+}
+
+TEST(WrongTimers) {
+  int id = 0;
+  EXPECT_ERRNO(syscall(SYS_timer_create, 99, nullptr, &id), EINVAL);
+  EXPECT_ERRNO(syscall(SYS_timer_delete, 12345), EINVAL);
+  EXPECT_ERRNO(syscall(SYS_timer_create, CLOCK_MONOTONIC, nullptr, nullptr), EFAULT);
+  sigevent event = {};
+  event.sigev_notify = 55;
+  EXPECT_ERRNO(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id), EINVAL);
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = 65;
+  EXPECT_ERRNO(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id), EINVAL);
+}
