@@ -28,6 +28,7 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
   c.mu.AssertHeld();
   c.limits = s.limits;
   c.mmap_base = s.mmap_base;
+  c.gap_hints.fill(UINT64_MAX);
   c.brk_start = s.brk_start;
   c.brk = s.brk;
   c.layout = s.layout;

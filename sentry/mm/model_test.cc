@@ -8,6 +8,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "sentry/mm/fake_platform_test.h"
@@ -228,6 +229,41 @@ class Model {
 };
 
 }  // namespace
+
+TEST_CASE("mappings are placed in the highest gap that is long enough") {
+  FakePlatform platform;
+  auto file = MemoryFile::Create(16 << 20).value();
+  std::mt19937 random(1);
+  RefPtr<MemoryManager> mm = MemoryManager::Create(platform, *file).value();
+  auto map = [&](uint64_t pages, bool grows_down) {
+    MMapOptions o{.length = pages * kPageSize, .prot = PROT_READ, .grows_down = grows_down};
+    o.name = std::to_string(random());  // never merged
+    return mm->MMap(o).value().value();
+  };
+  const uint64_t top = map(1, false) + kPageSize;
+  for (int i = 0; i < 3000; ++i) {
+    std::vector<VmaInfo> vmas = mm->Vmas(false);
+    if (vmas.size() > 1 && random() % 5 < 2) {
+      const VmaInfo& victim = vmas[random() % vmas.size()];
+      uint64_t skip = random() % (victim.range.length() / kPageSize) * kPageSize;
+      REQUIRE(mm->MUnmap(victim.range.start + skip, victim.range.length() - skip).ok());
+      continue;
+    }
+    if (vmas.size() > 150) continue;
+    uint64_t length = (1 + random() % (random() % 8 == 0 ? 3000 : 40)) * kPageSize;
+    uint64_t ceiling = top, expected = 0;
+    for (auto it = vmas.rbegin();; ++it) {
+      uint64_t below = it == vmas.rend() ? 0 : it->range.end.value();
+      if (ceiling >= below && ceiling - below >= length) {
+        expected = ceiling - length;
+        break;
+      }
+      ceiling = it->range.start.value() - (it->grows_down ? 256 * kPageSize : 0);
+    }
+    uint64_t got = map(length / kPageSize, random() % 10 == 0);
+    REQUIRE(got == expected);
+  }
+}
 
 TEST_CASE("random operations agree with a plain model") {
   for (uint32_t seed = 1; seed <= 60; ++seed) {

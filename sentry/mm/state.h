@@ -10,6 +10,7 @@
 
 #include <sys/mman.h>
 
+#include <array>
 #include <atomic>
 #include <optional>
 #include <string>
@@ -129,6 +130,8 @@ struct MemoryManager::State {
   PmaMap pmas ABSL_GUARDED_BY(mu);
   MemoryLimits limits ABSL_GUARDED_BY(mu);
   uint64_t mmap_base ABSL_GUARDED_BY(mu) = 0;  // mappings are placed top-down from here
+  // For lengths from 2^n: no gap as long as 2^n ends between this and mmap_base.
+  std::array<uint64_t, 64> gap_hints ABSL_GUARDED_BY(mu);
   uint64_t brk_start ABSL_GUARDED_BY(mu) = 0;
   uint64_t brk ABSL_GUARDED_BY(mu) = 0;
   uint64_t total_bytes ABSL_GUARDED_BY(mu) = 0;
@@ -165,8 +168,9 @@ struct MemoryManager::State {
   // ENOMEM if `bytes` more of such a VMA break a limit.
   Result<void> CheckLimits(const Vma& vma, uint64_t bytes) ABSL_SHARED_LOCKS_REQUIRED(mu);
   // Where `length` bytes fit, or nullopt.
-  std::optional<uint64_t> FindGap(uint64_t length, bool below_4g) ABSL_SHARED_LOCKS_REQUIRED(mu);
-  std::optional<uint64_t> FindGapBelow(uint64_t top, uint64_t floor, uint64_t length) ABSL_SHARED_LOCKS_REQUIRED(mu);
+  std::optional<uint64_t> FindGap(uint64_t length, bool below_4g) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  std::optional<uint64_t> FindGapBelow(uint64_t top, uint64_t floor, uint64_t length, uint64_t wide_length = 0,
+                                       uint64_t* wide = nullptr) ABSL_SHARED_LOCKS_REQUIRED(mu);
   void PlaceMMapBase() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Page-aligned [addr, addr+length) below max_address; error otherwise.
   Result<Span> CheckRange(UserAddr addr, uint64_t length, int overflow_error) const;

@@ -1,5 +1,6 @@
 // VMAs: finding, cutting, joining, counting and placing them.
 #include <algorithm>
+#include <bit>
 
 #include "platform/base/check.h"
 #include "sentry/mm/state.h"
@@ -107,6 +108,9 @@ void MemoryManager::State::UnmapRange(Span range, Garbage& garbage) {
   if (range.empty() || IsFree(range)) return;
   SplitVmaAt(range.start);
   SplitVmaAt(range.end);
+  auto next = vmas.lower_bound(range.end);
+  const uint64_t gap_end = next == vmas.end() ? UINT64_MAX : next->first;
+  for (uint64_t& hint : gap_hints) hint = std::max(hint, gap_end);
   RemovePmas(range, garbage);
   auto it = vmas.lower_bound(range.start);
   while (it != vmas.end() && it->first < range.end) {
@@ -121,27 +125,38 @@ void MemoryManager::State::UnmapRange(Span range, Garbage& garbage) {
   }
 }
 
-std::optional<uint64_t> MemoryManager::State::FindGapBelow(uint64_t top, uint64_t floor, uint64_t length) {
+// `wide`, if given, becomes where the first gap of `wide_length` bytes (at most `length`)
+// ends: above it there is none.
+std::optional<uint64_t> MemoryManager::State::FindGapBelow(uint64_t top, uint64_t floor, uint64_t length,
+                                                           uint64_t wide_length, uint64_t* wide) {
   uint64_t ceiling = top;
   auto it = vmas.lower_bound(top);
-  auto lower_to = [&](VmaMap::iterator vma) {
+  // A stack keeps its distance from what comes next below it only.
+  auto start_of = [](VmaMap::iterator vma) {
     uint64_t gap = vma->second.grows_down ? kStackGuardGap : 0;
-    ceiling = std::min(ceiling, vma->first > gap ? vma->first - gap : 0);
+    return vma->first > gap ? vma->first - gap : 0;
   };
-  if (it != vmas.end()) lower_to(it);
+  if (it != vmas.end()) ceiling = std::min(ceiling, start_of(it));
   while (ceiling >= length && ceiling - length >= floor) {
-    if (it == vmas.begin()) return ceiling - length;
-    auto previous = std::prev(it);
-    if (previous->second.end <= ceiling - length) return ceiling - length;
-    lower_to(previous);
-    it = previous;
+    const uint64_t below = it == vmas.begin() ? floor : std::max(floor, std::prev(it)->second.end);
+    if (wide != nullptr && ceiling >= below && ceiling - below >= wide_length) {
+      *wide = ceiling;
+      wide = nullptr;
+    }
+    if (ceiling >= below && ceiling - below >= length) return ceiling - length;
+    if (it == vmas.begin()) break;
+    --it;
+    ceiling = start_of(it);
   }
+  if (wide != nullptr) *wide = ceiling;
   return std::nullopt;
 }
 
 std::optional<uint64_t> MemoryManager::State::FindGap(uint64_t length, bool below_4g) {
   if (below_4g) return FindGapBelow(uint64_t{2} << 30, uint64_t{1} << 30, length);
-  if (auto gap = FindGapBelow(mmap_base, min_address, length)) return gap;
+  uint64_t& hint = gap_hints[static_cast<size_t>(std::bit_width(length) - 1)];
+  if (auto gap = FindGapBelow(std::min(mmap_base, hint), min_address, length, std::bit_floor(length), &hint))
+    return gap;
   return FindGapBelow(max_address, mmap_base, length);
 }
 
@@ -153,6 +168,7 @@ void MemoryManager::State::PlaceMMapBase() {
   uint64_t slack = (max_address - gap) >> 6;
   uint64_t pages = std::min<uint64_t>(uint64_t{1} << 28, std::max<uint64_t>(slack / kPageSize, 1));
   mmap_base = PageRoundDown(max_address - gap) - random % pages * kPageSize;
+  gap_hints.fill(UINT64_MAX);
 }
 
 Result<Span> MemoryManager::State::CheckRange(UserAddr addr, uint64_t length, int overflow_error) const {
