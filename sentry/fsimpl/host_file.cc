@@ -6,9 +6,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "sentry/wait/host_poller.h"
 #include "sentry/fsimpl/host_stream.h"
 #include "sentry/vfs/anonymous.h"
+#include "sentry/wait/host_poller.h"
 
 namespace runsc {
 namespace {
@@ -38,6 +38,29 @@ const char* NameFor(uint32_t file_type) {
 
 }  // namespace
 
+void HostTerminal::SetInode(HostInode* inode) {
+  MutexLock lock(inode_mu_);
+  inode_ = inode;
+}
+
+void HostTerminal::ForgetInode(const HostInode& inode) {
+  MutexLock lock(inode_mu_);
+  if (inode_ == &inode) inode_ = nullptr;
+}
+
+Result<RefPtr<FileDescription>> HostTerminal::OpenFile(int flags) {
+  RefPtr<HostInode> inode;
+  {
+    MutexLock lock(inode_mu_);
+    inode = RefPtr<HostInode>::TryFrom(inode_);
+  }
+  if (!inode) return Errno(ENXIO);
+  OpenOptions options;
+  options.flags = flags & (O_ACCMODE | O_NONBLOCK);
+  VfsPath path = AnonymousPath("host:[%]", inode);
+  return inode->Open(path, options);
+}
+
 HostInode::HostInode(Filesystem& filesystem, UniqueFd fd, const struct stat& stat, int flags,
                      RefPtr<Terminal> terminal)
     : Inode(filesystem, stat.st_mode & S_IFMT),
@@ -47,6 +70,7 @@ HostInode::HostInode(Filesystem& filesystem, UniqueFd fd, const struct stat& sta
       terminal_(std::move(terminal)) {}
 
 void HostInode::OnLastRelease() {
+  if (auto* terminal = dynamic_cast<HostTerminal*>(terminal_.get())) terminal->ForgetInode(*this);
   HostPoller::Get().Forget(fd());
   delete this;
 }
@@ -171,6 +195,7 @@ Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds) {
     int flags = fcntl(fd.get(), F_GETFL);
     if (flags < 0 || fstat(fd.get(), &stat) < 0) return Errno(EINVAL);
     RefPtr<Terminal> terminal;
+    bool names_terminal = false;  // the first descriptor of this terminal
     if (S_ISCHR(stat.st_mode) && isatty(fd.get()) == 1) {
       for (const auto& known : terminals) {
         if (known->device() == stat.st_rdev) terminal = known;
@@ -178,10 +203,12 @@ Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds) {
       if (!terminal) {
         terminals.push_back(MakeRef<HostTerminal>(stat.st_rdev));
         terminal = terminals.back();
+        names_terminal = true;
       }
       if (!imported.terminal) imported.terminal = terminal;
     }
     auto inode = MakeRef<HostInode>(AnonymousFilesystem(), std::move(fd), stat, flags, std::move(terminal));
+    if (names_terminal) terminals.back()->SetInode(inode.get());
     VfsPath path = AnonymousPath(NameFor(stat.st_mode & S_IFMT), inode);
     OpenOptions options;
     options.flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK);

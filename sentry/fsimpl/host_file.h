@@ -26,9 +26,15 @@ class HostTerminal final : public Terminal {
  public:
   explicit HostTerminal(uint64_t device) : device_(device) {}
   uint64_t device() const override { return device_; }
+  // /dev/tty: another open file on the descriptor that came first.
+  Result<RefPtr<FileDescription>> OpenFile(int flags) override;
+  void SetInode(class HostInode* inode);
+  void ForgetInode(const class HostInode& inode);  // before it goes
 
  private:
   const uint64_t device_;
+  Mutex inode_mu_{LockRank::kLeaf};
+  class HostInode* inode_ ABSL_GUARDED_BY(inode_mu_) = nullptr;
 };
 
 struct ImportedFiles {

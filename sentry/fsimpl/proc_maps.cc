@@ -11,15 +11,22 @@ namespace {
 
 constexpr size_t kNameColumn = 73;
 
-std::string MapLine(const VmaInfo& vma) {
+// A mapped file's place as the reader sees it; mm knows its last name only.
+std::string MappingName(const Task& task, const VmaInfo& vma) {
+  auto* file = dynamic_cast<FileDescription*>(vma.object.get());
+  if (file == nullptr || vma.name != file->Name()) return vma.name;
+  return ShownPath(task, file->path());
+}
+
+std::string MapLine(const VmaInfo& vma, std::string_view name) {
   TextBuilder line;
   line.Add("{:08x}-{:08x} {}{}{}{} {:08x} {:02x}:{:02x} {} ", vma.range.start.value(), vma.range.end.value(),
            (vma.prot & PROT_READ) != 0 ? 'r' : '-', (vma.prot & PROT_WRITE) != 0 ? 'w' : '-',
            (vma.prot & PROT_EXEC) != 0 ? 'x' : '-', vma.shared ? 's' : 'p', vma.offset, major(vma.device),
            minor(vma.device), vma.inode_number);
-  if (!vma.name.empty()) {
+  if (!name.empty()) {
     line.PadTo(kNameColumn);
-    for (char c : vma.name) {
+    for (char c : name) {
       if (c == '\n') {
         line.Append("\\012");
       } else {
@@ -144,7 +151,7 @@ Result<std::string> TaskMapsText(ProcFilesystem& filesystem, Task& task) {
   RefPtr<MemoryManager> memory = task.GetMemory();
   if (!memory) return std::string();
   std::string text;
-  for (const VmaInfo& vma : memory->Vmas(false)) text += MapLine(vma);
+  for (const VmaInfo& vma : memory->Vmas(false)) text += MapLine(vma, MappingName(task, vma));
   return text;
 }
 
@@ -153,7 +160,7 @@ Result<std::string> TaskSmapsText(ProcFilesystem& filesystem, Task& task) {
   if (!memory) return std::string();
   TextBuilder text;
   for (const VmaInfo& vma : memory->Vmas(true)) {
-    text.Append(MapLine(vma));
+    text.Append(MapLine(vma, MappingName(task, vma)));
     AddLine(text, "Size", vma.range.length());
     AddLine(text, "KernelPageSize", kPageSize);
     AddLine(text, "MMUPageSize", kPageSize);
@@ -181,9 +188,8 @@ Result<std::string> TaskSmapsRollupText(ProcFilesystem& filesystem, Task& task) 
   for (const VmaInfo& vma : vmas) numbers.Add(vma);
   VmaInfo whole;
   if (!vmas.empty()) whole.range = {vmas.front().range.start, vmas.back().range.end};
-  whole.name = "[rollup]";
   TextBuilder text;
-  text.Append(MapLine(whole));
+  text.Append(MapLine(whole, "[rollup]"));
   AddUsage(text, numbers, true);
   return text.Take();
 }

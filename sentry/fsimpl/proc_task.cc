@@ -453,9 +453,10 @@ RefPtr<SyntheticInode> MakeTaskDirectory(ProcFilesystem& filesystem, RefPtr<Task
 
 std::string ShownPath(const Task& target, const VfsPath& path) {
   // A file without a place in a tree has its whole name in its dentry.
-  if (path.dentry->IsRoot() && path.dentry->name() != "/" && !path.dentry->name().empty()) {
+  if (!path.dentry->IsRoot() && !path.dentry->parent()) {
     std::string name = path.dentry->name();
-    if (name[0] == '/' && path.dentry->IsDeleted()) name += " (deleted)";
+    // memfd_create(2), shared memory: files of a tmpfs that never had a name there.
+    if (name[0] == '/') name += " (deleted)";
     return name;
   }
   RefPtr<FsContext> fs = target.GetFs();

@@ -203,7 +203,8 @@ Result<std::string> TaskStatusText(ProcFilesystem& filesystem, Task& task) {
   SignalMasks masks = MasksOf(group);
   text.Add("Threads:\t{}\n", std::max<size_t>(group.task_count(), 1));
   text.Add("SigQ:\t0/{}\n", group.Limit(RLIMIT_SIGPENDING));
-  text.Add("SigPnd:\t{:016x}\nShdPnd:\t{:016x}\n", task.PendingSignals().bits(), 0);
+  uint64_t shared = group.PendingSignals().bits();
+  text.Add("SigPnd:\t{:016x}\nShdPnd:\t{:016x}\n", task.PendingSignals().bits() & ~shared, shared);
   text.Add("SigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n", task.blocked().bits(), masks.ignored,
            masks.caught);
   text.Add("CapInh:\t{:016x}\nCapPrm:\t{:016x}\nCapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t{:016x}\n",

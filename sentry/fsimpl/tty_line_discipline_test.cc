@@ -51,9 +51,13 @@ TEST_CASE("keys of canonical mode edit the line") {
   CHECK(Screen(tty) == "gone\b \b\b \b\b \b\b \byes\r\n");
   CHECK(tty.Read(100) == "yes\n");
 
-  tty.Input("a\x16\x03" "b\n");  // ^V makes ^C a character
+  tty.Input(
+      "a\x16\x03"
+      "b\n");  // ^V makes ^C a character
   CHECK(Screen(tty) == "a^\b^Cb\r\n");
-  CHECK(tty.Read(100) == "a\x03" "b\n");
+  CHECK(tty.Read(100) ==
+        "a\x03"
+        "b\n");
   CHECK(tty.TakeSignals().empty());
 
   tty.Input("hi\x12");

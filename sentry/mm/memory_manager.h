@@ -54,6 +54,7 @@ struct VmaInfo {
   uint64_t resident_bytes = 0;  // filled only when asked for
   uint64_t anonymous_bytes = 0;
   bool locked = false;
+  RefPtr<MappedObject> object;  // null: anonymous memory
 };
 
 // The limits that the caller (a task) runs under; bytes.

@@ -50,6 +50,7 @@ std::vector<VmaInfo> MemoryManager::Vmas(bool with_usage) {
   // Names come from the vfs, whose locks stand above ours.
   for (size_t i = 0; i < infos.size(); ++i) {
     if (!objects[i]) continue;
+    infos[i].object = objects[i];
     infos[i].device = objects[i]->device();
     infos[i].inode_number = objects[i]->inode_number();
     if (infos[i].name.empty()) infos[i].name = objects[i]->Name();

@@ -103,17 +103,17 @@ TEST(gone_with_the_process) {
 TEST(stat) {
   ASSERT_OK(prctl(PR_SET_NAME, "odd) name (x"));
   std::string text = ReadFile("/proc/self/stat");
-  std::string head = Pid() + " (odd) name (x) R " + std::to_string(getppid()) + " " + std::to_string(getpgrp()) +
-                     " " + std::to_string(getsid(0)) + " ";
+  std::string head = Pid() + " (odd) name (x) R " + std::to_string(getppid()) + " " +
+                     std::to_string(getpgrp()) + " " + std::to_string(getsid(0)) + " ";
   EXPECT_EQ(text.substr(0, head.size()), head);
   std::istringstream rest(text.substr(text.rfind(')') + 2));
   std::vector<std::string> fields;
   std::string field;
   while (rest >> field) fields.push_back(field);
   ASSERT_EQ(fields.size(), 50u);
-  EXPECT_EQ(fields[17], "1");             // threads
-  EXPECT_EQ(fields[35], "17");            // exit signal
-  EXPECT_NE(fields[20], "0");             // vsize
+  EXPECT_EQ(fields[17], "1");              // threads
+  EXPECT_EQ(fields[35], "17");             // exit signal
+  EXPECT_NE(fields[20], "0");              // vsize
   EXPECT_GE(std::stoull(fields[21]), 1u);  // rss
   EXPECT_EQ(text.back(), '\n');
   EXPECT_EQ(ReadFile("/proc/self/comm"), "odd) name (x\n");
@@ -232,7 +232,8 @@ TEST(maps) {
   memory[0] = 1;
   char line[64];
   snprintf(line, sizeof(line), "%08lx-%08lx ---p 00000000 00:00 0 ",
-           reinterpret_cast<unsigned long>(memory + page), reinterpret_cast<unsigned long>(memory + 2 * page));
+           reinterpret_cast<unsigned long>(memory + page),
+           reinterpret_cast<unsigned long>(memory + 2 * page));
   std::string maps = ReadFile("/proc/self/maps");
   EXPECT_NE(maps.find(line), std::string::npos);
   EXPECT_NE(maps.find("[stack]\n"), std::string::npos);

@@ -99,7 +99,9 @@ TEST(pair) {
 
 TEST(lines) {
   Terminal tty;
-  tty.Type("ab\x7f" "c");
+  tty.Type(
+      "ab\x7f"
+      "c");
   EXPECT_FALSE(Readable(tty.replica));
   tty.Type("\r");
   EXPECT_TRUE(Readable(tty.replica));
@@ -125,7 +127,8 @@ TEST(defaults) {
   termios value = tty.Get();
   EXPECT_EQ(value.c_iflag, static_cast<tcflag_t>(ICRNL | IXON));
   EXPECT_EQ(value.c_oflag, static_cast<tcflag_t>(OPOST | ONLCR));
-  EXPECT_EQ(value.c_lflag, static_cast<tcflag_t>(ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN));
+  EXPECT_EQ(value.c_lflag,
+            static_cast<tcflag_t>(ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN));
   EXPECT_EQ(cfgetospeed(&value), static_cast<speed_t>(B38400));
   EXPECT_EQ(value.c_cc[VINTR], 3);
   EXPECT_EQ(value.c_cc[VERASE], 0x7f);
