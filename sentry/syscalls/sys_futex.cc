@@ -115,7 +115,7 @@ Result<int64_t> SysFutex(Task& task, UserPtr<uint32_t> word, FutexOperation oper
                          uint64_t timeout, UserPtr<uint32_t> word2, uint32_t value3) {
   const int command = operation & FUTEX_CMD_MASK;
   const bool realtime = (operation & FUTEX_CLOCK_REALTIME) != 0;
-  if (realtime && command != FUTEX_WAIT && command != FUTEX_WAIT_BITSET && command != FUTEX_WAIT_REQUEUE_PI &&
+  if (realtime && command != FUTEX_WAIT_BITSET && command != FUTEX_WAIT_REQUEUE_PI &&
       command != FUTEX_LOCK_PI2)
     return Errno(ENOSYS);
   Call call{

@@ -61,7 +61,9 @@ constexpr std::array<EventMask, 3> kSelectEvents{kSelectRead, kSelectWrite, kSel
 // The count of bits that are set in the results.
 Result<int64_t> Select(Task& task, int count, SelectSets sets, bool immediate, Deadline deadline) {
   if (count < 0) return Errno(EINVAL);
-  count = static_cast<int>(std::min<size_t>(static_cast<size_t>(count), task.fd_table().capacity()));
+  // Bits behind the table's end are not looked at; a table has at least NR_OPEN_DEFAULT entries.
+  size_t capacity = std::max<size_t>(task.fd_table().capacity(), 64);
+  count = static_cast<int>(std::min<size_t>(static_cast<size_t>(count), capacity));
   const size_t words = (static_cast<size_t>(count) + 63) / 64;
   for (size_t s = 0; s < 3; ++s) {
     sets.bits[s].resize(words);
