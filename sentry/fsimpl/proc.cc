@@ -50,6 +50,8 @@ class ProcRoot final : public SyntheticDirectory {
 
   Result<std::vector<SyntheticEntry>> Entries() override {
     constexpr uint64_t kFirstPidPosition = 256;
+    // Whoever lists processes time and again would keep those that have gone, by the names of their files.
+    proc_.ShrinkDentryCache();
     ASSIGN_OR_RETURN(std::vector<SyntheticEntry> entries, files_->Entries());
     for (const RefPtr<ThreadGroup>& group : proc_.pid_namespace().ThreadGroups()) {
       pid_t pid = proc_.pid_namespace().IdOf(*group);

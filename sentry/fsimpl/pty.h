@@ -2,8 +2,9 @@
 // of replica files (the programs'). Its job-control half is Terminal.
 //
 // Owned by its files, by the devpts instance while the master is open, and by the session that it controls.
-// Threading: any thread. `mu_` (kTty) guards the discipline; it is not held while signals are sent.
-// Linux counterpart: drivers/tty/pty.c, tty_io.c; pty(7), ioctl_tty(2).
+// Threading: any thread. `mu_` (kPipe) guards the discipline; it is not held while signals are sent, but
+// epoll may ask for readiness with its own lock held. Linux counterpart: drivers/tty/pty.c, tty_io.c; pty(7),
+// ioctl_tty(2).
 #ifndef SENTRY_FSIMPL_PTY_H_
 #define SENTRY_FSIMPL_PTY_H_
 
@@ -64,7 +65,7 @@ class Pty final : public Terminal {
   const int index_;
   WaitQueue master_queue_, replica_queue_;
 
-  Mutex mu_{LockRank::kTty};
+  Mutex mu_{LockRank::kPipe};
   LineDiscipline discipline_ ABSL_GUARDED_BY(mu_);
   winsize window_ ABSL_GUARDED_BY(mu_){};
   std::function<void()> on_master_close_ ABSL_GUARDED_BY(mu_);  // empty once it was called
