@@ -96,6 +96,7 @@ SignalAction SignalHandlers::Exchange(int signal, const SignalAction& action) {
 
 RefPtr<SignalHandlers> SignalHandlers::Copy() const {
   auto copy = MakeRef<SignalHandlers>();
+  copy->mu_.AssertHeld();  // nobody else knows it yet
   MutexLock lock(mu_);
   for (int i = 0; i < kSignalMax; ++i) copy->actions_[i] = actions_[i];
   return copy;

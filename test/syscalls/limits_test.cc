@@ -1,0 +1,48 @@
+// Resource limits, scheduling parameters.
+#include <sched.h>
+#include <sys/resource.h>
+
+#include "test/syscalls/syscall_test.h"
+
+TEST(LimitsAreCheckedAndKept) {
+  rlimit limit;
+  ASSERT_OK(getrlimit(RLIMIT_NOFILE, &limit));
+  rlimit lower = {10, limit.rlim_max};
+  ASSERT_OK(setrlimit(RLIMIT_NOFILE, &lower));
+  rlimit now;
+  ASSERT_OK(prlimit(0, RLIMIT_NOFILE, nullptr, &now));
+  EXPECT_EQ(now.rlim_cur, 10);
+  EXPECT_ERRNO(dup2(0, 10), EBADF);
+  EXPECT_CHILD_OK([] {
+    rlimit inherited;
+    ASSERT_OK(getrlimit(RLIMIT_NOFILE, &inherited));
+    EXPECT_EQ(inherited.rlim_cur, 10);
+  });
+  rlimit bad = {11, 10};
+  EXPECT_ERRNO(setrlimit(RLIMIT_NOFILE, &bad), EINVAL);
+  EXPECT_ERRNO(getrlimit(static_cast<__rlimit_resource>(16), &now), EINVAL);
+  EXPECT_ERRNO(prlimit(0x3fffffff, RLIMIT_CPU, nullptr, &now), ESRCH);
+}
+
+TEST(AffinityNamesThisCpu) {
+  cpu_set_t set;
+  ASSERT_OK(sched_getaffinity(0, sizeof(set), &set));
+  EXPECT_GT(CPU_COUNT(&set), 0);
+  ASSERT_OK(sched_setaffinity(0, sizeof(set), &set));
+  CPU_ZERO(&set);
+  EXPECT_ERRNO(sched_setaffinity(0, sizeof(set), &set), EINVAL);
+  EXPECT_ERRNO(syscall(SYS_sched_getaffinity, 0, 3, &set), EINVAL);
+  EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER);
+  EXPECT_EQ(sched_get_priority_max(SCHED_FIFO), 99);
+}
+
+TEST(UsageGrows) {
+  rusage usage;
+  ASSERT_OK(getrusage(RUSAGE_SELF, &usage));
+  EXPECT_ERRNO(getrusage(static_cast<__rusage_who>(5), &usage), EINVAL);
+  errno = 0;
+  int priority = getpriority(PRIO_PROCESS, 0);
+  EXPECT_EQ(errno, 0);
+  EXPECT_OK(setpriority(PRIO_PROCESS, 0, priority + 1));
+  EXPECT_EQ(getpriority(PRIO_PROCESS, 0), priority + 1);
+}
