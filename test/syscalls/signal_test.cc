@@ -117,6 +117,7 @@ TEST(FaultsSayWhereAndWhy) {
   EXPECT_EQ(caught, 11);
   EXPECT_EQ(last_info.si_addr, page + 5);
   EXPECT_EQ(last_info.si_code, SEGV_ACCERR);
+  signal(SIGSEGV, SIG_DFL);
   EXPECT_KILLED([] { *static_cast<volatile char*>(nullptr) = 1; }, SIGSEGV);
   EXPECT_KILLED([] { asm volatile("ud2"); }, SIGILL);
   EXPECT_KILLED(DivideByZero, SIGFPE);
