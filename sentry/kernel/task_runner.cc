@@ -138,6 +138,14 @@ void TaskRunner::HandleSyscall() {
     int error = result.error().value();
     registers.rax = static_cast<uint64_t>(-static_cast<int64_t>(error));
     if (result.error().IsRestart()) task_.restart_code_ = error;
+    // Interrupted: the temporary mask stays until it is known whether a handler runs.
+    if (result.error().IsRestart() || error == EINTR) return;
+  }
+  if (task_.saved_mask_) {
+    MutexLock lock(task_.thread_group_->signal_lock());
+    SignalSet mask = *task_.saved_mask_;
+    task_.saved_mask_.reset();
+    task_.SetBlockedLocked(mask);
   }
 }
 
