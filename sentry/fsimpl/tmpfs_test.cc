@@ -235,6 +235,16 @@ TEST_CASE("holes, punching and truncation") {
   CHECK(Blocks(*file) == 16);
 }
 
+TEST_CASE("a file that never had a name can be given one, once it is unlinked not") {
+  World w;
+  RefPtr<FileDescription> file = *w.Open("/", O_TMPFILE | O_RDWR);
+  CHECK(VfsLink(w.context, file->path(), w.context.cwd, "/named").ok());
+  CHECK(file->Attributes()->nlink == 1);
+  RefPtr<FileDescription> named = *w.Open("/named", O_RDWR);
+  REQUIRE(w.Unlink("/named") == 0);
+  CHECK(VfsLink(w.context, named->path(), w.context.cwd, "/again").is(ENOENT));
+}
+
 TEST_CASE("limits of bytes and inodes give ENOSPC") {
   TmpfsOptions options;
   options.max_bytes = 4 * kPageSize;

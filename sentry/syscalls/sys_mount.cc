@@ -100,8 +100,16 @@ Result<int64_t> SysPivotRoot(Task& task, UserPath new_root, UserPath put_old) {
   VfsPath old_root = view.mounts->Root();
   if (!(view.root == old_root)) return Errno(EINVAL);  // a chroot is no mount point
   RETURN_IF_ERROR(view.mounts->PivotRoot(to, old));
-  task.fs().SetRoot(to);
-  if (view.cwd == old_root) task.fs().SetCwd(to);
+  // Linux: chroot_fs_refs().
+  for (const RefPtr<ThreadGroup>& process : task.kernel().root_pid_namespace()->ThreadGroups()) {
+    for (const RefPtr<Task>& other : process->Tasks()) {
+      RefPtr<FsContext> fs = other->GetFs();
+      if (!fs) continue;
+      FsContext::View seen = fs->Get();
+      if (seen.root == old_root) fs->SetRoot(to);
+      if (seen.cwd == old_root) fs->SetCwd(to);
+    }
+  }
   return 0;
 }
 

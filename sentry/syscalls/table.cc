@@ -347,7 +347,7 @@ constexpr auto MakeTable() {
   // 154
   t[154] = {"modify_ldt", Missing()};
   // 155
-  t[155] = {"pivot_root", Partial<SysPivotRoot>("moves the root of the calling task only")};
+  t[155] = {"pivot_root", Full<SysPivotRoot>()};
   // 156
   t[156] = {"_sysctl", Missing()};
   // 157

@@ -27,6 +27,7 @@ RefPtr<Dentry> Dentry::Unlinked(Dentry& parent, RefPtr<Inode> inode, std::string
   auto dentry = RefPtr<Dentry>::Adopt(
       new Dentry(parent.filesystem_, std::move(inode), std::move(name), RefPtr<Dentry>(&parent)));
   dentry->deleted_.store(true, std::memory_order_release);
+  dentry->never_named_ = true;
   return dentry;
 }
 

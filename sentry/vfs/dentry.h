@@ -44,6 +44,8 @@ class Dentry final : public RefCounted {
   RefPtr<Dentry> parent() const;  // null for a root or an unattached one
   std::string name() const;
   bool IsDeleted() const { return deleted_.load(std::memory_order_acquire); }  // unlinked: " (deleted)"
+  // Made by Unlinked(): may still be given a first name by link(2).
+  bool WasNeverNamed() const { return never_named_; }
   bool IsRoot() const;
   // Whether `ancestor` is this dentry or above it.
   bool IsBelow(const Dentry& ancestor) const;
@@ -94,6 +96,7 @@ class Dentry final : public RefCounted {
   std::atomic<Inode*> inode_;  // a reference is held; set once
   StringMap<Child> children_ ABSL_GUARDED_BY(mu_);
   std::atomic<bool> deleted_{false};
+  bool never_named_ = false;  // set at birth
   static constexpr size_t kNotCached = SIZE_MAX;
   size_t cache_slot_ = kNotCached;  // guarded by the cache's lock
   std::atomic<bool> used_{true};    // since the cache's hand came by

@@ -119,6 +119,9 @@ Result<void> VfsLink(const PathContext& context, const VfsPath& target, const Vf
                   if (dir.mount != target.mount || &linked->filesystem() != &inode.filesystem())
                     return Errno(EXDEV);
                   if (linked->IsDirectory()) return Errno(EPERM);
+                  // The last name is gone: only a file that never had one gets a new one.
+                  ASSIGN_OR_RETURN(InodeAttributes attributes, linked->Attributes());
+                  if (attributes.nlink == 0 && !target.dentry->WasNeverNamed()) return Errno(ENOENT);
                   RETURN_IF_ERROR(inode.Link(*dir.dentry, name, *target.dentry));
                   return linked;
                 }));

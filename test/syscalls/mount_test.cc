@@ -1,0 +1,118 @@
+// mount(2), umount2(2), pivot_root(2) and chroot(2), in a mount namespace of the test's own.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include "test/syscalls/syscall_test.h"
+
+namespace {
+
+struct Scratch {
+  char path[64] = "/tmp/mount_test_XXXXXX";
+  Scratch() {
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0) SKIP("may not mount here");
+    if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) SKIP("may not mount here");
+    if (mkdtemp(path) == nullptr || mount("scratch", path, "tmpfs", 0, "mode=755") != 0 || chdir(path) != 0)
+      SKIP("may not mount here");
+  }
+};
+
+int Touch(const char* path) { return open(path, O_CREAT | O_RDWR, 0644); }
+int Pivot(const char* to, const char* old) { return static_cast<int>(syscall(SYS_pivot_root, to, old)); }
+
+}  // namespace
+
+TEST(a_mount_hides_and_comes_off) {
+  Scratch scratch;
+  ASSERT_OK(mkdir("m", 0755));
+  ASSERT_OK(Touch("m/below"));
+  ASSERT_OK(mount("t", "m", "tmpfs", 0, "size=8k,nr_inodes=4"));
+  EXPECT_ERRNO(open("m/below", O_RDONLY), ENOENT);
+  int fd = ASSERT_OK(Touch("m/f"));
+  std::string big(16384, 'x');
+  EXPECT_EQ(write(fd, big.data(), big.size()), 8192);
+  EXPECT_ERRNO(write(fd, "x", 1), ENOSPC);
+  struct statfs st;
+  ASSERT_OK(statfs("m", &st));
+  EXPECT_EQ(st.f_type, 0x01021994);
+  EXPECT_EQ(st.f_blocks, 2u);
+  EXPECT_EQ(st.f_bfree, 0u);
+  EXPECT_ERRNO(umount("m"), EBUSY);
+  EXPECT_ERRNO(rmdir("m"), EBUSY);
+  EXPECT_ERRNO(rename("m", "n"), EBUSY);
+  ASSERT_OK(close(fd));
+  ASSERT_OK(umount("m"));
+  EXPECT_OK(open("m/below", O_RDONLY));
+  EXPECT_ERRNO(umount("m"), EINVAL);
+  EXPECT_ERRNO(mount("t", "m", "nonsensefs", 0, nullptr), ENODEV);
+  EXPECT_ERRNO(mount("t", "m", "tmpfs", 0, "bogus=1"), EINVAL);
+  EXPECT_ERRNO(mount("t", "m/below", "tmpfs", 0, nullptr), ENOTDIR);
+}
+
+TEST(binds_and_read_only) {
+  Scratch scratch;
+  ASSERT_OK(mkdir("a", 0755));
+  ASSERT_OK(mkdir("b", 0755));
+  ASSERT_OK(Touch("a/f"));
+  ASSERT_OK(mount("a", "b", nullptr, MS_BIND, nullptr));
+  EXPECT_OK(close(ASSERT_OK(open("b/f", O_RDWR))));
+  EXPECT_ERRNO(rename("a/f", "b/g"), EXDEV);
+  EXPECT_ERRNO(link("a/f", "b/g"), EXDEV);
+  ASSERT_OK(mount(nullptr, "b", nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr));
+  EXPECT_ERRNO(open("b/f", O_RDWR), EROFS);
+  EXPECT_ERRNO(open("b/new", O_CREAT | O_RDWR, 0644), EROFS);
+  EXPECT_ERRNO(unlink("b/f"), EROFS);
+  EXPECT_ERRNO(mkdir("b/d", 0755), EROFS);
+  EXPECT_ERRNO(chmod("b/f", 0600), EROFS);
+  EXPECT_ERRNO(access("b/f", W_OK), EROFS);
+  EXPECT_OK(open("a/f", O_RDWR));
+  ASSERT_OK(Touch("file"));
+  ASSERT_OK(mount("a/f", "file", nullptr, MS_BIND, nullptr));
+  struct stat x, y;
+  ASSERT_OK(stat("a/f", &x));
+  ASSERT_OK(stat("file", &y));
+  EXPECT_EQ(x.st_ino, y.st_ino);
+  ASSERT_OK(umount2("file", MNT_DETACH));
+}
+
+TEST(moving_and_detaching) {
+  Scratch scratch;
+  ASSERT_OK(mkdir("a", 0755));
+  ASSERT_OK(mkdir("b", 0755));
+  ASSERT_OK(mount("t", "a", "tmpfs", 0, nullptr));
+  ASSERT_OK(mkdir("a/sub", 0755));
+  ASSERT_OK(mount("t", "a/sub", "tmpfs", 0, nullptr));
+  int fd = ASSERT_OK(Touch("a/sub/f"));
+  EXPECT_ERRNO(mount("a", "a/sub", nullptr, MS_MOVE, nullptr), ELOOP);
+  ASSERT_OK(mount("a", "b", nullptr, MS_MOVE, nullptr));
+  EXPECT_OK(access("b/sub/f", F_OK));
+  EXPECT_ERRNO(umount("b"), EBUSY);
+  ASSERT_OK(umount2("b", MNT_DETACH));
+  EXPECT_ERRNO(access("b/sub/f", F_OK), ENOENT);
+  EXPECT_EQ(write(fd, "x", 1), 1);
+}
+
+TEST(pivot_root_and_chroot) {
+  Scratch scratch;
+  ASSERT_OK(mkdir("new", 0755));
+  ASSERT_OK(mount("t", "new", "tmpfs", 0, nullptr));
+  ASSERT_OK(mkdir("new/old", 0755));
+  ASSERT_OK(mkdir("new/jail", 0755));
+  EXPECT_ERRNO(Pivot("new/jail", "new/old"), EINVAL);
+  ASSERT_OK(Pivot("new", "new/old"));
+  ASSERT_OK(chdir("/"));
+  EXPECT_OK(access("/jail", F_OK));
+  ASSERT_OK(umount2("/old", MNT_DETACH));
+  EXPECT_OK(rmdir("/old"));
+  ASSERT_OK(chroot("/jail"));
+  char cwd[64];
+  ASSERT_OK(syscall(SYS_getcwd, cwd, sizeof(cwd)));
+  EXPECT_EQ(std::string(cwd), "(unreachable)/");
+  EXPECT_ERRNO(access("/jail", F_OK), ENOENT);
+  ASSERT_OK(chdir("/"));
+  ASSERT_OK(chdir(".."));
+  ASSERT_OK(syscall(SYS_getcwd, cwd, sizeof(cwd)));
+  EXPECT_EQ(std::string(cwd), "/");
+}
