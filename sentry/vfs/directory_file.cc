@@ -21,10 +21,10 @@ Result<int64_t> DirectoryFile::Seek(int64_t offset, int whence) {
 
 Result<void> DirectoryFile::GetDents(DirectoryEmitter& emitter) {
   if (dentry()->IsDeleted()) return Errno(ENOENT);
+  RefPtr<Dentry> parent = dentry()->parent();  // before the lock: a dentry's own comes first
   MutexLock lock(offset_mu_);
   uint64_t position = offset_;
   if (position < kFirstPosition) {
-    RefPtr<Dentry> parent = dentry()->parent();
     ASSIGN_OR_RETURN(InodeAttributes self, inode()->Attributes());
     uint64_t parent_ino = self.ino;
     if (parent && dentry() != path().mount->root()) {
