@@ -1,5 +1,3 @@
-#include <catch2/catch.hpp>
-
 #include "sentry/fsimpl/tmpfs.h"
 
 #include <linux/fs.h>
@@ -7,6 +5,7 @@
 #include <linux/openat2.h>
 #include <sys/xattr.h>
 
+#include <catch2/catch.hpp>
 #include <cstring>
 #include <thread>
 

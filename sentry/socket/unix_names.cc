@@ -13,7 +13,8 @@ AbstractNames& AbstractNames::Get() {
 
 Result<void> AbstractNames::Add(const std::string& name, UnixEndpoint& endpoint) {
   MutexLock lock(mu_);
-  return names_.emplace(std::pair(endpoint.type(), name), &endpoint).second ? Ok() : Result<void>(Errno(EADDRINUSE));
+  return names_.emplace(std::pair(endpoint.type(), name), &endpoint).second ? Ok()
+                                                                            : Result<void>(Errno(EADDRINUSE));
 }
 
 Result<std::string> AbstractNames::AddAny(UnixEndpoint& endpoint) {
