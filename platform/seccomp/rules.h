@@ -52,6 +52,7 @@ struct SyscallRule {
   long number = 0;
   std::string reason;
   std::vector<ArgCondition> conditions = {};  // at most one an argument
+  int error = 0;                              // not 0: not allowed, but answered with this errno
 };
 
 struct SeccompPolicy {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -135,6 +136,17 @@ void SetUser(const DoFlags& flags, BootOptions& boot) {
   boot.capabilities = boot.uid == 0 ? kAllCapabilities : 0;
 }
 
+// The caller's umask and limits of resources go on to the command.
+void SetLimits(BootOptions& boot) {
+  boot.umask = ::umask(022);
+  ::umask(boot.umask);
+  for (int resource = 0; resource < ResourceLimits::kCount; ++resource) {
+    rlimit limit{};
+    if (::getrlimit(static_cast<__rlimit_resource>(resource), &limit) == 0)
+      boot.limits[static_cast<size_t>(resource)] = {limit.rlim_cur, limit.rlim_max};
+  }
+}
+
 std::string SetWorkingDirectory(const DoFlags& flags, BootOptions& boot) {
   if (!flags.cwd.empty()) {
     if (flags.cwd[0] != '/') return fmt::format("--cwd: '{}' is not an absolute path", flags.cwd);
@@ -195,6 +207,7 @@ int RunDo(Arguments arguments) {
     (void)::gethostname(name, sizeof(name) - 1);
     boot.hostname = name;
   }
+  SetLimits(boot);
   for (int fd = 0; fd < 3; ++fd) boot.stdio[fd] = ::fcntl(fd, F_GETFD) >= 0 ? fd : -1;
   return RunSandbox(std::move(options));
 }

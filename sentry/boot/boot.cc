@@ -1,16 +1,128 @@
 #include "sentry/boot/boot.h"
 
+#include <fmt/format.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "platform/ptrace/ptrace_platform.h"
+#include "platform/seccomp/filter.h"
+#include "seccomp/sentry_filters.h"
 #include "sentry/boot/channel.h"
 #include "sentry/boot/confine.h"
+#include "sentry/boot/init_process.h"
+#include "sentry/boot/mount_tree.h"
+#include "sentry/boot/supervisor.h"
+#include "sentry/loader/elf_loader.h"
+#include "sentry/syscalls/strace.h"
+#include "sentry/syscalls/table.h"
 
 namespace runsc {
+namespace {
+
+constexpr int kFailedCode = 125;
+
+const char* SyscallName(long number) {
+  const SyscallRow* row = FindSyscall(static_cast<uint64_t>(number));
+  return row != nullptr ? row->name : nullptr;
+}
+
+unsigned CpuCount() {
+  cpu_set_t set;
+  return ::sched_getaffinity(0, sizeof(set), &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
+}
+
+uint64_t HostMemory() {
+  struct sysinfo info {};
+  return ::sysinfo(&info) == 0 ? static_cast<uint64_t>(info.totalram) * info.mem_unit : uint64_t{1} << 30;
+}
+
+int Fail(const BootOptions& options, int code, const std::string& wrong) {
+  LOG_ERROR("cannot start: {}", wrong);
+  SendMessage(options.channel.get(), ChannelMessage::Make(ChannelMessage::kFailed, code, wrong));
+  return code;
+}
+
+// What has to exist before the filter is in force: it needs host calls that are not in it.
+struct Foundation {
+  std::unique_ptr<Platform> platform;
+  std::unique_ptr<MemoryFile> memory_file;
+  UniqueFd ended;  // eventfd: the guest has ended
+};
+
+std::string LayFoundation(const BootOptions& options, Foundation& foundation) {
+  auto platform = NewPtracePlatform();
+  if (!platform.ok()) return fmt::format("the {} platform: {}", options.platform, platform.error().message());
+  foundation.platform = std::move(*platform);
+  uint64_t limit = options.memory_limit != 0 ? options.memory_limit : HostMemory();
+  auto memory_file = MemoryFile::Create(limit);
+  if (!memory_file.ok()) return fmt::format("guest memory: {}", memory_file.error().message());
+  foundation.memory_file = std::move(*memory_file);
+  foundation.ended.reset(::eventfd(0, EFD_CLOEXEC));
+  if (!foundation.ended) return fmt::format("eventfd: {}", HostErrno().message());
+  return "";
+}
+
+}  // namespace
 
 int BootSentry(BootOptions options) {
   SetLog(options.log_fd, options.log_level, "sentry");
+  Foundation foundation;
   std::string wrong = ConfineSentry(options);
-  if (wrong.empty()) wrong = "the kernel is not part of this build";
-  SendMessage(options.channel.get(), ChannelMessage::Make(ChannelMessage::kFailed, 125, wrong));
-  return 125;
+  if (wrong.empty()) wrong = LayFoundation(options, foundation);
+  if (!wrong.empty()) return Fail(options, kFailedCode, wrong);
+
+  // The stubs are made; from now on nobody may trace this process or read its memory.
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  if (options.seccomp) {
+    ReportSeccompViolations(options.log_fd >= 0 ? options.log_fd : STDERR_FILENO, "sentry", SyscallName);
+    if (auto installed = InstallSeccompFilter(kSentryPtraceFilter); !installed.ok())
+      return Fail(options, kFailedCode, fmt::format("the seccomp filter: {}", installed.error().message()));
+  }
+
+  strace_enabled = options.strace;
+  KernelOptions kernel_options;
+  kernel_options.platform = std::move(foundation.platform);
+  kernel_options.memory_file = std::move(foundation.memory_file);
+  kernel_options.dispatcher = DispatchSyscall;
+  kernel_options.host_name = options.hostname;
+  kernel_options.cpu_count = CpuCount();
+  kernel_options.total_memory = options.memory_limit != 0 ? options.memory_limit : HostMemory();
+  Kernel kernel(std::move(kernel_options));
+
+  auto loader =
+      ElfLoader::Create(kernel.platform(), kernel.memory_file(), kernel.clock(), kernel.cpu_count());
+  if (!loader.ok()) return Fail(options, kFailedCode, fmt::format("the vDSO: {}", loader.error().message()));
+  kernel.SetLoader(std::move(*loader));
+  RegisterFilesystemsAndDevices(kernel);
+
+  int gofer_socket = options.gofer_socket.get();
+  auto gofer = MakeRef<GoferConnection>(std::move(options.gofer_socket),
+                                        [&kernel] { kernel.Fail("the gofer process is gone"); });
+  auto mounts = BuildMountTree(kernel, gofer, options, &wrong);
+  if (!mounts.ok()) return Fail(options, kFailedCode, fmt::format("{}: {}", wrong, mounts.error().message()));
+
+  StartedInit init = StartInitProcess(kernel, *mounts, options);
+  if (!init.group) return Fail(options, init.exit_code, init.wrong);
+
+  int status = 0;
+  std::thread waiter([&] {
+    status = kernel.WaitForInit();
+    uint64_t one = 1;
+    (void)!::write(foundation.ended.get(), &one, sizeof(one));
+  });
+  Supervisor(kernel, init.group, init.terminal, options.channel.get(), gofer_socket, foundation.ended.get())
+      .Run();
+  waiter.join();
+  SendMessage(options.channel.get(), ChannelMessage::Make(ChannelMessage::kExited, status));
+  // The process's end gives everything back at once; taking the kernel apart would only take time.
+  ::_exit(0);
 }
 
 }  // namespace runsc

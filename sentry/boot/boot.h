@@ -14,6 +14,7 @@
 
 #include "platform/base/log.h"
 #include "platform/base/unique_fd.h"
+#include "sentry/kernel/resource_limits.h"
 
 namespace runsc {
 
@@ -44,10 +45,13 @@ struct BootOptions {
   uint32_t uid = 0, gid = 0;
   std::vector<uint32_t> groups;
   uint64_t capabilities = 0;
+  uint32_t umask = 022;
+  std::array<ResourceLimit, ResourceLimits::kCount> limits = ResourceLimits().GetAll();
 
   // The ids to become before the confinement; unset: stay. In the process's user namespace.
   std::optional<uint32_t> host_uid, host_gid;
   bool own_mount_namespace = true;
+  bool seccomp = true;  // off only to find out what the policy lacks
 };
 
 // The exit code of the process; the guest's own status goes through the channel.

@@ -72,7 +72,8 @@ std::string Compile(const SeccompPolicy& policy) {
     if (rule.reason.empty()) Die(policy, &rule, "a rule without a reason", EINVAL);
     std::vector<scmp_arg_cmp> compares;
     for (const ArgCondition& condition : rule.conditions) compares.push_back(ToLibrary(condition));
-    error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, static_cast<int>(rule.number),
+    uint32_t action = rule.error == 0 ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(static_cast<uint32_t>(rule.error));
+    error = seccomp_rule_add_array(filter, action, static_cast<int>(rule.number),
                                    static_cast<unsigned>(compares.size()), compares.data());
     // EEXIST: another rule says the same.
     if (error != 0 && error != -EEXIST) Die(policy, &rule, "adding the rule", -error);

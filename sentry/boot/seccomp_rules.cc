@@ -1,0 +1,140 @@
+#include "sentry/boot/seccomp_rules.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <time.h>
+
+#include "platform/ptrace/seccomp_rules.h"
+
+namespace runsc {
+namespace {
+
+constexpr uint64_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+                                  CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+
+std::vector<SyscallRule> MemoryRules() {
+  return {
+      {SYS_mmap,
+       "memory of the allocator, of threads and of files; never executable",
+       {ArgHasNot(2, PROT_EXEC)}},
+      {SYS_mprotect, "guard pages of threads; never executable", {ArgHasNot(2, PROT_EXEC)}},
+      {SYS_munmap, "give memory and mappings of files back"},
+      {SYS_mremap, "grow large allocations", {ArgHasNot(3, ~uint64_t{MREMAP_MAYMOVE})}},
+      {SYS_brk, "the allocator"},
+      {SYS_madvise, "stacks of threads that ended", {IntArgIs(2, MADV_DONTNEED)}},
+      {SYS_madvise, "memory of the guest that is gone", {IntArgIs(2, MADV_REMOVE)}},
+      {SYS_madvise, "large pages for guest memory", {IntArgIs(2, MADV_HUGEPAGE)}},
+      {SYS_fallocate,
+       "give pages of the memory file back to the host",
+       {IntArgIs(1, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)}},
+  };
+}
+
+std::vector<SyscallRule> ThreadRules() {
+  return {
+      {SYS_clone3, "its flags are out of the filter's sight; the C library then uses clone", {}, ENOSYS},
+      {SYS_clone, "a thread for a guest thread; no process, no namespace", {ArgIs(0, kThreadFlags)}},
+      {SYS_set_robust_list, "each new thread"},
+      {SYS_rseq, "each new thread"},
+      {SYS_exit, "a thread ends"},
+      {SYS_exit_group, "the sandbox ends"},
+      {SYS_futex, "wait for a word of this process", {IntArgIs(1, FUTEX_WAIT_PRIVATE)}},
+      {SYS_futex, "wake waiters of a word of this process", {IntArgIs(1, FUTEX_WAKE_PRIVATE)}},
+      {SYS_futex, "wait until a point in time", {IntArgIs(1, FUTEX_WAIT_BITSET_PRIVATE)}},
+      {SYS_futex,
+       "wait until a point in time of the wall clock",
+       {IntArgIs(1, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME)}},
+      {SYS_futex, "join a thread", {IntArgIs(1, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME)}},
+      {SYS_sched_yield, "a lock that is about to be free"},
+      {SYS_sched_getaffinity, "how many CPUs there are"},
+      {SYS_rt_sigprocmask, "new threads, abort(3)"},
+      {SYS_rt_sigaction, "abort(3), fault handlers"},
+      {SYS_rt_sigreturn, "a fault in a copy from or to guest memory was handled"},
+      {SYS_sigaltstack, "new threads that handle faults"},
+      {SYS_tgkill, "abort(3) after a failed check", {IntArgIs(2, SIGABRT)}},
+      {SYS_gettid, "abort(3), and who a thread is to the platform"},
+      {SYS_getpid, "abort(3)"},
+      {SYS_prctl, "names of threads", {IntArgIs(0, PR_SET_NAME)}},
+      {SYS_restart_syscall, "a wait that a stop from outside interrupted"},
+  };
+}
+
+std::vector<SyscallRule> TimeRules() {
+  return {
+      {SYS_clock_gettime, "clocks of CPU time, and all of them where the vDSO cannot tell"},
+      {SYS_clock_getres, "clock_getres of the guest"},
+      {SYS_clock_nanosleep, "timers", {IntArgIs(0, CLOCK_MONOTONIC)}},
+      {SYS_getrusage, "CPU time of tasks"},
+      {SYS_sysinfo, "load and memory in /proc"},
+      {SYS_getrandom, "random bytes for the guest"},
+      {SYS_getcpu, "the CPU a task is on"},
+  };
+}
+
+// Files are host descriptors that were given; nothing here opens one.
+std::vector<SyscallRule> FileRules() {
+  return {
+      {SYS_read, "standard streams"},
+      {SYS_write, "standard streams, the log"},
+      {SYS_readv, "standard streams"},
+      {SYS_writev, "standard streams"},
+      {SYS_preadv, "donated files"},
+      {SYS_pwritev, "donated files"},
+      {SYS_preadv2, "standard streams without waiting"},
+      {SYS_pwritev2, "standard streams without waiting"},
+      {SYS_pread64, "donated files"},
+      {SYS_pwrite64, "donated files"},
+      {SYS_lseek, "standard streams that are files; holes of donated files"},
+      {SYS_fstat, "what kind of file a descriptor is; sizes of donated files"},
+      {SYS_newfstatat, "the same, as the C library does it"},
+      {SYS_ftruncate, "sizes of donated files"},
+      {SYS_fallocate, "space of donated files", {ArgBelow(1, 4)}},
+      {SYS_fsync, "donated files"},
+      {SYS_fdatasync, "donated files"},
+      {SYS_sync_file_range, "donated files"},
+      {SYS_msync, "mappings of donated files"},
+      {SYS_close, "descriptors that are not needed any more"},
+      {SYS_fcntl, "flags of a standard stream", {IntArgIs(1, F_GETFL)}},
+      {SYS_ppoll, "whether a standard stream is ready"},
+      {SYS_poll, "whether a standard stream is ready; messages of the caller"},
+      {SYS_epoll_create1, "the poller of standard streams", {IntArgIs(0, EPOLL_CLOEXEC)}},
+      {SYS_epoll_ctl, "the poller of standard streams"},
+      {SYS_epoll_wait, "the poller of standard streams"},
+      {SYS_epoll_pwait, "the poller of standard streams"},
+      {SYS_sendmsg, "requests to the Gofer; messages to the caller; standard streams that are sockets"},
+      {SYS_recvmsg, "replies of the Gofer with the descriptors that it donates"},
+      {SYS_sendto, "messages to the caller", {ArgIs(4, 0)}},
+      {SYS_recvfrom, "messages of the caller", {ArgIs(4, 0)}},
+      {SYS_shutdown, "standard streams that are sockets"},
+      {SYS_ioctl, "a terminal's settings", {IntArgIs(1, TCGETS)}},
+      {SYS_ioctl, "a terminal's settings", {IntArgIs(1, TCSETS)}},
+      {SYS_ioctl, "a terminal's settings", {IntArgIs(1, TCSETSW)}},
+      {SYS_ioctl, "a terminal's settings", {IntArgIs(1, TCSETSF)}},
+      {SYS_ioctl, "a terminal's size", {IntArgIs(1, TIOCGWINSZ)}},
+      {SYS_ioctl, "a terminal's size", {IntArgIs(1, TIOCSWINSZ)}},
+      {SYS_ioctl, "how much can be read", {IntArgIs(1, FIONREAD)}},
+  };
+}
+
+}  // namespace
+
+std::vector<SeccompPolicy> SentrySeccompPolicies() {
+  SeccompPolicy policy{"SentryPtrace", {}};
+  AddRules(policy, MemoryRules());
+  AddRules(policy, ThreadRules());
+  AddRules(policy, TimeRules());
+  AddRules(policy, FileRules());
+  AddRules(policy, PtracePlatformRules());
+  return {policy};
+}
+
+}  // namespace runsc

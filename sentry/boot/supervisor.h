@@ -1,0 +1,39 @@
+// Supervisor: what the Sentry's first thread does while tasks run on others: it takes
+// messages of the caller (signals for the guest), notices when the caller or the Gofer is
+// gone, and waits for the end.
+//
+// Threading: Run on the first thread; Ended from any thread.
+#ifndef SENTRY_BOOT_SUPERVISOR_H_
+#define SENTRY_BOOT_SUPERVISOR_H_
+
+#include "platform/base/unique_fd.h"
+#include "sentry/kernel/kernel.h"
+
+namespace runsc {
+
+class Supervisor {
+ public:
+  // `ended` is a descriptor that becomes readable at the end of the guest.
+  Supervisor(Kernel& kernel, RefPtr<ThreadGroup> init, RefPtr<Terminal> terminal, int channel, int gofer,
+             int ended)
+      : kernel_(kernel),
+        init_(std::move(init)),
+        terminal_(std::move(terminal)),
+        channel_(channel),
+        gofer_(gofer),
+        ended_(ended) {}
+  // Returns when the guest has ended, or is to be ended because the caller is gone.
+  void Run();
+
+ private:
+  void Forward(int signal);
+
+  Kernel& kernel_;
+  const RefPtr<ThreadGroup> init_;
+  const RefPtr<Terminal> terminal_;
+  const int channel_, gofer_, ended_;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_BOOT_SUPERVISOR_H_
