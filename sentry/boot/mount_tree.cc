@@ -4,9 +4,13 @@
 #include <sys/mount.h>
 
 #include "sentry/fsimpl/dev.h"
+#include "sentry/fsimpl/devpts.h"
 #include "sentry/fsimpl/overlay_filesystem.h"
+#include "sentry/fsimpl/pipe.h"
+#include "sentry/fsimpl/proc.h"
 #include "sentry/fsimpl/tmpfs.h"
 #include "sentry/vfs/path_walk.h"
+#include "sentry/vfs/special_file.h"
 
 namespace runsc {
 namespace {
@@ -86,6 +90,16 @@ Result<RefPtr<MountNamespace>> MakeRoot(Kernel& kernel, const RefPtr<GoferConnec
 
 }  // namespace
 
+void RegisterFilesystemsAndDevices(Kernel& kernel) {
+  for (const char* name : {"tmpfs", "devtmpfs", "ramfs"})
+    kernel.RegisterFilesystem(MakeTmpfsType(kernel.memory_file(), name));
+  kernel.RegisterFilesystem(MakeProcType(kernel));
+  kernel.RegisterFilesystem(MakeDevptsType(kernel));
+  RegisterMemoryDevices(kernel.memory_file());
+  RegisterTerminalDevices();
+  DeviceRegistry::Get().SetFifoOpener(OpenFifo);
+}
+
 Result<RefPtr<MountNamespace>> BuildMountTree(Kernel& kernel, const RefPtr<GoferConnection>& gofer,
                                               const BootOptions& options, std::string* wrong) {
   *wrong = "the root filesystem";
@@ -96,7 +110,8 @@ Result<RefPtr<MountNamespace>> BuildMountTree(Kernel& kernel, const RefPtr<Gofer
   *wrong = "/proc";
   RETURN_IF_ERROR(builder.MountType("proc", "/proc", kSafe));
   *wrong = "/sys";
-  RETURN_IF_ERROR(builder.MountType("sysfs", "/sys", kSafe | MS_RDONLY));
+  if (kernel.FindFilesystem("sysfs") != nullptr)
+    RETURN_IF_ERROR(builder.MountType("sysfs", "/sys", kSafe | MS_RDONLY));
   *wrong = "/dev";
   TmpfsOptions dev_options;
   dev_options.root_mode = 0755;
