@@ -8,6 +8,7 @@
 #include "sentry/fsimpl/overlay_filesystem.h"
 #include "sentry/fsimpl/pipe.h"
 #include "sentry/fsimpl/proc.h"
+#include "sentry/fsimpl/sys.h"
 #include "sentry/fsimpl/tmpfs.h"
 #include "sentry/vfs/path_walk.h"
 #include "sentry/vfs/special_file.h"
@@ -94,6 +95,7 @@ void RegisterFilesystemsAndDevices(Kernel& kernel) {
   for (const char* name : {"tmpfs", "devtmpfs", "ramfs"})
     kernel.RegisterFilesystem(MakeTmpfsType(kernel.memory_file(), name));
   kernel.RegisterFilesystem(MakeProcType(kernel));
+  kernel.RegisterFilesystem(MakeSysType(kernel));
   kernel.RegisterFilesystem(MakeDevptsType(kernel));
   RegisterMemoryDevices(kernel.memory_file());
   RegisterTerminalDevices();
@@ -110,8 +112,7 @@ Result<RefPtr<MountNamespace>> BuildMountTree(Kernel& kernel, const RefPtr<Gofer
   *wrong = "/proc";
   RETURN_IF_ERROR(builder.MountType("proc", "/proc", kSafe));
   *wrong = "/sys";
-  if (kernel.FindFilesystem("sysfs") != nullptr)
-    RETURN_IF_ERROR(builder.MountType("sysfs", "/sys", kSafe | MS_RDONLY));
+  RETURN_IF_ERROR(builder.MountType("sysfs", "/sys", kSafe | MS_RDONLY));
   *wrong = "/dev";
   TmpfsOptions dev_options;
   dev_options.root_mode = 0755;
