@@ -19,7 +19,9 @@
 #include "sentry/boot/init_process.h"
 #include "sentry/boot/mount_tree.h"
 #include "sentry/boot/supervisor.h"
+#include "sentry/fsimpl/pidfd.h"
 #include "sentry/loader/elf_loader.h"
+#include "sentry/socket/host_socket.h"
 #include "sentry/syscalls/strace.h"
 #include "sentry/syscalls/table.h"
 
@@ -82,7 +84,9 @@ int BootSentry(BootOptions options) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   if (options.seccomp) {
     ReportSeccompViolations(options.log_fd >= 0 ? options.log_fd : STDERR_FILENO, "sentry", SyscallName);
-    if (auto installed = InstallSeccompFilter(kSentryPtraceFilter); !installed.ok())
+    auto installed = options.host_network ? InstallSeccompFilter(kSentryPtraceHostNetworkFilter)
+                                          : InstallSeccompFilter(kSentryPtraceFilter);
+    if (!installed.ok())
       return Fail(options, kFailedCode, fmt::format("the seccomp filter: {}", installed.error().message()));
   }
 
@@ -100,7 +104,9 @@ int BootSentry(BootOptions options) {
       ElfLoader::Create(kernel.platform(), kernel.memory_file(), kernel.clock(), kernel.cpu_count());
   if (!loader.ok()) return Fail(options, kFailedCode, fmt::format("the vDSO: {}", loader.error().message()));
   kernel.SetLoader(std::move(*loader));
+  kernel.make_pidfd = MakePidfd;
   RegisterFilesystemsAndDevices(kernel);
+  if (options.host_network) RegisterHostNetwork();
 
   int gofer_socket = options.gofer_socket.get();
   auto gofer = MakeRef<GoferConnection>(std::move(options.gofer_socket),

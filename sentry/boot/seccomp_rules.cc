@@ -122,6 +122,26 @@ std::vector<SyscallRule> FileRules() {
       {SYS_ioctl, "a terminal's size", {IntArgIs(1, TIOCGWINSZ)}},
       {SYS_ioctl, "a terminal's size", {IntArgIs(1, TIOCSWINSZ)}},
       {SYS_ioctl, "how much can be read", {IntArgIs(1, FIONREAD)}},
+      {SYS_ioctl, "how much is not sent yet", {IntArgIs(1, TIOCOUTQ)}},
+      {SYS_ioctl, "wait until a terminal's output is sent", {IntArgIs(1, TCSBRK)}},
+      {SYS_ioctl, "stop and start a terminal's output", {IntArgIs(1, TCXONC)}},
+      {SYS_ioctl, "drop what a terminal holds", {IntArgIs(1, TCFLSH)}},
+  };
+}
+
+// Added for --network=host. A socket's family and type are checked here a second time.
+std::vector<SyscallRule> HostNetworkRules() {
+  return {
+      {SYS_socket, "an internet socket of the guest", {IntArgIs(0, AF_INET)}},
+      {SYS_socket, "an internet socket of the guest", {IntArgIs(0, AF_INET6)}},
+      {SYS_bind, "sockets of the guest"},
+      {SYS_connect, "sockets of the guest"},
+      {SYS_listen, "sockets of the guest"},
+      {SYS_accept4, "sockets of the guest"},
+      {SYS_getsockname, "sockets of the guest"},
+      {SYS_getpeername, "sockets of the guest"},
+      {SYS_getsockopt, "sockets of the guest"},
+      {SYS_setsockopt, "sockets of the guest; the Sentry passes on a list of options only"},
   };
 }
 
@@ -134,7 +154,10 @@ std::vector<SeccompPolicy> SentrySeccompPolicies() {
   AddRules(policy, TimeRules());
   AddRules(policy, FileRules());
   AddRules(policy, PtracePlatformRules());
-  return {policy};
+  SeccompPolicy host_network = policy;
+  host_network.name = "SentryPtraceHostNetwork";
+  AddRules(host_network, HostNetworkRules());
+  return {policy, host_network};
 }
 
 }  // namespace runsc
