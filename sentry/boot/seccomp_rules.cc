@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -119,6 +120,12 @@ std::vector<SyscallRule> FileRules() {
       {SYS_ioctl, "a terminal's settings", {IntArgIs(1, TCSETS)}},
       {SYS_ioctl, "a terminal's settings", {IntArgIs(1, TCSETSW)}},
       {SYS_ioctl, "a terminal's settings", {IntArgIs(1, TCSETSF)}},
+      // TCGETS2, TCSETS2, TCSETSW2, TCSETSF2: their names are in a header at odds with <termios.h>.
+      {SYS_ioctl, "a terminal's settings", {IntArgIs(1, static_cast<int>(0x802c542a))}},
+      {SYS_ioctl, "a terminal's settings", {IntArgIs(1, 0x402c542b)}},
+      {SYS_ioctl, "a terminal's settings", {IntArgIs(1, 0x402c542c)}},
+      {SYS_ioctl, "a terminal's settings", {IntArgIs(1, 0x402c542d)}},
+      {SYS_ioctl, "wait until a terminal's output is sent", {IntArgIs(1, TCSBRKP)}},
       {SYS_ioctl, "a terminal's size", {IntArgIs(1, TIOCGWINSZ)}},
       {SYS_ioctl, "a terminal's size", {IntArgIs(1, TIOCSWINSZ)}},
       {SYS_ioctl, "how much can be read", {IntArgIs(1, FIONREAD)}},
@@ -138,6 +145,17 @@ std::vector<SyscallRule> HostNetworkRules() {
       {SYS_connect, "sockets of the guest"},
       {SYS_listen, "sockets of the guest"},
       {SYS_accept4, "sockets of the guest"},
+      {SYS_ioctl, "where a socket's urgent byte is", {IntArgIs(1, SIOCATMARK)}},
+      {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFNAME)}},
+      {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFINDEX)}},
+      {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFFLAGS)}},
+      {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFADDR)}},
+      {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFNETMASK)}},
+      {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFBRDADDR)}},
+      {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFDSTADDR)}},
+      {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFHWADDR)}},
+      {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFMTU)}},
+      {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFTXQLEN)}},
       {SYS_getsockname, "sockets of the guest"},
       {SYS_getpeername, "sockets of the guest"},
       {SYS_getsockopt, "sockets of the guest"},
