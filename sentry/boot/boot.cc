@@ -1,6 +1,7 @@
 #include "sentry/boot/boot.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -75,6 +76,8 @@ std::string LayFoundation(const BootOptions& options, Foundation& foundation) {
 
 int BootSentry(BootOptions options) {
   SetLog(options.log_fd, options.log_level, "sentry");
+  // Else the allocator looks into /sys for the number of CPUs when threads become many.
+  ::mallopt(M_ARENA_MAX, static_cast<int>(2 * CpuCount()));
   Foundation foundation;
   std::string wrong = ConfineSentry(options);
   if (wrong.empty()) wrong = LayFoundation(options, foundation);

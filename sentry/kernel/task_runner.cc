@@ -54,6 +54,7 @@ Result<void> TaskRunner::Start(RefPtr<Task> task) {
   // Host signals are for the Sentry's other threads.
   sigset_t all, old;
   sigfillset(&all);
+  sigdelset(&all, SIGSYS);  // a call outside the seccomp policy reports itself
   pthread_sigmask(SIG_SETMASK, &all, &old);
   pthread_t thread;
   Task* argument = task.get();
