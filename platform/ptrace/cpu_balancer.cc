@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "platform/base/signal_mask.h"
+
 namespace runsc {
 namespace {
 
@@ -62,12 +64,8 @@ void CpuBalancer::Add(Pair& pair, pid_t stub_tid) {
   MutexLock lock(mu_);
   if (!started_) {
     started_ = true;
-    sigset_t all, old;
-    sigfillset(&all);
-    sigdelset(&all, SIGSYS);  // a call outside the seccomp policy reports itself
-    pthread_sigmask(SIG_SETMASK, &all, &old);
+    ThreadSignalMask mask;
     thread_ = std::thread([this] { Loop(); });
-    pthread_sigmask(SIG_SETMASK, &old, nullptr);
   }
   pair.task_tid_ = static_cast<pid_t>(syscall(SYS_gettid));
   pair.stub_tid_ = stub_tid;
@@ -144,10 +142,13 @@ void CpuBalancer::MoveOneLocked() {
   if (*most - *least < kMoveAtDifference) return;
   uint32_t wanted = (*most - *least) / 2;
   int from = cpus_[static_cast<size_t>(most - loads.begin())];
-  auto distance = [wanted](const Pair* p) { return p->load_ > wanted ? p->load_ - wanted : wanted - p->load_; };
+  auto distance = [wanted](const Pair* p) {
+    return p->load_ > wanted ? p->load_ - wanted : wanted - p->load_;
+  };
   Pair* best = nullptr;
   for (Pair* pair : pairs_) {
-    if (pair->cpu_ == from && pair->load_ > 0 && (best == nullptr || distance(pair) < distance(best))) best = pair;
+    if (pair->cpu_ == from && pair->load_ > 0 && (best == nullptr || distance(pair) < distance(best)))
+      best = pair;
   }
   if (best != nullptr) PinLocked(*best, cpus_[static_cast<size_t>(least - loads.begin())]);
 }

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "platform/base/log.h"
+#include "platform/base/signal_mask.h"
 #include "sentry/kernel/kernel.h"
 
 namespace runsc {
@@ -52,15 +53,11 @@ Result<void> TaskRunner::Start(RefPtr<Task> task) {
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackSize);
   // Host signals are for the Sentry's other threads.
-  sigset_t all, old;
-  sigfillset(&all);
-  sigdelset(&all, SIGSYS);  // a call outside the seccomp policy reports itself
-  pthread_sigmask(SIG_SETMASK, &all, &old);
+  ThreadSignalMask mask;
   pthread_t thread;
   Task* argument = task.get();
   argument->AddRef();
   int error = pthread_create(&thread, &attributes, &TaskRunner::Main, argument);
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
   pthread_attr_destroy(&attributes);
   if (error == 0) return Ok();
   argument->Release();

@@ -11,6 +11,7 @@
 #include "absl/container/btree_map.h"
 #include "platform/base/check.h"
 #include "platform/base/mutex.h"
+#include "platform/base/signal_mask.h"
 
 namespace runsc {
 
@@ -53,13 +54,9 @@ void TimerQueue::State::RemoveLocked(Timer& timer) {
 void TimerQueue::State::StartLocked() {
   if (thread.joinable()) return;
   // Signals are for the threads that run guests.
-  sigset_t all, old;
-  ::sigfillset(&all);
-  ::sigdelset(&all, SIGSYS);  // a call outside the seccomp policy reports itself
-  ::pthread_sigmask(SIG_SETMASK, &all, &old);
+  ThreadSignalMask mask;
   thread = std::thread([this] { Run(); });
   thread_id.store(thread.native_handle());
-  ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
 
 void TimerQueue::State::Run() {

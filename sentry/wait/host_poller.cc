@@ -8,6 +8,7 @@
 
 #include "platform/base/errno.h"
 #include "platform/base/log.h"
+#include "platform/base/signal_mask.h"
 
 namespace runsc {
 
@@ -26,12 +27,8 @@ void HostPoller::Arm(int fd, WaitQueue& queue, EventMask events) {
       return;
     }
     // No signal is this thread's to take.
-    sigset_t all, old;
-    sigfillset(&all);
-    sigdelset(&all, SIGSYS);  // a call outside the seccomp policy reports itself
-    pthread_sigmask(SIG_SETMASK, &all, &old);
+    ThreadSignalMask mask;
     std::thread(&HostPoller::Run, this, epoll_).detach();
-    pthread_sigmask(SIG_SETMASK, &old, nullptr);
   }
   auto [it, added] = watches_.try_emplace(fd);
   Watch& watch = it->second;
