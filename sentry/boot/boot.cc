@@ -21,10 +21,13 @@
 #include "sentry/boot/mount_tree.h"
 #include "sentry/boot/supervisor.h"
 #include "sentry/fsimpl/pidfd.h"
+#include "sentry/fsimpl/proc.h"
 #include "sentry/loader/elf_loader.h"
 #include "sentry/socket/host_socket.h"
+#include "sentry/socket/unix_endpoint.h"
 #include "sentry/syscalls/strace.h"
 #include "sentry/syscalls/table.h"
+#include "sentry/usermem/safe_copy.h"
 
 namespace runsc {
 namespace {
@@ -83,6 +86,8 @@ int BootSentry(BootOptions options) {
   if (wrong.empty()) wrong = LayFoundation(options, foundation);
   if (!wrong.empty()) return Fail(options, kFailedCode, wrong);
 
+  InstallSafeCopyHandler();
+
   // The stubs are made; from now on nobody may trace this process or read its memory.
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   if (options.seccomp) {
@@ -108,6 +113,7 @@ int BootSentry(BootOptions options) {
   if (!loader.ok()) return Fail(options, kFailedCode, fmt::format("the vDSO: {}", loader.error().message()));
   kernel.SetLoader(std::move(*loader));
   kernel.make_pidfd = MakePidfd;
+  SetProcNetReader("unix", UnixEndpoint::ProcNetUnix);
   RegisterFilesystemsAndDevices(kernel);
   if (options.host_network) RegisterHostNetwork();
 
