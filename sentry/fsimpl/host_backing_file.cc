@@ -117,6 +117,8 @@ Result<void> HostBackingFile::Sync(bool data_only) {
 }
 
 Result<void> HostBackingFile::Allocate(int mode, uint64_t offset, uint64_t length) {
+  // The filter of the Sentry knows these only.
+  if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) != 0) return Errno(EOPNOTSUPP);
   while (fallocate(fd_.get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) < 0) {
     if (errno != EINTR) return HostErrno();
   }
