@@ -42,10 +42,10 @@ class CpuBalancer {
     // Guarded by the balancer's lock.
     pid_t task_tid_ = 0;
     pid_t stub_tid_ = 0;
-    int cpu_ = -1;           // where it is pinned; -1: nowhere
-    uint32_t seen_ = 0;      // switches_ at the last look
-    uint32_t load_ = 0;      // running average of in_guest_, 256 = always
-    uint32_t stuck_ = 0;     // looks in a row that found it in guest code without a switch
+    int cpu_ = -1;        // where it is pinned; -1: nowhere
+    uint32_t seen_ = 0;   // switches_ at the last look
+    uint32_t load_ = 0;   // running average of in_guest_, 256 = always
+    uint32_t stuck_ = 0;  // looks in a row that found it in guest code without a switch
   };
 
   CpuBalancer();

@@ -31,7 +31,8 @@ class PtraceAddressSpace final : public AddressSpace {
  public:
   PtraceAddressSpace(PtracePlatform& platform, std::unique_ptr<StubProcess> process);
 
-  Result<void> MapFile(uint64_t addr, int host_fd, uint64_t offset, uint64_t length, MapOptions options) override;
+  Result<void> MapFile(uint64_t addr, int host_fd, uint64_t offset, uint64_t length,
+                       MapOptions options) override;
   Result<void> Unmap(uint64_t addr, uint64_t length) override;
   Result<void> Protect(uint64_t addr, uint64_t length, int prot) override;
   void BeginBatch() override;

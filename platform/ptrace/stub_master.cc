@@ -36,7 +36,8 @@ bool MapAt(uint64_t address, int prot, int flags, int fd, off_t offset) {
 // Maps the three pages of the stub region into this process; false if something is there.
 bool MapRegion(uint64_t base, int fd) {
   void* wanted = reinterpret_cast<void*>(base);
-  void* got = mmap(wanted, STUB_REGION_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  void* got =
+      mmap(wanted, STUB_REGION_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
   if (got != wanted) {
     if (got != MAP_FAILED) munmap(got, STUB_REGION_SIZE);
     return false;

@@ -131,11 +131,13 @@ bool StubThread::SetRegisters(const Registers& registers) {
   const auto* current_bytes = reinterpret_cast<const std::byte*>(&current_);
   // The tail is left out whenever it can be: guest code may have set segment bases
   // (wrfsbase) which ptrace would refuse.
-  bool same_tail = memcmp(wanted_bytes + kCoreSize, current_bytes + kCoreSize, sizeof(Registers) - kCoreSize) == 0;
+  bool same_tail =
+      memcmp(wanted_bytes + kCoreSize, current_bytes + kCoreSize, sizeof(Registers) - kCoreSize) == 0;
   if (same_tail && !stale_ && memcmp(wanted_bytes, current_bytes, kCoreSize) == 0) return true;
   if (current_.cs != kUserCode64) {
     // Else the host takes the register set for that of a 32-bit program.
-    if (Ptrace(PTRACE_POKEUSER, tid_, offsetof(Registers, cs), reinterpret_cast<void*>(kUserCode64)) != 0) return false;
+    if (Ptrace(PTRACE_POKEUSER, tid_, offsetof(Registers, cs), reinterpret_cast<void*>(kUserCode64)) != 0)
+      return false;
   }
   iovec iov = {&wanted, same_tail ? kCoreSize : sizeof(Registers)};
   if (Ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &iov) != 0) return false;
@@ -165,7 +167,8 @@ Result<void> StubThread::SetFpState(std::span<const std::byte> xsave) {
 bool StubThread::StoppedInNativeSyscall() {
   // `syscall` leaves rip in rcx and the flags in r11. A guest that forges both around an
   // int 0x80 gets what `syscall` would have got it. All else is looked up.
-  if (current_.cs == kUserCode64 && current_.rcx == current_.rip && current_.r11 == current_.eflags) return true;
+  if (current_.cs == kUserCode64 && current_.rcx == current_.rip && current_.r11 == current_.eflags)
+    return true;
   __ptrace_syscall_info info = {};
   if (Ptrace(PTRACE_GET_SYSCALL_INFO, tid_, sizeof(info), &info) <= 0) return false;
   return info.op == PTRACE_SYSCALL_INFO_ENTRY && info.arch == AUDIT_ARCH_X86_64;

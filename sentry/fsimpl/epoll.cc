@@ -26,7 +26,7 @@ class EpollInterest::Item final : public RefCounted, public Waiter {
       : owner_(owner),
         file_(&file),
         queue_(file.wait_queue()),
-        events_(event.events),
+        events_(event.events | kAlways),
         data_(event.data.u64) {}
   bool Notify(EventMask) override {
     if ((events_.load(std::memory_order_relaxed) & ~kOptions) == 0) return false;  // a spent EPOLLONESHOT
@@ -105,7 +105,7 @@ Result<void> EpollInterest::Modify(FileDescription& file, int fd, const epoll_ev
     uint32_t old = changed.events_.load(std::memory_order_relaxed);
     if (((old | event.events) & EPOLLEXCLUSIVE) != 0) return Errno(EINVAL);
     changed.queue_->Remove(changed);
-    changed.events_.store(event.events, std::memory_order_relaxed);
+    changed.events_.store(event.events | kAlways, std::memory_order_relaxed);
     changed.data_.store(event.data.u64, std::memory_order_relaxed);
     changed.queue_->Add(changed, (event.events & ~kOptions) | kAlways);
     item = RefPtr<Item>(&changed);

@@ -63,6 +63,16 @@ class SyntheticDirectory : public SyntheticInode {
   // Everything but "." and "..". Called without locks.
   virtual Result<std::vector<SyntheticEntry>> Entries() = 0;
   Result<RefPtr<FileDescription>> Open(const VfsPath& path, const OpenOptions& options) override;
+  // In procfs a name that is not there is an error of the lookup, before that of the creation.
+  Result<RefPtr<Inode>> Create(Dentry&, std::string_view, const CreateAttributes&) override {
+    return NoNewEntry();
+  }
+  Result<RefPtr<Inode>> Mkdir(Dentry&, std::string_view, const CreateAttributes&) override {
+    return NoNewEntry();
+  }
+
+ private:
+  Errno NoNewEntry() const { return Errno(filesystem().type_name() == "proc" ? ENOENT : EPERM); }
 };
 
 class StaticDirectory : public SyntheticDirectory {
@@ -126,6 +136,9 @@ class TextFile final : public FileDescription {
   Result<size_t> PRead(IoSequence& to, uint64_t offset) override;
   Result<size_t> PWrite(IoSequence& from, uint64_t offset) override;
   Result<int64_t> Seek(int64_t offset, int whence) override;
+  Result<RefPtr<MappedObject>> ConfigureMMap(int prot, bool shared) override {
+    return Errno(inode()->filesystem().type_name() == "proc" ? EIO : ENODEV);  // proc_reg_mmap()
+  }
 
  private:
   struct Text : RefCounted {

@@ -258,13 +258,15 @@ Result<RefPtr<FileDescription>> OpenFifo(const VfsPath& path, const OpenOptions&
   const bool non_blocking = (options.flags & O_NONBLOCK) != 0;
   const int mode = options.flags & O_ACCMODE;
   auto file = MakeRef<PipeFile>(pipe, path, options.flags & ~O_DIRECT);
+  // A pipe(2) that is opened again, through /proc/self/fd, waits for nobody.
+  const bool is_fifo = &path.dentry->filesystem() != &AnonymousFilesystem();
   {
     MutexLock lock(pipe->mu_);
-    if (mode == O_RDONLY && pipe->writers_ == 0) {
+    if (is_fifo && mode == O_RDONLY && pipe->writers_ == 0) {
       file->waits_for_peer_ = !non_blocking;
       file->peer_opens_ = pipe->writer_opens_;
     }
-    if (mode == O_WRONLY && pipe->readers_ == 0) {
+    if (is_fifo && mode == O_WRONLY && pipe->readers_ == 0) {
       file->waits_for_peer_ = !non_blocking;
       file->peer_opens_ = pipe->reader_opens_;
     }

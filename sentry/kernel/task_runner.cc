@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 
 #include <cerrno>
 
@@ -101,7 +102,9 @@ void TaskRunner::RunGuest() {
       continue;
     }
     int64_t start = MonotonicNow();
+    task_.switch_start_.store(start, std::memory_order_relaxed);
     SwitchResult result = task_.context_->Switch(task_.memory_->address_space(), task_.registers_, false);
+    task_.switch_start_.store(0, std::memory_order_relaxed);
     task_.guest_time_.store(task_.guest_time_.load(std::memory_order_relaxed) + MonotonicNow() - start,
                             std::memory_order_relaxed);
     task_.guest_exits_.fetch_add(1, std::memory_order_seq_cst);
@@ -153,6 +156,14 @@ void TaskRunner::SendFault(int signal, int code, uint64_t address) {
   task_.ForceSignal(info);
 }
 
+// What a platform cannot tell: where reading is allowed, it was a write that was refused.
+bool TaskRunner::IsReadable(uint64_t address) const {
+  for (const VmaInfo& vma : task_.memory_->Vmas(false)) {
+    if (vma.range.Contains(UserAddr(address))) return (vma.prot & PROT_READ) != 0;
+  }
+  return false;
+}
+
 void TaskRunner::HandleFault(const SwitchResult& result) {
   bool is_page_fault = result.signal == SIGSEGV && (result.code == SEGV_MAPERR || result.code == SEGV_ACCERR);
   if (!is_page_fault) {
@@ -165,7 +176,9 @@ void TaskRunner::HandleFault(const SwitchResult& result) {
   if (handled.ok()) return;
   uint64_t error = kPageFaultUser;
   if (handled.is(EFAULT) && code == SEGV_ACCERR) error |= kPageFaultPresent;
-  if (result.access == SwitchResult::Access::kWrite) error |= kPageFaultWrite;
+  if (result.access == SwitchResult::Access::kWrite ||
+      (result.access == SwitchResult::Access::kUnknown && code == SEGV_ACCERR && IsReadable(result.address)))
+    error |= kPageFaultWrite;
   if (result.access == SwitchResult::Access::kExecute) error |= kPageFaultFetch;
   task_.fault_ = FaultContext{kTrapPageFault, error, result.address};
   if (handled.is(EFAULT)) return SendFault(SIGSEGV, code, result.address);

@@ -22,6 +22,7 @@ class TaskRunner {
   void RunGuest();
   void HandleSyscall();
   void HandleFault(const SwitchResult& result);
+  bool IsReadable(uint64_t address) const;
   void SendFault(int signal, int code, uint64_t address);
 
   Task& task_;

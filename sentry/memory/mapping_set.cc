@@ -31,7 +31,8 @@ void MappingSet::Remove(MappingOwner& owner, UserRange range, uint64_t offset, b
 }
 
 bool MappingSet::has_writable() const {
-  return std::any_of(mappings_.begin(), mappings_.end(), [](const auto& entry) { return entry.second.writable; });
+  return std::any_of(mappings_.begin(), mappings_.end(),
+                     [](const auto& entry) { return entry.second.writable; });
 }
 
 MappingSet::Targets MappingSet::Find(uint64_t offset, uint64_t length) const {
@@ -45,7 +46,8 @@ MappingSet::Targets MappingSet::Find(uint64_t offset, uint64_t length) const {
     if (from >= to) continue;
     // An owner on its way out removes its mappings itself.
     if (!key.first->TryHold()) continue;
-    found.targets_.push_back({key.first, UserRange{key.second + (from - mapping.offset), key.second + (to - mapping.offset)}});
+    found.targets_.push_back(
+        {key.first, UserRange{key.second + (from - mapping.offset), key.second + (to - mapping.offset)}});
   }
   return found;
 }

@@ -35,8 +35,8 @@ struct MemoryFile::State {
   std::atomic<uint64_t> allocated{0};
 
   Mutex mu{LockRank::kMemoryFile};
-  ExtentSet clean ABSL_GUARDED_BY(mu);           // holes of the file
-  ExtentSet dirty ABSL_GUARDED_BY(mu);           // still has pages, with old contents
+  ExtentSet clean ABSL_GUARDED_BY(mu);                 // holes of the file
+  ExtentSet dirty ABSL_GUARDED_BY(mu);                 // still has pages, with old contents
   uint64_t frontier ABSL_GUARDED_BY(mu) = kZeroRange;  // nothing behind it was ever allocated
 
   ~State() {
@@ -63,11 +63,12 @@ Result<std::unique_ptr<MemoryFile>> MemoryFile::Create(uint64_t limit) {
   state->fd = UniqueFd(memfd_create("runsc-memory", MFD_CLOEXEC));
   if (!state->fd) return HostErrno();
   if (ftruncate(state->fd.get(), static_cast<off_t>(state->capacity)) != 0) return HostErrno();
-  void* base = mmap(nullptr, state->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, state->fd.get(), 0);
+  void* base =
+      mmap(nullptr, state->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, state->fd.get(), 0);
   if (base == MAP_FAILED) return HostErrno();
   state->base = static_cast<std::byte*>(base);
-  void* refs = mmap(nullptr, state->RefsBytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                    -1, 0);
+  void* refs = mmap(nullptr, state->RefsBytes(), PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (refs == MAP_FAILED) return HostErrno();
   state->refs = static_cast<std::atomic<uint32_t>*>(refs);
   if (mprotect(base, kZeroRange, PROT_READ) != 0) return HostErrno();
@@ -174,8 +175,8 @@ void MemoryFile::State::Free(FileRange range) {
 
 void MemoryFile::State::Punch(const std::vector<FileRange>& extents) {
   for (FileRange extent : extents) {
-    int rc = fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(extent.offset),
-                       static_cast<off_t>(extent.length));
+    int rc = fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                       static_cast<off_t>(extent.offset), static_cast<off_t>(extent.length));
     if (rc != 0) LOG_WARNING("memory file: cannot give back {} bytes: errno {}", extent.length, errno);
     MutexLock lock(mu);
     (rc == 0 ? clean : dirty).Insert(extent);

@@ -19,7 +19,8 @@ class FakeAddressSpace final : public AddressSpace {
     int prot = 0;
   };
   Result<void> MapFile(uint64_t addr, int fd, uint64_t offset, uint64_t length, MapOptions options) override {
-    if (!(addr % kPageSize == 0 && offset % kPageSize == 0 && length % kPageSize == 0 && length != 0)) __builtin_trap();
+    if (!(addr % kPageSize == 0 && offset % kPageSize == 0 && length % kPageSize == 0 && length != 0))
+      __builtin_trap();
     ++calls;
     for (uint64_t at = 0; at < length; at += kPageSize) pages[addr + at] = {fd, offset + at, options.prot};
     return Ok();
@@ -57,10 +58,12 @@ class FakePlatform final : public Platform {
 // What a guest thread does: tries, faults, tries again.
 class FakeGuest {
  public:
-  explicit FakeGuest(MemoryManager& mm) : mm_(mm), space_(static_cast<FakeAddressSpace&>(mm.address_space())) {}
+  explicit FakeGuest(MemoryManager& mm)
+      : mm_(mm), space_(static_cast<FakeAddressSpace&>(mm.address_space())) {}
 
   // 0, or the si_code (negative for SIGBUS, and for whatever else goes wrong).
-  int Touch(uint64_t addr, SwitchResult::Access access, std::byte** memory, MemoryFile& file, bool tell = true) {
+  int Touch(uint64_t addr, SwitchResult::Access access, std::byte** memory, MemoryFile& file,
+            bool tell = true) {
     for (int tries = 0; tries < 8; ++tries) {
       auto it = space_.pages.find(addr & ~kPageMask);
       int needed = access == SwitchResult::Access::kWrite     ? PROT_WRITE
@@ -72,7 +75,8 @@ class FakeGuest {
       }
       ++faults;
       int code = 0;
-      Result<void> done = mm_.HandleFault(UserAddr(addr), tell ? access : SwitchResult::Access::kUnknown, &code);
+      Result<void> done =
+          mm_.HandleFault(UserAddr(addr), tell ? access : SwitchResult::Access::kUnknown, &code);
       if (!done.ok()) return done.is(EFAULT) ? code : -done.error().value();
     }
     return -1000;

@@ -43,7 +43,8 @@ Result<void> MemoryManager::HandleFault(UserAddr addr, SwitchResult::Access acce
   }
 }
 
-Result<void> MemoryManager::State::Fault(uint64_t addr, SwitchResult::Access access, int* si_code, Garbage& garbage) {
+Result<void> MemoryManager::State::Fault(uint64_t addr, SwitchResult::Access access, int* si_code,
+                                         Garbage& garbage) {
   using Access = SwitchResult::Access;
   *si_code = SEGV_MAPERR;
   if (addr >= max_address) return Errno(EFAULT);
@@ -189,8 +190,8 @@ Result<void> MemoryManager::State::FaultIn(uint64_t addr, const FaultOptions& op
   return EnsurePma(it, addr, options, garbage);
 }
 
-Result<void> MemoryManager::State::EnsurePma(VmaMap::iterator vma_it, uint64_t addr, const FaultOptions& options,
-                                             Garbage& garbage) {
+Result<void> MemoryManager::State::EnsurePma(VmaMap::iterator vma_it, uint64_t addr,
+                                             const FaultOptions& options, Garbage& garbage) {
   const Vma& vma = vma_it->second;
   const Span vma_range{vma_it->first, vma.end};
   const uint64_t page = PageRoundDown(addr);

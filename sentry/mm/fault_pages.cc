@@ -11,15 +11,15 @@
 namespace runsc {
 namespace {
 
-constexpr uint64_t kMinChunk = 64 << 10;          // of new anonymous memory
-constexpr uint64_t kMaxChunk = 2 << 20;           // as it grows in one direction
-constexpr uint64_t kMaxWanted = 16 << 20;         // at once for one large copy
-constexpr uint64_t kFileWindow = 2 << 20;         // around a fault on a file
-constexpr uint64_t kFileWriteWindow = 64 << 10;   // pages that a file may have to make
-constexpr uint64_t kCopyCluster = 16 << 10;       // copied at a copy-on-write fault
-constexpr uint64_t kCopySequence = 64 << 10;      // when the pages before it were copied too
+constexpr uint64_t kMinChunk = 64 << 10;         // of new anonymous memory
+constexpr uint64_t kMaxChunk = 2 << 20;          // as it grows in one direction
+constexpr uint64_t kMaxWanted = 16 << 20;        // at once for one large copy
+constexpr uint64_t kFileWindow = 2 << 20;        // around a fault on a file
+constexpr uint64_t kFileWriteWindow = 64 << 10;  // pages that a file may have to make
+constexpr uint64_t kCopyCluster = 16 << 10;      // copied at a copy-on-write fault
+constexpr uint64_t kCopySequence = 64 << 10;     // when the pages before it were copied too
 constexpr uint64_t kMaxClusteredFile = 1 << 20;
-constexpr uint64_t kReuseReach = 1 << 20;         // on each side, of pages that are ours alone
+constexpr uint64_t kReuseReach = 1 << 20;  // on each side, of pages that are ours alone
 
 uint64_t AlignDown(uint64_t value, uint64_t alignment) { return value & ~(alignment - 1); }
 
@@ -60,15 +60,16 @@ void MemoryManager::State::MakeZeroPma(Span vma_range, const Vma& vma, uint64_t 
   pmas.emplace(range.start, pma);
 }
 
-Result<Span> MemoryManager::State::MakeAnonymousPma(Span vma_range, const Vma& vma, uint64_t addr, uint64_t want_end,
-                                                    Garbage& garbage) {
+Result<Span> MemoryManager::State::MakeAnonymousPma(Span vma_range, const Vma& vma, uint64_t addr,
+                                                    uint64_t want_end, Garbage& garbage) {
   // What is never touched counts all the same, so near the limit nothing is taken ahead.
   const bool tight = memory_file.allocated_bytes() > memory_file.limit() / 4 * 3;
   uint64_t chunk = tight ? kPageSize : kMinChunk;
   Span range = ClipToHole(addr, Intersect(vma_range, Window(addr, chunk, want_end)), true);
   // Memory that grows upwards (heaps) or downwards (stacks) gets more at each step.
   uint64_t neighbour = 0;
-  if (auto above = pmas.lower_bound(range.end); above != pmas.end() && above->first == range.end && above->second.anonymous)
+  if (auto above = pmas.lower_bound(range.end);
+      above != pmas.end() && above->first == range.end && above->second.anonymous)
     neighbour = above->second.end - above->first;
   if (range.start > 0) {
     if (auto below = FindPma(range.start - 1); below != pmas.end() && below->second.anonymous)
@@ -94,8 +95,8 @@ Result<Span> MemoryManager::State::MakeAnonymousPma(Span vma_range, const Vma& v
   return stale;
 }
 
-Result<Span> MemoryManager::State::MakeFilePma(Span vma_range, const Vma& vma, uint64_t addr, MemoryAccess access,
-                                               uint64_t want_end, Garbage& garbage) {
+Result<Span> MemoryManager::State::MakeFilePma(Span vma_range, const Vma& vma, uint64_t addr,
+                                               MemoryAccess access, uint64_t want_end, Garbage& garbage) {
   if (!vma.shared) access = MemoryAccess::kRead;
   const bool write = access == MemoryAccess::kWrite;
   Span range = Intersect(vma_range, Window(addr, write ? kFileWriteWindow : kFileWindow, want_end));
@@ -105,7 +106,9 @@ Result<Span> MemoryManager::State::MakeFilePma(Span vma_range, const Vma& vma, u
     range = ClipToHole(addr, range, false);
 
   Mappable& mappable = vma.object->mappable();
-  auto translate = [&]() { return mappable.Translate(vma.offset + (range.start - vma_range.start), range.length(), access); };
+  auto translate = [&]() {
+    return mappable.Translate(vma.offset + (range.start - vma_range.start), range.length(), access);
+  };
   Result<Translation> pages = translate();
   if (range.start < addr && (!pages.ok() || range.start + pages->range.length <= addr)) {
     if (pages.ok()) garbage.pages.push_back({pages->file, pages->range});
@@ -116,7 +119,8 @@ Result<Span> MemoryManager::State::MakeFilePma(Span vma_range, const Vma& vma, u
   uint64_t length = std::min(pages->range.length, range.length());
   CHECK(length != 0 && (length & kPageMask) == 0);
   if (length < pages->range.length)
-    garbage.pages.push_back({pages->file, FileRange{pages->range.offset + length, pages->range.length - length}});
+    garbage.pages.push_back(
+        {pages->file, FileRange{pages->range.offset + length, pages->range.length - length}});
   if (write && !pages->writable) {
     garbage.pages.push_back({pages->file, FileRange{pages->range.offset, length}});
     return Errno(EFAULT);
@@ -132,7 +136,8 @@ Result<Span> MemoryManager::State::MakeFilePma(Span vma_range, const Vma& vma, u
   return stale;
 }
 
-Result<Span> MemoryManager::State::BreakCow(Span vma_range, const Vma& vma, uint64_t addr, uint64_t want_end, Garbage& garbage) {
+Result<Span> MemoryManager::State::BreakCow(Span vma_range, const Vma& vma, uint64_t addr, uint64_t want_end,
+                                            Garbage& garbage) {
   auto it = FindPma(addr);
   const Pma pma = it->second;
   const Span whole{it->first, pma.end};
@@ -142,7 +147,8 @@ Result<Span> MemoryManager::State::BreakCow(Span vma_range, const Vma& vma, uint
     // Nobody else is left to share with.
     Span own{addr, addr + kPageSize};
     Span reach = Intersect(whole, {addr - std::min(addr, kReuseReach), addr + kReuseReach});
-    while (own.start > reach.start && !memory_file.IsShared(offset_of(own.start - kPageSize))) own.start -= kPageSize;
+    while (own.start > reach.start && !memory_file.IsShared(offset_of(own.start - kPageSize)))
+      own.start -= kPageSize;
     while (own.end < reach.end && !memory_file.IsShared(offset_of(own.end))) own.end += kPageSize;
     SplitPmaAt(own.start);
     SplitPmaAt(own.end);

@@ -75,7 +75,8 @@ TEST_CASE("a host file that shrinks costs an EFAULT, not the Sentry") {
   CHECK(mm->CopyOut(shared + 2 * kPageSize, bytes) == 2 * kPageSize);
   CHECK(mm->ZeroOut(shared + kPageSize, HostFile::kLength) == 3 * kPageSize);
   CHECK(mm->CopyIn(shared + 10 * kPageSize, bytes) == 0);
-  CHECK(mm->WithWord(shared + 10 * kPageSize, MemoryAccess::kRead, [](uint32_t*) { return Ok(); }).is(EFAULT));
+  CHECK(
+      mm->WithWord(shared + 10 * kPageSize, MemoryAccess::kRead, [](uint32_t*) { return Ok(); }).is(EFAULT));
   // Copy-on-write of a page that is gone.
   CHECK(mm->CopyOut(copy + 10 * kPageSize, bytes.first(1)) == 0);
   std::byte* memory = nullptr;

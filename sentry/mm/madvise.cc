@@ -100,8 +100,8 @@ Result<void> MemoryManager::MAdvise(UserAddr addr, uint64_t length, int advice) 
   WriterLock lock(s.mu);
   if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE) {
     if (s.HasHole(range)) return Errno(ENOMEM);
-    Result<void> done =
-        s.Populate(range, advice == MADV_POPULATE_WRITE ? MemoryAccess::kWrite : MemoryAccess::kRead, garbage);
+    Result<void> done = s.Populate(
+        range, advice == MADV_POPULATE_WRITE ? MemoryAccess::kWrite : MemoryAccess::kRead, garbage);
     // Linux: EINVAL for a mapping that the access could never be allowed on, EFAULT for SIGBUS.
     if (done.is(ENXIO)) return Errno(EFAULT);
     if (done.is(EFAULT)) return Errno(EINVAL);
@@ -206,7 +206,8 @@ Result<void> MemoryManager::MinCore(UserAddr addr, uint64_t length, UserAddr vec
       for (auto it = s.FirstPmaFrom(range.start); it != s.pmas.end() && it->first < range.end; ++it) {
         uint64_t from = std::max(it->first, range.start);
         uint64_t to = std::min(it->second.end, range.end);
-        if (!it->second.zero) std::memset(answer + (from - range.start) / kPageSize, 1, (to - from) / kPageSize);
+        if (!it->second.zero)
+          std::memset(answer + (from - range.start) / kPageSize, 1, (to - from) / kPageSize);
       }
     }
     if (CopyOut(vec, std::span(answer, pages)) != pages) return Errno(EFAULT);
@@ -229,7 +230,8 @@ Result<void> MemoryManager::MLock(UserAddr addr, uint64_t length, bool lock_page
     if (s.limits.locked == 0) return Errno(EPERM);
     uint64_t already = 0;
     for (auto it = s.FirstVmaFrom(range.start); it != s.vmas.end() && it->first < range.end; ++it) {
-      if (it->second.locked) already += std::min(it->second.end, range.end) - std::max(it->first, range.start);
+      if (it->second.locked)
+        already += std::min(it->second.end, range.end) - std::max(it->first, range.start);
     }
     uint64_t sum;
     if (__builtin_add_overflow(s.locked_bytes - already, range.length(), &sum) || sum > s.limits.locked)

@@ -24,7 +24,9 @@ Result<RefPtr<MemoryManager>> MemoryManager::Create(Platform& platform, MemoryFi
   return RefPtr<MemoryManager>::Adopt(new MemoryManager(std::move(state)));
 }
 
-MemoryManager::MemoryManager(std::unique_ptr<State> state) : state_(std::move(state)) { state_->owner = this; }
+MemoryManager::MemoryManager(std::unique_ptr<State> state) : state_(std::move(state)) {
+  state_->owner = this;
+}
 
 MemoryManager::~MemoryManager() {
   State& s = *state_;

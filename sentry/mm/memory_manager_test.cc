@@ -195,10 +195,13 @@ TEST_CASE("mremap grows in place, moves with contents, shrinks") {
   CHECK(w.Load(*w.mm, b + 0x3000) == -1);
   CHECK(w.Store(*w.mm, b, 6));
   uint64_t c = 0x20000000;
-  CHECK(w.mm->MRemap(UserAddr(b), 0x1000, 0x2000, MREMAP_MAYMOVE | MREMAP_FIXED, UserAddr(c)).value().value() == c);
+  CHECK(
+      w.mm->MRemap(UserAddr(b), 0x1000, 0x2000, MREMAP_MAYMOVE | MREMAP_FIXED, UserAddr(c)).value().value() ==
+      c);
   CHECK(w.Load(*w.mm, c) == 6);
-  uint64_t d =
-      w.mm->MRemap(UserAddr(c), 0x2000, 0x2000, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, UserAddr()).value().value();
+  uint64_t d = w.mm->MRemap(UserAddr(c), 0x2000, 0x2000, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, UserAddr())
+                   .value()
+                   .value();
   CHECK(w.Load(*w.mm, d) == 6);
   CHECK(w.Load(*w.mm, c) == 0);
   CHECK(w.mm->MRemap(UserAddr(c), 0x2000, 0, MREMAP_MAYMOVE, UserAddr()).is(EINVAL));
@@ -206,7 +209,8 @@ TEST_CASE("mremap grows in place, moves with contents, shrinks") {
   CHECK(w.mm->MRemap(UserAddr(c), 0x2000, 1ull << 60, MREMAP_MAYMOVE, UserAddr()).is(ENOMEM));
   CHECK(w.mm->MRemap(UserAddr(c), 0, 0x1000, MREMAP_MAYMOVE, UserAddr()).is(EINVAL));
   CHECK(w.mm->MRemap(UserAddr(0x1000), 0x1000, 0x2000, MREMAP_MAYMOVE, UserAddr()).is(EFAULT));
-  CHECK(w.mm->MRemap(UserAddr(c), 0x2000, 0x1000, MREMAP_MAYMOVE | MREMAP_FIXED, UserAddr(c + 0x1000)).is(EINVAL));
+  CHECK(w.mm->MRemap(UserAddr(c), 0x2000, 0x1000, MREMAP_MAYMOVE | MREMAP_FIXED, UserAddr(c + 0x1000))
+            .is(EINVAL));
 }
 
 TEST_CASE("a stack grows down to its limit and keeps its distance") {

@@ -48,10 +48,12 @@ Result<UserAddr> MemoryManager::MMap(const MMapOptions& options) {
     bool hint_fits = addr != 0 && *length <= s.max_address - std::min(addr, s.max_address);
     addr = std::max(addr, s.min_address);
     hint_fits = hint_fits && addr <= s.max_address - *length &&
-                !(options.below_4g && addr + *length > (uint64_t{4} << 30)) && s.IsFree({addr, addr + *length});
+                !(options.below_4g && addr + *length > (uint64_t{4} << 30)) &&
+                s.IsFree({addr, addr + *length});
     if (hint_fits) {
       auto next = s.FirstVmaFrom(addr);
-      hint_fits = next == s.vmas.end() || !next->second.grows_down || next->first - (addr + *length) >= kStackGuardGap;
+      hint_fits = next == s.vmas.end() || !next->second.grows_down ||
+                  next->first - (addr + *length) >= kStackGuardGap;
     }
     if (!hint_fits) {
       std::optional<uint64_t> gap = s.FindGap(*length, options.below_4g);
@@ -158,7 +160,8 @@ Result<UserAddr> MemoryManager::Brk(UserAddr addr) {
   WriterLock lock(s.mu);
   const UserAddr unchanged(s.brk);
   if (s.brk_start == 0 || addr.value() < s.brk_start || addr.value() > s.max_address) return unchanged;
-  uint64_t data = s.layout.data_end.value() - std::min(s.layout.data_start.value(), s.layout.data_end.value());
+  uint64_t data =
+      s.layout.data_end.value() - std::min(s.layout.data_start.value(), s.layout.data_end.value());
   uint64_t sum;
   if (__builtin_add_overflow(addr.value() - s.brk_start, data, &sum) || sum > s.limits.data) return unchanged;
   std::optional<uint64_t> new_end = PageRoundUp(addr.value());
@@ -176,7 +179,8 @@ Result<UserAddr> MemoryManager::Brk(UserAddr addr) {
     Vma vma{.end = range.end, .prot = PROT_READ | PROT_WRITE, .locked = s.lock_future};
     if (range.end > s.max_address || s.vmas.size() >= kMaxVmas || !s.CheckLimits(vma, range.length()).ok())
       return unchanged;
-    if (vma.locked && range.length() > s.limits.locked - std::min(s.locked_bytes, s.limits.locked)) return unchanged;
+    if (vma.locked && range.length() > s.limits.locked - std::min(s.locked_bytes, s.limits.locked))
+      return unchanged;
     const bool locked = vma.locked;
     s.InsertVma(range.start, std::move(vma));
     s.MergeVmas(range);

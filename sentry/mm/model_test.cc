@@ -109,7 +109,8 @@ class Model {
       if (space.mm->CopyIn(At(p), {&value, 1}) == 1) got = static_cast<int>(value);
     } else {
       std::byte* memory = nullptr;
-      int code = FakeGuest(*space.mm).Touch(At(p).value(), SwitchResult::Access::kRead, &memory, *file_, Pick(2));
+      int code =
+          FakeGuest(*space.mm).Touch(At(p).value(), SwitchResult::Access::kRead, &memory, *file_, Pick(2));
       if (code == 0) got = static_cast<int>(*memory);
       if (code != 0) REQUIRE(code == (page.mapped ? SEGV_ACCERR : SEGV_MAPERR));
     }
@@ -129,7 +130,8 @@ class Model {
       done = space.mm->CopyOut(At(p), {&byte, 1}) == 1;
     } else {
       std::byte* memory = nullptr;
-      int code = FakeGuest(*space.mm).Touch(At(p).value(), SwitchResult::Access::kWrite, &memory, *file_, Pick(2));
+      int code =
+          FakeGuest(*space.mm).Touch(At(p).value(), SwitchResult::Access::kWrite, &memory, *file_, Pick(2));
       done = code == 0;
       if (done) *memory = static_cast<std::byte>(value);
     }
@@ -197,8 +199,8 @@ class Model {
       case 7: {  // move a range that is one mapping throughout
         uint64_t to = Pick(kPages - count + 1);
         if (to < from + count && from < to + count) break;
-        Result<UserAddr> done = mm.MRemap(At(from), count * kPageSize, count * kPageSize,
-                                          MREMAP_MAYMOVE | MREMAP_FIXED, At(to));
+        Result<UserAddr> done =
+            mm.MRemap(At(from), count * kPageSize, count * kPageSize, MREMAP_MAYMOVE | MREMAP_FIXED, At(to));
         if (!done.ok()) {
           // It was refused whole, or after the target had been cleared.
           REQUIRE(done.is(EFAULT));

@@ -6,7 +6,8 @@
 namespace runsc {
 
 // Checks of vma_to_resize() in Linux's mm/mremap.c.
-Result<void> MemoryManager::State::CheckResize(VmaMap::iterator it, Span old_range, uint64_t new_length, int flags) {
+Result<void> MemoryManager::State::CheckResize(VmaMap::iterator it, Span old_range, uint64_t new_length,
+                                               int flags) {
   const Vma& vma = it->second;
   if (old_range.empty() && !vma.shared) return Errno(EINVAL);
   if (old_range.length() > vma.end - old_range.start) return Errno(EFAULT);
@@ -19,7 +20,8 @@ Result<void> MemoryManager::State::CheckResize(VmaMap::iterator it, Span old_ran
   return CheckLimits(vma, growth);
 }
 
-Result<UserAddr> MemoryManager::State::MoveVma(Span old_range, Span new_range, bool keep_old, Garbage& garbage) {
+Result<UserAddr> MemoryManager::State::MoveVma(Span old_range, Span new_range, bool keep_old,
+                                               Garbage& garbage) {
   if (vmas.size() + 3 > kMaxVmas) return Errno(ENOMEM);
   auto it = FindVma(old_range.start);
   Vma moved = it->second;
@@ -135,8 +137,9 @@ Result<UserAddr> MemoryManager::MRemap(UserAddr old_addr, uint64_t old_length, u
   if (!may_move) return Errno(ENOMEM);
   std::optional<uint64_t> gap;
   uint64_t hint = new_addr.value();
-  if (keep_old && hint != 0 && new_addr.IsPageAligned() && hint >= s.min_address && new_length <= s.max_address &&
-      hint <= s.max_address - new_length && s.IsFree({hint, hint + new_length}))
+  if (keep_old && hint != 0 && new_addr.IsPageAligned() && hint >= s.min_address &&
+      new_length <= s.max_address && hint <= s.max_address - new_length &&
+      s.IsFree({hint, hint + new_length}))
     gap = hint;
   else
     gap = s.FindGap(new_length, false);

@@ -71,7 +71,8 @@ void MemoryManager::State::HostUnmap(Span range, Garbage& garbage) {
   ++generation;
   // (ESRCH: there is no guest left that could reach anything.)
   if (Result<void> done = space->Unmap(range.start, range.length()); !done.ok() && !done.is(ESRCH)) {
-    LOG_ERROR("cannot unmap {:#x}+{:#x} from the guest: {}", range.start, range.length(), done.error().message());
+    LOG_ERROR("cannot unmap {:#x}+{:#x} from the guest: {}", range.start, range.length(),
+              done.error().message());
     garbage.leak = true;
   }
 }
@@ -115,7 +116,8 @@ void MemoryManager::State::ProtectRange(Span range, Garbage& garbage) {
       // The host may have changed part of it. Unmapped is always right.
       LOG_WARNING("cannot protect {:#x}+{:#x}: {}", run.start, run.length(), done.error().message());
       HostUnmap(run, garbage);
-      for (auto it = FirstPmaFrom(run.start); it != pmas.end() && it->first < run.end; ++it) it->second.host_prot = 0;
+      for (auto it = FirstPmaFrom(run.start); it != pmas.end() && it->first < run.end; ++it)
+        it->second.host_prot = 0;
     }
     run = {};
   };

@@ -41,7 +41,8 @@ Result<Translation> SharedAnonymous::Translate(uint64_t offset, uint64_t max_len
     floor = it->first + it->second.length;
   }
   uint64_t start = std::max(offset & ~(kChunk - 1), floor);
-  uint64_t end = std::min(std::max((offset & ~(kChunk - 1)) + kChunk, std::min(offset + max_length, length_)), length_);
+  uint64_t end =
+      std::min(std::max((offset & ~(kChunk - 1)) + kChunk, std::min(offset + max_length, length_)), length_);
   if (next != pages_.end()) end = std::min(end, next->first);
   Result<FileRange> memory = memory_file_.Allocate(end - start);
   if (!memory.ok()) {

@@ -66,8 +66,8 @@ struct Pma {
     return effective;
   }
   bool Mergeable(const Pma& o) const {
-    return file == o.file && prot == o.prot && host_prot == o.host_prot && anonymous == o.anonymous && cow == o.cow &&
-           zero == o.zero && writable == o.writable;
+    return file == o.file && prot == o.prot && host_prot == o.host_prot && anonymous == o.anonymous &&
+           cow == o.cow && zero == o.zero && writable == o.writable;
   }
 };
 using PmaMap = absl::btree_map<uint64_t, Pma>;
@@ -119,8 +119,8 @@ struct MemoryManager::State {
   RefPtr<AddressSpace> space;
   uint64_t min_address = 0;
   uint64_t max_address = 0;
-  uint64_t id = 0;           // never used twice
-  uint64_t random = 0;       // for the placement of mappings
+  uint64_t id = 0;      // never used twice
+  uint64_t random = 0;  // for the placement of mappings
 
   // Copies into guest memory that go on without the lock; fork waits for them.
   std::atomic<uint32_t> write_pins{0};
@@ -140,10 +140,10 @@ struct MemoryManager::State {
   uint64_t locked_bytes ABSL_GUARDED_BY(mu) = 0;
   uint64_t peak_total_bytes ABSL_GUARDED_BY(mu) = 0;
   uint64_t peak_resident_bytes ABSL_GUARDED_BY(mu) = 0;
-  uint64_t generation ABSL_GUARDED_BY(mu) = 0;  // counts changes of host mappings
-  bool started ABSL_GUARDED_BY(mu) = false;      // the guest has faulted once
+  uint64_t generation ABSL_GUARDED_BY(mu) = 0;         // counts changes of host mappings
+  bool started ABSL_GUARDED_BY(mu) = false;            // the guest has faulted once
   std::vector<uint64_t> prefault ABSL_GUARDED_BY(mu);  // where a fork's parent had files mapped
-  bool lock_future ABSL_GUARDED_BY(mu) = false;  // mlockall(MCL_FUTURE)
+  bool lock_future ABSL_GUARDED_BY(mu) = false;        // mlockall(MCL_FUTURE)
   MemoryLayout layout ABSL_GUARDED_BY(mu);
   RefPtr<RefCounted> executable ABSL_GUARDED_BY(mu);
   std::atomic<int> dumpable{1};
@@ -169,8 +169,9 @@ struct MemoryManager::State {
   Result<void> CheckLimits(const Vma& vma, uint64_t bytes) ABSL_SHARED_LOCKS_REQUIRED(mu);
   // Where `length` bytes fit, or nullopt.
   std::optional<uint64_t> FindGap(uint64_t length, bool below_4g) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  std::optional<uint64_t> FindGapBelow(uint64_t top, uint64_t floor, uint64_t length, uint64_t wide_length = 0,
-                                       uint64_t* wide = nullptr) ABSL_SHARED_LOCKS_REQUIRED(mu);
+  std::optional<uint64_t> FindGapBelow(uint64_t top, uint64_t floor, uint64_t length,
+                                       uint64_t wide_length = 0, uint64_t* wide = nullptr)
+      ABSL_SHARED_LOCKS_REQUIRED(mu);
   void PlaceMMapBase() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Page-aligned [addr, addr+length) below max_address; error otherwise.
   Result<Span> CheckRange(UserAddr addr, uint64_t length, int overflow_error) const;
@@ -224,10 +225,10 @@ struct MemoryManager::State {
   Span ClipToHole(uint64_t addr, Span range, bool over_zero) ABSL_SHARED_LOCKS_REQUIRED(mu);
   void MakeZeroPma(Span vma_range, const Vma& vma, uint64_t addr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Returns what of older mappings the host still has in the new pma's place.
-  Result<Span> MakeAnonymousPma(Span vma_range, const Vma& vma, uint64_t addr, uint64_t want_end, Garbage& garbage)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  Result<Span> MakeFilePma(Span vma_range, const Vma& vma, uint64_t addr, MemoryAccess access, uint64_t want_end,
-                           Garbage& garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  Result<Span> MakeAnonymousPma(Span vma_range, const Vma& vma, uint64_t addr, uint64_t want_end,
+                                Garbage& garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  Result<Span> MakeFilePma(Span vma_range, const Vma& vma, uint64_t addr, MemoryAccess access,
+                           uint64_t want_end, Garbage& garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   Result<Span> BreakCow(Span vma_range, const Vma& vma, uint64_t addr, uint64_t want_end, Garbage& garbage)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 

@@ -25,7 +25,8 @@ bool MemoryManager::State::Accessible(const Pma& pma, MemoryAccess access, bool 
 
 // Calls copy(memory, done, length) -> bytes done, for piece after piece.
 template <typename Copy>
-size_t MemoryManager::State::CopyPages(uint64_t addr, uint64_t length, MemoryAccess access, bool forced, Copy copy) {
+size_t MemoryManager::State::CopyPages(uint64_t addr, uint64_t length, MemoryAccess access, bool forced,
+                                       Copy copy) {
   uint64_t done = 0;
   while (done < length) {
     BackingFile* file = nullptr;
@@ -79,15 +80,17 @@ size_t MemoryManager::State::CopyPages(uint64_t addr, uint64_t length, MemoryAcc
 }
 
 size_t MemoryManager::CopyOut(UserAddr to, std::span<const std::byte> from) {
-  return state_->CopyPages(
-      to.value(), from.size(), MemoryAccess::kWrite, false,
-      [&](std::byte* memory, size_t done, size_t length) { return SafeCopy(memory, from.data() + done, length); });
+  return state_->CopyPages(to.value(), from.size(), MemoryAccess::kWrite, false,
+                           [&](std::byte* memory, size_t done, size_t length) {
+                             return SafeCopy(memory, from.data() + done, length);
+                           });
 }
 
 size_t MemoryManager::CopyIn(UserAddr from, std::span<std::byte> to) {
-  return state_->CopyPages(
-      from.value(), to.size(), MemoryAccess::kRead, false,
-      [&](std::byte* memory, size_t done, size_t length) { return SafeCopy(to.data() + done, memory, length); });
+  return state_->CopyPages(from.value(), to.size(), MemoryAccess::kRead, false,
+                           [&](std::byte* memory, size_t done, size_t length) {
+                             return SafeCopy(to.data() + done, memory, length);
+                           });
 }
 
 size_t MemoryManager::ZeroOut(UserAddr to, size_t length) {
@@ -96,18 +99,21 @@ size_t MemoryManager::ZeroOut(UserAddr to, size_t length) {
 }
 
 size_t MemoryManager::CopyOutForced(UserAddr to, std::span<const std::byte> from) {
-  return state_->CopyPages(
-      to.value(), from.size(), MemoryAccess::kWrite, true,
-      [&](std::byte* memory, size_t done, size_t length) { return SafeCopy(memory, from.data() + done, length); });
+  return state_->CopyPages(to.value(), from.size(), MemoryAccess::kWrite, true,
+                           [&](std::byte* memory, size_t done, size_t length) {
+                             return SafeCopy(memory, from.data() + done, length);
+                           });
 }
 
 size_t MemoryManager::CopyInForced(UserAddr from, std::span<std::byte> to) {
-  return state_->CopyPages(
-      from.value(), to.size(), MemoryAccess::kRead, true,
-      [&](std::byte* memory, size_t done, size_t length) { return SafeCopy(to.data() + done, memory, length); });
+  return state_->CopyPages(from.value(), to.size(), MemoryAccess::kRead, true,
+                           [&](std::byte* memory, size_t done, size_t length) {
+                             return SafeCopy(to.data() + done, memory, length);
+                           });
 }
 
-Result<size_t> MemoryManager::WithBlocks(UserAddr addr, size_t length, MemoryAccess access, BlockFunction io) {
+Result<size_t> MemoryManager::WithBlocks(UserAddr addr, size_t length, MemoryAccess access,
+                                         BlockFunction io) {
   if (length == 0) return io({});
   State& s = *state_;
   absl::InlinedVector<iovec, 8> blocks;

@@ -54,9 +54,9 @@ void MemoryManager::State::SplitVmaAt(uint64_t addr) {
 namespace {
 
 bool CanMerge(uint64_t start, const Vma& a, const Vma& b) {
-  return a.prot == b.prot && a.max_prot == b.max_prot && a.shared == b.shared && a.grows_down == b.grows_down &&
-         a.locked == b.locked && a.no_reserve == b.no_reserve && a.dont_fork == b.dont_fork &&
-         a.wipe_on_fork == b.wipe_on_fork && a.object == b.object &&
+  return a.prot == b.prot && a.max_prot == b.max_prot && a.shared == b.shared &&
+         a.grows_down == b.grows_down && a.locked == b.locked && a.no_reserve == b.no_reserve &&
+         a.dont_fork == b.dont_fork && a.wipe_on_fork == b.wipe_on_fork && a.object == b.object &&
          (!a.object || a.offset + (a.end - start) == b.offset) && a.name == b.name;
 }
 
@@ -90,16 +90,19 @@ void MemoryManager::State::Account(const Vma& vma, uint64_t bytes, int sign) {
 Result<void> MemoryManager::State::CheckLimits(const Vma& vma, uint64_t bytes) {
   uint64_t sum;
   if (__builtin_add_overflow(total_bytes, bytes, &sum) || sum > limits.address_space) return Errno(ENOMEM);
-  if (vma.is_data() && (__builtin_add_overflow(data_bytes, bytes, &sum) || sum > limits.data)) return Errno(ENOMEM);
+  if (vma.is_data() && (__builtin_add_overflow(data_bytes, bytes, &sum) || sum > limits.data))
+    return Errno(ENOMEM);
   // What could never be there at once is refused (Linux: overcommit heuristic).
-  if (!vma.shared && (vma.prot & PROT_WRITE) && !vma.no_reserve && bytes > memory_file.limit()) return Errno(ENOMEM);
+  if (!vma.shared && (vma.prot & PROT_WRITE) && !vma.no_reserve && bytes > memory_file.limit())
+    return Errno(ENOMEM);
   return Ok();
 }
 
 void MemoryManager::State::InsertVma(uint64_t start, Vma vma) {
   Account(vma, vma.end - start, 1);
   if (vma.object)
-    vma.object->mappable().AddMapping(*owner, {UserAddr(start), UserAddr(vma.end)}, vma.offset, vma.writable_mapping());
+    vma.object->mappable().AddMapping(*owner, {UserAddr(start), UserAddr(vma.end)}, vma.offset,
+                                      vma.writable_mapping());
   auto [it, inserted] = vmas.emplace(start, std::move(vma));
   CHECK(inserted);
 }
@@ -174,7 +177,8 @@ void MemoryManager::State::PlaceMMapBase() {
 Result<Span> MemoryManager::State::CheckRange(UserAddr addr, uint64_t length, int overflow_error) const {
   if (!addr.IsPageAligned()) return Errno(EINVAL);
   std::optional<uint64_t> rounded = PageRoundUp(length);
-  if (!rounded || *rounded > max_address || addr.value() > max_address - *rounded) return Errno(overflow_error);
+  if (!rounded || *rounded > max_address || addr.value() > max_address - *rounded)
+    return Errno(overflow_error);
   return Span{addr.value(), addr.value() + *rounded};
 }
 

@@ -10,7 +10,9 @@ struct FixupEntry {
   int32_t start, end, fixup;  // each relative to its own field
 };
 
-uintptr_t Resolve(const int32_t& field) { return reinterpret_cast<uintptr_t>(&field) + static_cast<intptr_t>(field); }
+uintptr_t Resolve(const int32_t& field) {
+  return reinterpret_cast<uintptr_t>(&field) + static_cast<intptr_t>(field);
+}
 
 extern "C" {
 size_t runsc_safe_copy(void* to, const void* from, size_t length);
@@ -52,7 +54,9 @@ void InstallSafeCopyHandler() {
   sigaction(SIGBUS, &action, nullptr);
 }
 
-size_t SafeCopy(void* to, const void* from, size_t length) { return length - runsc_safe_copy(to, from, length); }
+size_t SafeCopy(void* to, const void* from, size_t length) {
+  return length - runsc_safe_copy(to, from, length);
+}
 size_t SafeZero(void* to, size_t length) { return length - runsc_safe_zero(to, length); }
 
 bool SafeLoad32(const uint32_t* word, uint32_t* value) { return runsc_safe_load32(word, value) != 0; }

@@ -46,6 +46,7 @@ class Dentry final : public RefCounted {
   bool IsDeleted() const { return deleted_.load(std::memory_order_acquire); }  // unlinked: " (deleted)"
   // Made by Unlinked(): may still be given a first name by link(2).
   bool WasNeverNamed() const { return never_named_; }
+  void SetNamed() { never_named_ = false; }  // linkat(2) gave it its one chance
   bool IsRoot() const;
   // Whether `ancestor` is this dentry or above it.
   bool IsBelow(const Dentry& ancestor) const;
@@ -96,7 +97,7 @@ class Dentry final : public RefCounted {
   std::atomic<Inode*> inode_;  // a reference is held; set once
   StringMap<Child> children_ ABSL_GUARDED_BY(mu_);
   std::atomic<bool> deleted_{false};
-  bool never_named_ = false;  // set at birth
+  std::atomic<bool> never_named_{false};  // set at birth
   static constexpr size_t kNotCached = SIZE_MAX;
   size_t cache_slot_ = kNotCached;  // guarded by the cache's lock
   std::atomic<bool> used_{true};    // since the cache's hand came by

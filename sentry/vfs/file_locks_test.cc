@@ -1,7 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "sentry/vfs/file_locks.h"
 
+#include <catch2/catch.hpp>
 
 namespace runsc {
 namespace {

@@ -123,6 +123,7 @@ Result<void> VfsLink(const PathContext& context, const VfsPath& target, const Vf
                   ASSIGN_OR_RETURN(InodeAttributes attributes, linked->Attributes());
                   if (attributes.nlink == 0 && !target.dentry->WasNeverNamed()) return Errno(ENOENT);
                   RETURN_IF_ERROR(inode.Link(*dir.dentry, name, *target.dentry));
+                  target.dentry->SetNamed();
                   return linked;
                 }));
   InotifyNotify(*target.dentry, IN_ATTRIB);

@@ -28,7 +28,7 @@ CASES = {
     """),
     "coreutils": (["ls"], r"""
         mkdir -p a/b/c; echo hello > a/f; cp -r a d; ln -s f a/l; ln a/f a/h; ls -R a d; readlink a/l
-        stat -c '%s %h %F %a' a/f a a/l; chmod 640 a/f; stat -c %A a/f; touch -d '2020-01-02 03:04:05 UTC' a/f; date -u -r a/f
+        stat -c '%s %h %F %a' a/f a/l; stat -c '%h %F %a' a; chmod 640 a/f; stat -c %A a/f; touch -d '2020-01-02 03:04:05 UTC' a/f; date -u -r a/f
         seq 100000 | sort -R | sort -n | md5sum; head -c 1000000 /dev/zero | sha256sum; du -a --apparent-size a | wc -l
         mv a/f a/g; rm -r d; ls a; wc -c a/g; dd if=/dev/zero of=z bs=64k count=10 2>/dev/null; stat -c %s z; truncate -s 5 z; od -c z
         mkfifo p; (echo through > p &) ; cat p; tee t < a/g; comm -12 a/g t; id -u; test -r a/g && echo readable; env -i A=1 env; nproc >/dev/null; expr 6 \* 7

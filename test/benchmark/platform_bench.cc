@@ -118,7 +118,8 @@ int Main() {
     r.rdi = 0x7000000000;
     Measure("Switch to a fault + MapFile", 20000, [&](int i) {
       SwitchResult s = context->Switch(guest.space(), r, false);
-      (void)guest.space().MapFile(s.address & ~(kPage - 1), guest.fd(), static_cast<uint64_t>(i % 32) * kPage, kPage, {PROT_READ});
+      (void)guest.space().MapFile(s.address & ~(kPage - 1), guest.fd(), static_cast<uint64_t>(i % 32) * kPage,
+                                  kPage, {PROT_READ});
     });
   }
   {

@@ -127,13 +127,12 @@ TEST(Faults) {
     const char* end;
     int signal;
   };
-  for (auto [begin, end, signal] : {Case{guest_noncanonical, guest_noncanonical_end, SIGSEGV},
-                                    Case{guest_jump_noncanonical, guest_jump_noncanonical_end, SIGSEGV},
-                                    Case{guest_divide, guest_divide_end, SIGFPE},
-                                    Case{guest_illegal, guest_illegal_end, SIGILL},
-                                    Case{guest_privileged, guest_privileged_end, SIGSEGV},
-                                    Case{guest_port, guest_port_end, SIGSEGV},
-                                    Case{guest_breakpoint, guest_breakpoint_end, SIGTRAP}}) {
+  for (auto [begin, end, signal] :
+       {Case{guest_noncanonical, guest_noncanonical_end, SIGSEGV},
+        Case{guest_jump_noncanonical, guest_jump_noncanonical_end, SIGSEGV},
+        Case{guest_divide, guest_divide_end, SIGFPE}, Case{guest_illegal, guest_illegal_end, SIGILL},
+        Case{guest_privileged, guest_privileged_end, SIGSEGV}, Case{guest_port, guest_port_end, SIGSEGV},
+        Case{guest_breakpoint, guest_breakpoint_end, SIGTRAP}}) {
     s = RunOnce(platform, begin, end, &r);
     EXPECT(s.reason == Reason::kFault);
     EXPECT_EQ(s.signal, signal);
@@ -178,7 +177,8 @@ GUEST(int80, "mov $20, %eax; int $0x80; ud2\n");
 GUEST(int80_forged, "mov $20, %eax; lea 1f(%rip), %rcx; pushf; pop %r11; int $0x80; 1: ud2\n");
 GUEST(sysenter, "mov $20, %eax; mov %rsp, %rbp; sysenter; ud2\n");
 // Through a far return into a 32-bit code segment, then int 0x80 there.
-GUEST(compat, "push $0x23; lea 1f(%rip), %rax; push %rax; lretq; 1: .byte 0xb8,20,0,0,0, 0xcd,0x80, 0x0f,0x0b\n");
+GUEST(compat,
+      "push $0x23; lea 1f(%rip), %rax; push %rax; lretq; 1: .byte 0xb8,20,0,0,0, 0xcd,0x80, 0x0f,0x0b\n");
 
 TEST(LegacyEntriesAreNotSystemCalls) {
   Registers r;
@@ -211,7 +211,8 @@ TEST(RegistersTheHostRefuses) {
   Guest guest(platform);
   guest.Load(guest_loop_syscall, guest_loop_syscall_end);
   auto context = guest.NewContext();
-  for (uint64_t bad : {0x8000000000000000u, 0xffff800000000000u, 0x800000000000u, 0xffffffffff600000u, ~uint64_t{0}}) {
+  for (uint64_t bad :
+       {0x8000000000000000u, 0xffff800000000000u, 0x800000000000u, 0xffffffffff600000u, ~uint64_t{0}}) {
     for (uint64_t Registers::*field : {&Registers::rip, &Registers::fs_base, &Registers::gs_base}) {
       Registers r = guest.Start();
       r.*field = bad;
@@ -221,9 +222,11 @@ TEST(RegistersTheHostRefuses) {
     }
   }
   // Whatever else is in the registers is made safe or is the guest's own problem.
-  for (uint64_t bad : {uint64_t{0}, uint64_t{1}, uint64_t{8}, uint64_t{0x10}, uint64_t{0x18}, uint64_t{0x7b}, uint64_t{0xfff3}, ~uint64_t{0}}) {
-    for (uint64_t Registers::*field : {&Registers::cs, &Registers::ss, &Registers::ds, &Registers::es, &Registers::fs,
-                                       &Registers::gs, &Registers::orig_rax, &Registers::rsp}) {
+  for (uint64_t bad : {uint64_t{0}, uint64_t{1}, uint64_t{8}, uint64_t{0x10}, uint64_t{0x18}, uint64_t{0x7b},
+                       uint64_t{0xfff3}, ~uint64_t{0}}) {
+    for (uint64_t Registers::*field :
+         {&Registers::cs, &Registers::ss, &Registers::ds, &Registers::es, &Registers::fs, &Registers::gs,
+          &Registers::orig_rax, &Registers::rsp}) {
       Registers r = guest.Start();
       r.*field = bad;
       SwitchResult s = context->Switch(guest.space(), r, false);
@@ -239,8 +242,9 @@ TEST(RegistersTheHostRefuses) {
   EXPECT(context->Switch(guest.space(), r, false).reason == Reason::kSyscall);
 }
 
-GUEST(tls, "mov %fs:0, %rbx; mov %gs:8, %r12; mov $7, %eax; syscall\n"
-           "mov %fs:0, %rbx; mov %gs:8, %r12; mov $7, %eax; syscall\n");
+GUEST(tls,
+      "mov %fs:0, %rbx; mov %gs:8, %r12; mov $7, %eax; syscall\n"
+      "mov %fs:0, %rbx; mov %gs:8, %r12; mov $7, %eax; syscall\n");
 
 TEST(SegmentBases) {
   Guest guest(platform);
@@ -262,7 +266,9 @@ TEST(SegmentBases) {
 }
 
 // A base in the kernel half, which user code may load but ptrace refuses to.
-GUEST(wrfsbase, "movabs $0xffff800000001000, %rax; wrfsbase %rax; mov $7, %eax; syscall; rdfsbase %rbx; mov $8, %eax; syscall\n");
+GUEST(wrfsbase,
+      "movabs $0xffff800000001000, %rax; wrfsbase %rax; mov $7, %eax; syscall; rdfsbase %rbx; mov $8, %eax; "
+      "syscall\n");
 
 TEST(GuestSetsKernelHalfBase) {
   Guest guest(platform);
@@ -304,7 +310,8 @@ TEST(SingleStep) {
 
 GUEST(fp_state,
       "1: vmovdqu (%rdi), %ymm5; vmovdqu (%rdi), %ymm15; mov $7, %eax; syscall\n"
-      "vmovdqu %ymm5, 64(%rdi); vmovdqu %ymm15, 96(%rdi); fnstcw 128(%rdi); stmxcsr 132(%rdi); mov $8, %eax; syscall; jmp 1b\n");
+      "vmovdqu %ymm5, 64(%rdi); vmovdqu %ymm15, 96(%rdi); fnstcw 128(%rdi); stmxcsr 132(%rdi); mov $8, %eax; "
+      "syscall; jmp 1b\n");
 
 bool HostHasAvx() { return __builtin_cpu_supports("avx"); }
 
@@ -378,7 +385,7 @@ TEST(HostileFpState) {
       bad[offset] = std::byte{value};
       return !context->SetFpState(bad).ok();
     };
-    EXPECT(rejects(512 + 7, 0x80));   // xstate_bv: a component that does not exist
+    EXPECT(rejects(512 + 7, 0x80));  // xstate_bv: a component that does not exist
     EXPECT(rejects(512 + 7, 0x40));
     EXPECT(rejects(512 + 15, 0x80));  // xcomp_bv: compacted
     EXPECT(rejects(512 + 16, 1));     // reserved

@@ -20,15 +20,14 @@
 namespace runsc::platform_test {
 
 // GUEST(name, "instructions"): guest_name and guest_name_end enclose the code.
-#define GUEST(name, text)                                                            \
-  extern "C" const char guest_##name[], guest_##name##_end[];                        \
-  __asm__(".pushsection .rodata.guest,\"a\",@progbits\n .globl guest_" #name         \
-          ", guest_" #name "_end\nguest_" #name ":\n" text "\nguest_" #name          \
-          "_end:\n.popsection\n")
+#define GUEST(name, text)                                                                     \
+  extern "C" const char guest_##name[], guest_##name##_end[];                                 \
+  __asm__(".pushsection .rodata.guest,\"a\",@progbits\n .globl guest_" #name ", guest_" #name \
+          "_end\nguest_" #name ":\n" text "\nguest_" #name "_end:\n.popsection\n")
 
 inline constexpr uint64_t kPage = 4096;
-inline constexpr uint64_t kCode = 0x400000;   // r-x
-inline constexpr uint64_t kData = 0x800000;   // rw-, kDataPages
+inline constexpr uint64_t kCode = 0x400000;  // r-x
+inline constexpr uint64_t kData = 0x800000;  // rw-, kDataPages
 inline constexpr uint64_t kDataPages = 16;
 inline constexpr uint64_t kStackTop = kData + kDataPages * kPage;
 
@@ -99,21 +98,21 @@ struct Register {
   Register(const char* name, void (*run)(Platform&)) { Tests().push_back({name, run}); }
 };
 
-#define TEST(name)                                                    \
-  static void Test##name(::runsc::Platform& platform);                \
+#define TEST(name)                                                            \
+  static void Test##name(::runsc::Platform& platform);                        \
   static ::runsc::platform_test::Register register_##name(#name, Test##name); \
   static void Test##name([[maybe_unused]] ::runsc::Platform& platform)
 
 // Any thread. Go on after a failure.
 #define EXPECT(condition) \
   ((condition) ? (void)0 : ::runsc::platform_test::Failed(__FILE__, __LINE__, #condition, 0, 0))
-#define EXPECT_EQ(a, b)                                                                              \
-  do {                                                                                               \
-    auto expect_a_ = (a);                                                                            \
-    auto expect_b_ = (b);                                                                            \
-    if (!(expect_a_ == static_cast<decltype(expect_a_)>(expect_b_)))                                 \
+#define EXPECT_EQ(a, b)                                                                                   \
+  do {                                                                                                    \
+    auto expect_a_ = (a);                                                                                 \
+    auto expect_b_ = (b);                                                                                 \
+    if (!(expect_a_ == static_cast<decltype(expect_a_)>(expect_b_)))                                      \
       ::runsc::platform_test::Failed(__FILE__, __LINE__, #a " == " #b, static_cast<long long>(expect_a_), \
-                                     static_cast<long long>(expect_b_));                             \
+                                     static_cast<long long>(expect_b_));                                  \
   } while (0)
 
 }  // namespace runsc::platform_test

@@ -1,7 +1,7 @@
 // Interrupt at any moment, and death of a stub.
 #include <dirent.h>
-#include <signal.h>
 #include <sched.h>
+#include <signal.h>
 
 #include <chrono>
 #include <set>
@@ -198,7 +198,9 @@ TEST(BusyThreadsShareTheCpus) {
     tasks.emplace_back([&, i] {
       Registers r = guest.Start();
       r.rdi = kData + 256 * static_cast<uint64_t>(i);
-      while (!stop) EXPECT(contexts[static_cast<size_t>(i)]->Switch(guest.space(), r, false).reason == Reason::kInterrupted);
+      while (!stop)
+        EXPECT(contexts[static_cast<size_t>(i)]->Switch(guest.space(), r, false).reason ==
+               Reason::kInterrupted);
       contexts[static_cast<size_t>(i)]->Detach();
     });
   }
@@ -217,7 +219,8 @@ TEST(BusyThreadsShareTheCpus) {
   for (auto& context : contexts) context->Interrupt();
   for (auto& task : tasks) task.join();
   printf("       shares of %d busy threads, in percent:", kThreads);
-  for (uint64_t share : first) printf(" %llu", static_cast<unsigned long long>(share * 100 / (total == 0 ? 1 : total)));
+  for (uint64_t share : first)
+    printf(" %llu", static_cast<unsigned long long>(share * 100 / (total == 0 ? 1 : total)));
   printf("; %llu M iterations\n", static_cast<unsigned long long>(total / 1000000));
   EXPECT(total > 0);
 }

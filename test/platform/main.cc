@@ -22,7 +22,9 @@ std::vector<Test>& Tests() {
 
 void Failed(const char* file, int line, const char* what, long long a, long long b) {
   int n = failures.fetch_add(1);
-  if (n < 50) fprintf(stderr, "%s:%d: failed: %s (%lld = %#llx, %lld = %#llx)\n", file, line, what, a, static_cast<unsigned long long>(a), b, static_cast<unsigned long long>(b));
+  if (n < 50)
+    fprintf(stderr, "%s:%d: failed: %s (%lld = %#llx, %lld = %#llx)\n", file, line, what, a,
+            static_cast<unsigned long long>(a), b, static_cast<unsigned long long>(b));
 }
 
 namespace {

@@ -50,7 +50,8 @@ TEST(MapUnmapProtect) {
   EXPECT_EQ(At(*context, guest, kArea + 3 * kPage).code, SEGV_ACCERR);
   EXPECT_EQ(At(*context, guest, kArea + 2 * kPage).code, SEGV_MAPERR);
   // Replace what is there.
-  EXPECT(guest.space().MapFile(kArea, guest.fd(), 30 * kPage, 4 * kPage, {PROT_READ | PROT_WRITE, true}).ok());
+  EXPECT(
+      guest.space().MapFile(kArea, guest.fd(), 30 * kPage, 4 * kPage, {PROT_READ | PROT_WRITE, true}).ok());
   EXPECT(At(*context, guest, kArea + kPage).reason == Reason::kSyscall);
   EXPECT_EQ(guest.memory()[31 * kPage], 0x42);
   // Nothing there, or nothing left.
@@ -86,7 +87,9 @@ TEST(Batches) {
     guest.space().BeginBatch();
     guest.space().BeginBatch();
     for (uint64_t i = 0; i < 200; ++i)
-      EXPECT(guest.space().MapFile(kArea + 2 * i * kPage, guest.fd(), (20 + i % 40) * kPage, kPage, {PROT_READ}).ok());
+      EXPECT(guest.space()
+                 .MapFile(kArea + 2 * i * kPage, guest.fd(), (20 + i % 40) * kPage, kPage, {PROT_READ})
+                 .ok());
     EXPECT(guest.space().EndBatch().ok());
     EXPECT(guest.space().Unmap(kArea + 100 * kPage, kPage).ok());
     EXPECT(guest.space().EndBatch().ok());

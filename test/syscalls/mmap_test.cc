@@ -36,7 +36,8 @@ int File(size_t pages) {
   int fd = memfd_create("mmap_test", MFD_CLOEXEC);
   for (size_t i = 0; i < pages; ++i) {
     std::string page(kPage, static_cast<char>('a' + i));
-    if (pwrite(fd, page.data(), kPage, static_cast<off_t>(i * kPage)) != static_cast<ssize_t>(kPage)) return -1;
+    if (pwrite(fd, page.data(), kPage, static_cast<off_t>(i * kPage)) != static_cast<ssize_t>(kPage))
+      return -1;
   }
   return fd;
 }
@@ -112,8 +113,8 @@ TEST(mmap_errors) {
 TEST(hints_and_fixed_addresses) {
   char* p = Map(8);
   ASSERT_OK(munmap(p, 8 * kPage));
-  EXPECT_EQ(mmap(p, kPage, kRW, kPrivate, -1, 0), p);         // free: taken
-  EXPECT_NE(mmap(p, kPage, kRW, kPrivate, -1, 0), p);         // in use: elsewhere
+  EXPECT_EQ(mmap(p, kPage, kRW, kPrivate, -1, 0), p);  // free: taken
+  EXPECT_NE(mmap(p, kPage, kRW, kPrivate, -1, 0), p);  // in use: elsewhere
   EXPECT_EQ(mmap(p + kPage + 5, kPage, kRW, kPrivate, -1, 0), p + kPage);
   p[0] = 'x';
   EXPECT_EQ(P(At(p, 2)), P(p));  // replaces
