@@ -39,8 +39,9 @@ Result<Empty> Connection::Do(const Rename& request, UniqueFd& donated) {
   ASSIGN_OR_RETURN(Node * old_parent, WritableDirectory(request.old_parent, request.old_name));
   ASSIGN_OR_RETURN(Node * new_parent, WritableDirectory(request.new_parent, request.new_name));
   if (old_parent->root != new_parent->root) return Errno(EXDEV);
-  if (renameat2(old_parent->path.get(), request.old_name.c_str(), new_parent->path.get(),
-                request.new_name.c_str(), request.flags) < 0)
+  // The C library would make a renameat(2) of it where there are no flags.
+  if (syscall(SYS_renameat2, old_parent->path.get(), request.old_name.c_str(), new_parent->path.get(),
+              request.new_name.c_str(), request.flags) < 0)
     return HostErrno();
   return Empty{};
 }
