@@ -20,21 +20,22 @@ std::span<const Command> Commands() { return kCommands; }
 
 int UsageError(std::string_view command, const std::string& text) {
   std::string name = command.empty() ? "runsc" : fmt::format("runsc {}", command);
-  fmt::print(stderr, "{}: {}\nTry '{} --help'.\n", name, text, name);
+  fmt::print(stderr, "{}: {} (see '{} --help')\n", name, text, name);
   return kExitFailed;
 }
 
 int RunVersion(Arguments arguments) {
-  if (!arguments.empty() && arguments[0] != "--help") return UsageError("version", "takes no arguments");
+  if (arguments.size() == 1 && arguments[0] == "--help") {
+    fmt::print("runsc version prints the version of runsc.\n\nUsage: runsc version\n");
+    return 0;
+  }
+  if (!arguments.empty()) return UsageError("version", "takes no arguments");
   fmt::print("runsc version {}\n", kVersion);
   return 0;
 }
 
 int RunMain(Arguments arguments) {
-  if (arguments.empty()) {
-    RunHelp({});
-    return kExitFailed;
-  }
+  if (arguments.empty()) return UsageError("", "no command given");
   std::string name = arguments[0];
   if (name == "--help" || name == "-h") name = "help";
   if (name == "--version" || name == "-v") name = "version";

@@ -24,7 +24,7 @@ int RunDo(Arguments arguments);
 int RunHelp(Arguments arguments);
 int RunVersion(Arguments arguments);
 
-// Writes "runsc NAME: TEXT" and where to read on, to stderr; returns the exit code for it.
+// Writes "runsc NAME: TEXT" and where to read on, as one line, to stderr; returns the exit code for it.
 int UsageError(std::string_view command, const std::string& text);
 
 // The whole of runsc: arguments as main() gets them, without the program's name.

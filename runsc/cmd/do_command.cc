@@ -183,6 +183,12 @@ int RunDo(Arguments arguments) {
     return 0;
   }
   if (arguments.empty() || arguments[0].empty()) return UsageError("do", "no command to run");
+  if (flags.hostname.size() > HOST_NAME_MAX)
+    return UsageError("do", fmt::format("--hostname: longer than {} characters", HOST_NAME_MAX));
+  for (const std::string& setting : flags.environment) {
+    if (setting.empty() || setting[0] == '=')
+      return UsageError("do", fmt::format("--env: '{}' names no variable", setting));
+  }
 
   SandboxOptions options;
   BootOptions& boot = options.boot;

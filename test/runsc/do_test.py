@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+"""`runsc do` and its help as a user at a shell meets them: exit codes, messages, streams,
+flags, signals; and that nothing is left behind.
+
+do_test.py RUNSC"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sandbox_harness import (Runsc, adopt_orphans, check, descendants, end, finish,  # noqa: E402
+                             mounts, reap, wait_until)
+
+NOBODY = 65534
+
+
+def text(data):
+    return data.decode(errors="replace")
+
+
+def check_run(runsc, arguments, code=0, stdout=None, name=None, **options):
+    name = name or " ".join(arguments)
+    result = runsc.run(*arguments, **options)
+    check(result.returncode == code, f"{name}: exit code", f"{result.returncode}, not {code}; {text(result.stderr or b'')}")
+    if stdout is not None:
+        check(text(result.stdout) == stdout, f"{name}: stdout", repr(result.stdout))
+    return result
+
+
+def check_refused(runsc, arguments, code, says, **options):
+    """Bad input: the exit code, nothing on stdout, exactly one line on stderr that names it."""
+    result = check_run(runsc, arguments, code, "", **options)
+    lines = text(result.stderr).splitlines()
+    check(len(lines) == 1 and lines[0].startswith("runsc") and says in lines[0],
+          f"{' '.join(arguments)}: one line on stderr with '{says}'", repr(text(result.stderr)))
+
+
+def bad_input(runsc):
+    check_refused(runsc, [], 125, "no command given")
+    check_refused(runsc, ["--nonsense"], 125, "--nonsense")
+    check_refused(runsc, ["nonsense"], 125, "nonsense")
+    check_refused(runsc, ["help", "nonsense"], 125, "nonsense")
+    check_refused(runsc, ["version", "nonsense"], 125, "arguments")
+    check_refused(runsc, ["do"], 125, "no command")
+    check_refused(runsc, ["do", "--"], 125, "no command")
+    check_refused(runsc, ["do", ""], 125, "no command")
+    check_refused(runsc, ["do", "--nonsense", "true"], 125, "--nonsense")
+    check_refused(runsc, ["do", "--nonsense=1", "true"], 125, "--nonsense")
+    check_refused(runsc, ["do", "--debug=maybe", "true"], 125, "maybe")
+    for flag in ("rootfs", "volume", "cwd", "env", "uid", "gid", "memory", "network", "platform"):
+        check_refused(runsc, ["do", f"--{flag}"], 125, f"--{flag} needs a value")
+    for value in ("-1", "4294967296", "x", "1x", ""):
+        check_refused(runsc, ["do", f"--uid={value}", "true"], 125, "--uid")
+        check_refused(runsc, ["do", f"--gid={value}", "true"], 125, "--gid")
+    for value in ("", "0", "1k", "-5m", "5q", "99999999999999999999"):
+        check_refused(runsc, ["do", f"--memory={value}", "true"], 125, "--memory")
+    check_refused(runsc, ["do", "--network=nonsense", "true"], 125, "nonsense")
+    check_refused(runsc, ["do", "--platform=nonsense", "true"], 125, "nonsense")
+    check_refused(runsc, ["do", "--env==x", "true"], 125, "--env")
+    check_refused(runsc, ["do", "--env=", "true"], 125, "--env")
+    check_refused(runsc, ["do", "--hostname=" + 65 * "a", "true"], 125, "--hostname")
+    missing = runsc.path("missing")
+    for volume in ("", "/tmp", ":/mnt", "/tmp:", "/tmp:mnt", "/tmp:/mnt:nonsense", "/tmp:/mnt:ro:ro"):
+        check_refused(runsc, ["do", f"--volume={volume}", "true"], 125, "--volume")
+    check_refused(runsc, ["do", f"--volume={missing}:/mnt", "true"], 125, missing)
+    check_refused(runsc, ["do", f"--rootfs={missing}", "true"], 125, missing)
+    check_refused(runsc, ["do", "--rootfs=/etc/passwd", "true"], 125, "Not a directory")
+    check_refused(runsc, ["do", "--cwd=usr", "true"], 125, "absolute")
+    check_refused(runsc, ["do", f"--cwd={missing}", "true"], 125, missing)
+    check_refused(runsc, ["do", "--cwd=/etc/passwd", "true"], 125, "/etc/passwd")
+    check_refused(runsc, ["do", f"--debug-log={missing}/log", "true"], 125, missing)
+
+
+def commands(runsc):
+    check_refused(runsc, ["do", "no-such-command"], 127, "no-such-command: command not found")
+    check_refused(runsc, ["do", "./no-such-command"], 127, "No such file")
+    check_refused(runsc, ["do", "/etc/passwd"], 126, "Permission denied")
+    check_refused(runsc, ["do", "/etc"], 126, "/etc")
+    check_refused(runsc, ["do", "/etc/passwd/x"], 126, "Not a directory")
+    root = runsc.path("empty")
+    os.mkdir(root)
+    check_refused(runsc, ["do", f"--rootfs={root}", "true"], 127, "command not found")
+    script = runsc.path("script")
+    with open(script, "w", encoding="ascii") as file:
+        file.write('echo "$0" "$@"; exit 5\n')
+    os.chmod(script, 0o755)
+    check_run(runsc, ["do", script, "x", "y z"], 5, f"{script} x y z\n", "a script without #!")
+    with open(script, "w", encoding="ascii") as file:
+        file.write("#!/no/such/interpreter\n")
+    check_refused(runsc, ["do", script], 127, script)
+    check_run(runsc, ["do", "--", "printf", "%s", "--uid"], 0, "--uid")
+    check_run(runsc, ["do", "echo", "--", "-x"], 0, "-- -x\n")
+    for code in (0, 1, 42, 255):
+        check_run(runsc, ["do", "sh", "-c", f"exit {code}"], code, "")
+    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGPIPE):
+        # The command is the guest's init, deaf to its own signals as Linux has it; its child is not.
+        check_run(runsc, ["do", "sh", "-c", f"sh -c 'kill -{int(number)} $$'; exit $?"], 128 + number)
+    fault = "import ctypes; ctypes.string_at(0)"
+    if shutil.which("python3"):
+        check_run(runsc, ["do", "python3", "-c", fault], 139, "", "a fault of the command itself")
+
+
+def streams(runsc):
+    def sh(script, **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run(["sh", "-c", f"R={runsc.binary}; {script}"], cwd=runsc.folder, timeout=20,
+                              check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+    def content(name):
+        with open(runsc.path(name), "rb") as file:
+            return file.read()
+
+    result = runsc.run("do", "sh", "-c", "echo out; echo err >&2")
+    check((result.stdout, result.stderr) == (b"out\n", b"err\n"), "stdout and stderr are apart", str(result))
+    data = bytes(range(256)) * 4096
+    result = subprocess.run([runsc.binary, "do", "cat"], input=data, stdout=subprocess.PIPE, timeout=20, check=False)
+    check(result.stdout == data, "a MiB through pipes arrives as it was", str(len(result.stdout)))
+    sh("($R do echo a; echo b; $R do echo c) > shared")
+    check(content("shared") == b"a\nb\nc\n", "stdout: a file's offset is shared with the host", str(content("shared")))
+    sh("echo x > appended; $R do sh -c 'echo y; echo z' >> appended")
+    check(content("appended") == b"x\ny\nz\n", "stdout: O_APPEND is honoured", str(content("appended")))
+    sh("$R do sh -c 'echo e >&2' 2> errors; $R do no-such-command 2>> errors")
+    check(content("errors").splitlines()[0] == b"e" and len(content("errors").splitlines()) == 2,
+          "stderr to a file", str(content("errors")))
+    sh("printf 'one\\ntwo\\n' > lines")
+    result = sh("($R do sh -c 'read line; echo got $line'; cat) < lines")
+    check(result.stdout == b"got one\ntwo\n", "stdin: a file's offset is shared with the host", str(result))
+    sh("$R do cat < lines > copy")
+    check(content("copy") == b"one\ntwo\n", "file to file", str(content("copy")))
+    result = sh("$R do yes | head -n 1")
+    check(result.stdout == b"y\n", "a reader that leaves ends the command", str(result))
+    check(sh("$R do true <&- >&- 2>&-").returncode == 0, "with all streams closed")
+    result = sh("$R do sh -c 'cat; echo still' <&-")
+    check(result.stdout == b"still\n", "with stdin closed", str(result))
+    check(sh("$R do echo x > /dev/full").returncode == 1, "a full device is an error in the guest")
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"kept")
+    result = runsc.run("do", "ls", "-l", "/proc/self/fd", pass_fds=[read_end, write_end])
+    check(result.stdout.count(b"->") <= 4, "no other open file of the caller gets in", text(result.stdout))
+    os.close(read_end)
+    os.close(write_end)
+
+
+def settings(runsc):
+    check_run(runsc, ["do", "--cwd=/usr", "pwd"], 0, "/usr\n")
+    check_run(runsc, ["do", "pwd"], 0, f"{runsc.folder}\n", cwd=runsc.folder)
+    env = {"PATH": os.environ["PATH"], "KEPT": "1", "GONE": "2"}
+    check_run(runsc, ["do", "--env=A=b c=d", "--env", "GONE", "--env=E=", "sh", "-c",
+                      "echo $KEPT,$A,${GONE-unset},${E-unset}"], 0, "1,b c=d,unset,\n", env=env)
+    check_run(runsc, ["do", "--uid=1234", "--gid=56", "sh", "-c", "id -u; id -g; id -G"], 0, "1234\n56\n56\n")
+    check_run(runsc, ["do", "--uid=1234", "--gid=56", "grep", "CapEff", "/proc/self/status"], 0,
+              "CapEff:\t0000000000000000\n")
+    check_run(runsc, ["do", "--hostname=elsewhere", "uname", "-n"], 0, "elsewhere\n")
+    check_run(runsc, ["do", "uname", "-n"], 0, os.uname().nodename + "\n")
+    check_run(runsc, ["do", "sh", "-c", "umask; ulimit -n"], 0, "0027\n99\n", "umask and limits are the caller's",
+              preexec_fn=lambda: (os.umask(0o027), __import__("resource").setrlimit(7, (99, 99))))
+    result = check_run(runsc, ["do", "--strace", "true"])
+    check(b"exit_group" in result.stderr, "--strace logs to stderr", text(result.stderr)[-200:])
+    log = runsc.path("log")
+    result = check_run(runsc, ["do", "--strace", f"--debug-log={log}", "true"])
+    with open(log, "rb") as file:
+        check(result.stderr == b"" and b"exit_group" in file.read(), "--debug-log takes the log")
+    os.remove(log)
+
+
+def files(runsc):
+    before = sorted(os.listdir(runsc.folder))
+    with open(runsc.path("original"), "w", encoding="ascii") as file:
+        file.write("original\n")
+    check_run(runsc, ["do", "sh", "-c", "echo changed > original; echo > new; mkdir d; cat original; ls new"],
+              0, "changed\nnew\n", cwd=runsc.folder)
+    check_run(runsc, ["do", "sh", "-c", "rm original; ls original 2>/dev/null"], 2, "", cwd=runsc.folder)
+    with open(runsc.path("original"), encoding="ascii") as file:
+        check(file.read() == "original\n", "a write does not reach the host")
+    os.remove(runsc.path("original"))
+    check(sorted(os.listdir(runsc.folder)) == before, "no file of the guest is on the host")
+    volume = runsc.path("volume")
+    os.mkdir(volume)
+    spec = f"--volume={volume}:/mnt"
+    check_run(runsc, ["do", spec, "sh", "-c", "echo in > /mnt/file; cat /mnt/file"], 0, "in\n")
+    with open(os.path.join(volume, "file"), encoding="ascii") as file:
+        check(file.read() == "in\n", "a volume's write does reach the host")
+    check_run(runsc, ["do", spec + ":ro", "sh", "-c", "cat /mnt/file; echo > /mnt/file"], 2, "in\n")
+    check_run(runsc, ["do", spec + ":ro", "rm", "-f", "/mnt/file"], 1, "")
+    check(os.path.getsize(os.path.join(volume, "file")) == 3, "a read-only volume is left as it was")
+    check_run(runsc, ["do", f"--volume={volume}:/made/for/it", "cat", "/made/for/it/file"], 0, "in\n")
+    os.symlink("/etc/passwd", os.path.join(volume, "link"))
+    with open("/etc/passwd", "rb") as file:
+        passwd = file.read()
+    result = runsc.run("do", spec, "sh", "-c", "echo evil >> /mnt/link")
+    with open("/etc/passwd", "rb") as file:
+        check(file.read() == passwd, "a symlink in a volume does not lead out to the host", str(result))
+    root = runsc.path("root")
+    os.makedirs(os.path.join(root, "bin"))
+    busybox = shutil.which("busybox")
+    if busybox and b"statically linked" in subprocess.run(["file", "-L", busybox], check=False, stdout=subprocess.PIPE,
+                                                          stderr=subprocess.DEVNULL).stdout:
+        shutil.copy(busybox, os.path.join(root, "bin", "busybox"))
+        check_run(runsc, ["do", f"--rootfs={root}", "/bin/busybox", "sh", "-c", "pwd; echo x > /x; busybox ls / || /bin/busybox ls /"],
+                  0, name="--rootfs")
+        check(os.listdir(root) == ["bin"], "--rootfs is left as it was", str(os.listdir(root)))
+
+
+def signals(runsc):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
+        process = runsc.start_guest("exec sleep 60")
+        process.send_signal(number)
+        check(wait_until(lambda: process.poll() is not None, 5), f"{number.name} ends the command")
+        end(process)
+        check(process.returncode == 128 + number, f"{number.name}: exit code", str(process.returncode))
+        process = runsc.start("do", "--", "sh", "-c",
+                              f"trap 'echo caught; exit 7' {number.name[3:]}; echo ready; while :; do sleep 0.01; done")
+        check(process.stdout.readline() == b"ready\n", "the handler's guest starts")
+        process.send_signal(number)
+        check(wait_until(lambda: process.poll() is not None, 5), f"{number.name}: the handler runs")
+        check(process.stdout.read() == b"caught\n" and process.returncode == 7, f"{number.name}: the handler's exit code",
+              str(process.returncode))
+        end(process)
+
+
+def help_texts(runsc):
+    overview = check_run(runsc, ["help"])
+    for arguments in (["--help"], ["-h"], ["help", "help"], ["help", "--help"]):
+        check_run(runsc, arguments, 0, text(overview.stdout))
+    names = re.findall(r"^  (\w+) ", text(overview.stdout), re.M)
+    check({"do", "help", "version"} <= set(names), "help lists the commands", str(names))
+    for name in names:
+        by_flag = check_run(runsc, [name, "--help"])
+        by_help = check_run(runsc, ["help", name])
+        check(by_flag.stdout == by_help.stdout, f"help {name} is {name} --help")
+        check(b"Usage: runsc" in by_flag.stdout and not by_flag.stderr, f"{name} --help is complete", text(by_flag.stdout))
+    do_help = text(runsc.run("do", "--help").stdout)
+    for flag in ("rootfs", "volume", "cwd", "env", "uid", "gid", "hostname", "network", "memory", "platform",
+                 "strace", "debug-log", "debug", "help"):
+        check(re.search(rf"^  --{flag}\b", do_help, re.M) is not None, f"do --help tells about --{flag}")
+    check("Exit code" in do_help, "do --help tells about exit codes")
+    version = text(check_run(runsc, ["version"]).stdout)
+    check(re.fullmatch(r"runsc version \d+\.\d+\.\d+\n", version) is not None, "version", version)
+    check_run(runsc, ["--version"], 0, version)
+    table = text(check_run(runsc, ["help", "syscalls"]).stdout)
+    rows = re.findall(r"^ *(\d+)  (\w+) +(full|partial|refused|none)\b", table, re.M)
+    numbers = [int(row[0]) for row in rows]
+    check(("0", "read", "full") in rows and len(rows) > 300 and numbers == sorted(set(numbers)),
+          "help syscalls prints the table", f"{len(rows)} rows")
+    counts = {kind: sum(row[2] == kind for row in rows) for kind in ("full", "partial", "refused", "none")}
+    check(all(f"{count} {kind}" in table for kind, count in counts.items()), "help syscalls: the sums", str(counts))
+
+
+def as_nobody(runsc):
+    """As an ordinary user, which needs the binary where that user can read it."""
+    if os.geteuid() != 0:
+        return  # then everything else ran so
+    binary = runsc.path("runsc")
+    shutil.copy(runsc.binary, binary)
+    os.chmod(binary, 0o755)
+    volume = runsc.path("theirs")
+    os.mkdir(volume)
+    os.chown(volume, NOBODY, NOBODY)
+    secret = runsc.path("secret")
+    with open(secret, "w", encoding="ascii") as file:
+        file.write("secret\n")
+    os.chmod(secret, 0o600)
+
+    class AsNobody(Runsc):
+        def __init__(self):  # pylint: disable=super-init-not-called
+            self.binary = binary
+            self.folder = runsc.folder
+
+        def run(self, *arguments, timeout=20, **options):
+            return super().run(*arguments, timeout=timeout, user=NOBODY, group=NOBODY, extra_groups=[],
+                               cwd="/", env={"PATH": "/usr/local/bin:/usr/bin:/bin"}, **options)
+
+    theirs = AsNobody()
+    probe = theirs.run("do", "true")
+    if probe.returncode == 125 and b"user namespaces" in probe.stderr:
+        check(len(probe.stderr.splitlines()) == 1, "one line where user namespaces are not for everybody")
+        return
+    check_run(theirs, ["do", "sh", "-c", "id -u; id -g"], 0, f"{NOBODY}\n{NOBODY}\n", "as nobody: id")
+    check_run(theirs, ["do", "cat", secret], 1, "", "as nobody: a file of root's")
+    check_run(theirs, ["do", "--uid=0", "--gid=0", "cat", secret], 1, "", "as nobody, root inside: a file of root's")
+    spec = f"--volume={volume}:/mnt"
+    check_run(theirs, ["do", spec, "sh", "-c", "echo x > /mnt/file; cat /mnt/file"], 0, "x\n", "as nobody: a volume")
+    path = os.path.join(volume, "file")
+    check(os.path.exists(path) and os.stat(path).st_uid == NOBODY, "as nobody: the volume's file is theirs")
+    check_run(theirs, ["do", "sh", "-c", "exit 42"], 42, "", "as nobody: the exit code")
+    check_refused(theirs, ["do", "no-such-command"], 127, "command not found")
+    closed = runsc.path("closed")
+    os.mkdir(closed, 0o700)
+    check_refused(theirs, ["do", f"--rootfs={closed}", "true"], 125, "Permission denied")
+    check_refused(theirs, ["do", f"--volume={closed}/x:/mnt", "true"], 125, "Permission denied")
+
+
+def main():
+    runsc = Runsc(os.path.abspath(sys.argv[1]))
+    try:
+        runsc.require()
+        adopt_orphans()
+        mounted = mounts()
+        for part in (bad_input, commands, streams, settings, files, signals, help_texts, as_nobody):
+            part(runsc)
+            check(wait_until(lambda: (reap(), not descendants(os.getpid()))[1], 1),
+                  f"{part.__name__}: no process is left", str(descendants(os.getpid())))
+            check(mounts() == mounted, f"{part.__name__}: no mount is left")
+    finally:
+        runsc.close()
+    finish()
+
+
+main()
