@@ -210,7 +210,7 @@ TEST_CASE("a reply that is not sound ends the connection") {
   for (int kind = 0; kind < 4; ++kind) {
     auto [mine, theirs] = PacketSockets();
     GoferClient client(std::move(mine), nullptr);
-    std::thread gofer([&, kind] {
+    std::thread gofer([&theirs = theirs, kind] {
       std::byte request[64];
       if (recv(theirs.get(), request, sizeof(request), 0) <= 0) return;
       Header header = HeaderOf(request);
