@@ -4,6 +4,7 @@ flags, signals; and that nothing is left behind.
 
 do_test.py RUNSC"""
 import os
+import resource
 import re
 import shutil
 import signal
@@ -155,8 +156,10 @@ def settings(runsc):
               "CapEff:\t0000000000000000\n")
     check_run(runsc, ["do", "--hostname=elsewhere", "uname", "-n"], 0, "elsewhere\n")
     check_run(runsc, ["do", "uname", "-n"], 0, os.uname().nodename + "\n")
+    # The soft limit only: the Gofer's own descriptors come out of the hard one.
+    hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     check_run(runsc, ["do", "sh", "-c", "umask; ulimit -n"], 0, "0027\n99\n", "umask and limits are the caller's",
-              preexec_fn=lambda: (os.umask(0o027), __import__("resource").setrlimit(7, (99, 99))))
+              preexec_fn=lambda: (os.umask(0o027), resource.setrlimit(resource.RLIMIT_NOFILE, (99, hard_limit))))
     result = check_run(runsc, ["do", "--strace", "true"])
     check(b"exit_group" in result.stderr, "--strace logs to stderr", text(result.stderr)[-200:])
     log = runsc.path("log")
