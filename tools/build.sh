@@ -30,7 +30,7 @@ fi
 if [ ! -f build/build.ninja ]; then
   launcher=
   if command -v ccache >/dev/null; then
-    launcher="-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache"
+    launcher="-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DRUNSC_PCH=OFF"
   fi
   # shellcheck disable=SC2086
   cmake --preset release $launcher

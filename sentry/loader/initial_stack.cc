@@ -1,7 +1,6 @@
 #include "sentry/loader/initial_stack.h"
 
 #include <elf.h>
-#include <linux/limits.h>
 
 #include <algorithm>
 #include <cstring>
@@ -10,15 +9,19 @@
 namespace runsc {
 namespace {
 
-constexpr size_t kMaxArgumentLength = 32 * kPageSize;       // MAX_ARG_STRLEN
+constexpr uint64_t kMinArgumentBytes = 32 * kPageSize;      // linux/limits.h: ARG_MAX
 constexpr uint64_t kMaxArgumentBytes = (8u << 20) / 4 * 3;  // three quarters of _STK_LIM
 constexpr std::string_view kPlatform{"x86_64\0", 7};
 
 }  // namespace
 
+uint64_t ArgumentLimit(uint64_t stack_limit) {
+  return std::clamp(stack_limit / 4, kMinArgumentBytes, kMaxArgumentBytes);
+}
+
 Result<void> CheckArgumentSize(const std::vector<std::string>& argv, const std::vector<std::string>& envp,
                                const std::string& filename, uint64_t stack_limit) {
-  uint64_t limit = std::max<uint64_t>(std::min(stack_limit / 4, kMaxArgumentBytes), ARG_MAX);
+  uint64_t limit = ArgumentLimit(stack_limit);
   // An empty argv is passed on as one empty string.
   uint64_t total = (std::max<size_t>(argv.size(), 1) + envp.size()) * sizeof(uint64_t);
   if (total >= limit) return Errno(E2BIG);

@@ -2,14 +2,11 @@
 #include <fmt/format.h>
 
 #include "sentry/kernel/executable.h"
+#include "sentry/loader/initial_stack.h"
 #include "sentry/syscalls/sys_process.h"
 
 namespace runsc {
 namespace {
-
-constexpr size_t kMaxStringLength = 32 * kPageSize;  // MAX_ARG_STRLEN
-constexpr uint64_t kMaxBytes = 6 << 20;              // 3/4 of the default stack
-constexpr uint64_t kMinBytes = 32 * kPageSize;       // ARG_MAX
 
 // A null-terminated vector of strings. `budget` shrinks by what they take on the new stack.
 Result<std::vector<std::string>> ReadVector(Task& task, UserPtr<const uint64_t> vector, uint64_t& budget) {
@@ -19,7 +16,7 @@ Result<std::vector<std::string>> ReadVector(Task& task, UserPtr<const uint64_t> 
     ASSIGN_OR_RETURN(uint64_t address, task.memory().Read(vector.At(i)));
     if (address == 0) return strings;
     ASSIGN_OR_RETURN(std::string string,
-                     task.memory().ReadString(UserAddr(address), kMaxStringLength, E2BIG));
+                     task.memory().ReadString(UserAddr(address), kMaxArgumentLength, E2BIG));
     uint64_t cost = string.size() + 1 + sizeof(uint64_t);
     if (cost > budget) return Errno(E2BIG);
     budget -= cost;
@@ -52,7 +49,7 @@ Result<int64_t> Exec(Task& task, int dirfd, UserPath user_path, UserPtr<const ui
   request.paths = task.path_context();
   ASSIGN_OR_RETURN(request.file, OpenExecutable(request.paths, start, path, walk));
 
-  uint64_t budget = std::max(std::min(task.Limit(RLIMIT_STACK) / 4, kMaxBytes), kMinBytes);
+  uint64_t budget = ArgumentLimit(task.Limit(RLIMIT_STACK));
   ASSIGN_OR_RETURN(request.argv, ReadVector(task, argv, budget));
   ASSIGN_OR_RETURN(request.envp, ReadVector(task, envp, budget));
   // A program always has an argv[0].
