@@ -22,6 +22,9 @@ std::unique_ptr<FilesystemType> MakeProcType(Kernel& kernel);
 // boot; without one a file shows its heading only.
 void SetProcNetReader(std::string_view name, std::function<std::string()> reader);
 
+// The process whose /proc/<pid> is open as `file`, which pidfd_send_signal(2) takes for a pidfd. EBADF.
+Result<RefPtr<ThreadGroup>> ProcessOfProcDirectory(FileDescription& file);
+
 // Whether a task with `creds` may look into `target` as PTRACE_MODE_READ_FSCREDS allows
 // (ptrace(2), "Ptrace access mode checking"): environ, maps, exe, fd and others. EACCES.
 Result<void> CheckTaskAccess(const Credentials& creds, const Task& target);

@@ -396,6 +396,8 @@ class TaskDirectory final : public TaskInode<SyntheticDirectory> {
   TaskDirectory(ProcFilesystem& filesystem, RefPtr<Task> task, bool is_process, uint64_t ino)
       : TaskInode<SyntheticDirectory>(filesystem, std::move(task), 0555u, Uid{0}, Gid{0}, ino),
         is_process_(is_process) {}
+  bool is_process() const { return is_process_; }
+  RefPtr<ThreadGroup> process() const { return RefPtr<ThreadGroup>(&task_->thread_group()); }
 
   Result<RefPtr<Inode>> Lookup(Dentry& dir, std::string_view name) override {
     if (IsStale()) return Errno(ENOENT);
@@ -449,6 +451,13 @@ class TaskDirectory final : public TaskInode<SyntheticDirectory> {
 RefPtr<SyntheticInode> MakeTaskDirectory(ProcFilesystem& filesystem, RefPtr<Task> task, bool is_process) {
   uint64_t ino = TaskFileIno(filesystem.pid_namespace().IdOf(*task), is_process ? kPartRoot : kPartTask, 0);
   return MakeRef<TaskDirectory>(filesystem, std::move(task), is_process, ino);
+}
+
+Result<RefPtr<ThreadGroup>> ProcessOfProcDirectory(FileDescription& file) {
+  RefPtr<Inode> inode = file.inode();
+  auto* directory = dynamic_cast<TaskDirectory*>(inode.get());
+  if (directory == nullptr || !directory->is_process()) return Errno(EBADF);
+  return directory->process();
 }
 
 std::string ShownPath(const Task& target, const VfsPath& path) {

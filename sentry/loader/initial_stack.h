@@ -17,7 +17,8 @@ namespace runsc {
 
 inline constexpr size_t kMaxArgumentLength = 32 * kPageSize;  // MAX_ARG_STRLEN
 
-// How many bytes of strings and pointers execve(2) allows under this RLIMIT_STACK: a quarter of it, within bounds.
+// How many bytes of strings and pointers execve(2) allows under this RLIMIT_STACK: a quarter of it, within
+// bounds.
 uint64_t ArgumentLimit(uint64_t stack_limit);
 
 // E2BIG when the strings and pointers are more than execve(2) allows under this RLIMIT_STACK.

@@ -1,6 +1,7 @@
 #include "sentry/syscalls/sys_pidfd.h"
 
 #include "sentry/fsimpl/pidfd.h"
+#include "sentry/fsimpl/proc.h"
 #include "sentry/syscalls/signal_permission.h"
 
 namespace runsc {
@@ -19,7 +20,10 @@ Result<int64_t> SysPidfdSendSignal(Task& task, Fd fd, SignalNumber signal, UserP
                                    uint32_t flags) {
   if (flags != 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
-  ASSIGN_OR_RETURN(RefPtr<ThreadGroup> process, ProcessOfPidfd(*file));
+  Result<RefPtr<ThreadGroup>> found = ProcessOfPidfd(*file);
+  if (!found.ok()) found = ProcessOfProcDirectory(*file);
+  RETURN_IF_ERROR(found);
+  RefPtr<ThreadGroup> process = std::move(found).value();
   PidNamespace& own = task.pid_namespace();
   if (own.IdOf(*process) == 0) return Errno(EINVAL);  // not in this or a descendant namespace
   siginfo_t info = SenderInfo(task, *process, signal, SI_USER);

@@ -22,6 +22,12 @@ Result<RefPtr<Task>> FindTarget(Task& task, pid_t pid) {
   return target;
 }
 
+// sched_setaffinity(2) alone takes a negative number for one that nobody has.
+Result<RefPtr<Task>> FindTargetOfMask(Task& task, pid_t pid) {
+  if (pid < 0) return Errno(ESRCH);
+  return FindTarget(task, pid);
+}
+
 Result<void> CheckOwner(Task& task, Task& target) {
   RefPtr<const Credentials> other = target.GetCreds();
   const Credentials& own = task.creds();
@@ -157,7 +163,7 @@ Result<int64_t> SysSchedSetaffinity(Task& task, pid_t pid, uint32_t size, UserAd
   uint64_t mask = 0;
   auto bytes = std::as_writable_bytes(std::span(&mask, 1)).first(std::min<size_t>(size, sizeof(mask)));
   RETURN_IF_ERROR(task.memory().ReadArray(UserPtr<const std::byte>(user_mask), bytes));
-  ASSIGN_OR_RETURN(RefPtr<Task> target, FindTarget(task, pid));
+  ASSIGN_OR_RETURN(RefPtr<Task> target, FindTargetOfMask(task, pid));
   RETURN_IF_ERROR(CheckOwner(task, *target));
   mask &= AllCpus(task);
   if (mask == 0) return Errno(EINVAL);
@@ -167,7 +173,7 @@ Result<int64_t> SysSchedSetaffinity(Task& task, pid_t pid, uint32_t size, UserAd
 
 Result<int64_t> SysSchedGetaffinity(Task& task, pid_t pid, uint32_t size, UserAddr user_mask) {
   if (size % sizeof(uint64_t) != 0 || size == 0) return Errno(EINVAL);
-  ASSIGN_OR_RETURN(RefPtr<Task> target, FindTarget(task, pid));
+  ASSIGN_OR_RETURN(RefPtr<Task> target, FindTargetOfMask(task, pid));
   uint64_t mask = target->cpu_affinity.load() & AllCpus(task);
   RETURN_IF_ERROR(task.memory().Write(UserPtr<uint64_t>(user_mask), mask));
   return sizeof(mask);

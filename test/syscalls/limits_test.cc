@@ -32,6 +32,7 @@ TEST(AffinityNamesThisCpu) {
   CPU_ZERO(&set);
   EXPECT_ERRNO(sched_setaffinity(0, sizeof(set), &set), EINVAL);
   EXPECT_ERRNO(syscall(SYS_sched_getaffinity, 0, 3, &set), EINVAL);
+  EXPECT_ERRNO(sched_getaffinity(-1, sizeof(set), &set), ESRCH);
   EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER);
   EXPECT_EQ(sched_get_priority_max(SCHED_FIFO), 99);
 }

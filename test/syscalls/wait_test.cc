@@ -1,4 +1,5 @@
 // wait4(2), waitid(2), reparenting and pidfds.
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -103,4 +104,17 @@ TEST(PidfdBecomesReadableAndCanBeWaitedFor) {
   EXPECT_EQ(info.si_status, SIGTERM);
   EXPECT_ERRNO(syscall(SYS_pidfd_open, child, 0), ESRCH);
   EXPECT_ERRNO(syscall(SYS_pidfd_open, 0, 0), EINVAL);
+}
+
+TEST(DirectoryInProcStandsForItsProcess) {
+  pid_t child = Fork([] { pause(); });
+  std::string directory = "/proc/" + std::to_string(child);
+  int fd = ASSERT_OK(open(directory.c_str(), O_DIRECTORY));
+  ASSERT_OK(syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0));
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WTERMSIG(status), SIGKILL);
+  EXPECT_ERRNO(syscall(SYS_pidfd_send_signal, fd, 0, nullptr, 0), ESRCH);
+  int other = ASSERT_OK(open("/proc", O_DIRECTORY));
+  EXPECT_ERRNO(syscall(SYS_pidfd_send_signal, other, 0, nullptr, 0), EBADF);
 }
