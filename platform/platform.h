@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "platform/address_space.h"
 #include "platform/base/ref.h"
@@ -26,6 +28,12 @@ class Platform {
   virtual uint64_t max_address() const = 0;
   // Bytes of an XSAVE area on this machine (standard format).
   virtual size_t fp_state_size() const = 0;
+
+  // Descriptors that become readable when a host process which guest code needs may have
+  // died, also that of a guest which is not running.
+  virtual std::vector<int> death_fds() const { return {}; }
+  // Takes what made one of them readable; who died and how, or empty: nobody.
+  virtual std::string TakeDeath(int) { return {}; }
 };
 
 }  // namespace runsc

@@ -1,9 +1,13 @@
 #include "platform/ptrace/ptrace_platform.h"
 
+#include <fmt/format.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "platform/host/xsave.h"
 #include "platform/ptrace/ptrace_address_space.h"
@@ -26,12 +30,35 @@ Result<std::unique_ptr<Platform>> NewPtracePlatform() {
     action.sa_flags |= SA_NOCLDSTOP;
     sigaction(SIGCHLD, &action, nullptr);
   }
+  // Blocked here, and so in every later thread: it is for the descriptor only.
+  sigset_t deaths;
+  sigemptyset(&deaths);
+  sigaddset(&deaths, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &deaths, nullptr);
+  UniqueFd thread_deaths(signalfd(-1, &deaths, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!thread_deaths) return HostErrno();
   ASSIGN_OR_RETURN(StubMaster master, StartStubMaster());
-  return std::unique_ptr<Platform>(std::make_unique<PtracePlatform>(master.code, std::move(master.process)));
+  UniqueFd master_death(static_cast<int>(syscall(SYS_pidfd_open, master.process->pid(), 0)));
+  if (!master_death) return HostErrno();
+  return std::unique_ptr<Platform>(std::make_unique<PtracePlatform>(
+      master.code, std::move(master.process), std::move(master_death), std::move(thread_deaths)));
 }
 
-PtracePlatform::PtracePlatform(StubCode code, std::unique_ptr<StubProcess> master)
-    : code_(code), master_(std::move(master)) {}
+PtracePlatform::PtracePlatform(StubCode code, std::unique_ptr<StubProcess> master, UniqueFd master_death,
+                               UniqueFd thread_deaths)
+    : code_(code),
+      master_death_(std::move(master_death)),
+      thread_deaths_(std::move(thread_deaths)),
+      master_(std::move(master)) {}
+
+std::string PtracePlatform::TakeDeath(int fd) {
+  if (fd == master_death_.get()) return "the master stub process was killed";
+  signalfd_siginfo info;
+  if (::read(fd, &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return {};
+  if (info.ssi_code != CLD_KILLED && info.ssi_code != CLD_DUMPED && info.ssi_code != CLD_EXITED) return {};
+  if (info.ssi_code == CLD_EXITED) return "the stub process of a guest ended";
+  return fmt::format("the stub process of a guest was killed by signal {}", info.ssi_status);
+}
 
 PtracePlatform::~PtracePlatform() {
   MutexLock lock(mu_);

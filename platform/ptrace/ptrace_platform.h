@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "platform/base/mutex.h"
+#include "platform/base/unique_fd.h"
 #include "platform/platform.h"
 #include "platform/ptrace/cpu_balancer.h"
 #include "platform/ptrace/stub_process.h"
@@ -36,7 +37,10 @@ class PtracePlatform final : public Platform {
     uint64_t inject = 0, trap = 0, park = 0, exit = 0;
   };
 
-  PtracePlatform(StubCode code, std::unique_ptr<StubProcess> master);
+  // `master_death` is a pidfd of the master; `thread_deaths` a signalfd for SIGCHLD, which
+  // comes when a stub thread dies that is being traced, and never in the normal course.
+  PtracePlatform(StubCode code, std::unique_ptr<StubProcess> master, UniqueFd master_death,
+                 UniqueFd thread_deaths);
   ~PtracePlatform() override;
 
   std::string_view name() const override { return "ptrace"; }
@@ -45,6 +49,8 @@ class PtracePlatform final : public Platform {
   uint64_t min_address() const override;
   uint64_t max_address() const override { return code_.base; }
   size_t fp_state_size() const override;
+  std::vector<int> death_fds() const override { return {master_death_.get(), thread_deaths_.get()}; }
+  std::string TakeDeath(int fd) override;
 
   const StubCode& code() const { return code_; }
   CpuBalancer& balancer() { return balancer_; }
@@ -57,6 +63,7 @@ class PtracePlatform final : public Platform {
   void ReapLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const StubCode code_;
+  const UniqueFd master_death_, thread_deaths_;
   CpuBalancer balancer_;
   Mutex mu_{LockRank::kStub};
   std::unique_ptr<StubProcess> master_ ABSL_GUARDED_BY(mu_);

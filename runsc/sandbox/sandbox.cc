@@ -12,6 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "gofer/server/gofer.h"
@@ -187,11 +190,25 @@ std::string HowItEnded(int wait_status) {
   return fmt::format("ended with code {}", WEXITSTATUS(wait_status));
 }
 
+// How many processes the host has killed for want of memory, as far as it tells.
+uint64_t HostMemoryKills() {
+  std::ifstream file("/proc/vmstat");
+  std::string name;
+  uint64_t value = 0;
+  while (file >> name >> value) {
+    if (name == "oom_kill") return value;
+  }
+  return 0;
+}
+
 // The caller's part while the sandbox runs.
 class Watch {
  public:
   Watch(Children& children, UniqueFd channel, UniqueFd signals)
-      : children_(children), channel_(std::move(channel)), signals_(std::move(signals)) {}
+      : children_(children),
+        channel_(std::move(channel)),
+        signals_(std::move(signals)),
+        memory_kills_(HostMemoryKills()) {}
 
   int Run() {
     while (!done_) {
@@ -212,8 +229,11 @@ class Watch {
       return;
     }
     switch (message.kind) {
+      case ChannelMessage::kGoferGone:
+        GoferIsGone();
+        break;
       case ChannelMessage::kFailed:
-        Say("{}", message.text);
+        Say("{}{}", message.text, message.value == 128 + SIGKILL ? WhyKilled() : "");
         code_ = message.value;
         done_ = true;
         break;
@@ -239,23 +259,52 @@ class Watch {
       int status = 0;
       if (children_.gofer > 0 && ::waitpid(children_.gofer, &status, WNOHANG) == children_.gofer) {
         children_.gofer = -1;
+        gofer_status_ = status;
         // The Sentry may have ended first, and the Gofer after it: then its message says more.
         pollfd waiting{channel_.get(), POLLIN, 0};
-        if (::poll(&waiting, 1, 0) > 0) return;
-        Say("the gofer process {}; the sandbox cannot go on", HowItEnded(status));
-        code_ = WIFSIGNALED(status) ? CodeOf(status) : kExitFailed;
-        done_ = true;
+        if (::poll(&waiting, 1, 0) <= 0) GoferIsGone();
       }
       return;
     }
     SendMessage(channel_.get(), ChannelMessage::Make(ChannelMessage::kSignal, signal));
   }
 
+  // Its connection closes a little before it can be waited for.
+  void GoferIsGone() {
+    constexpr int kTries = 100;
+    for (int i = 0; i < kTries && !gofer_status_; ++i) {
+      int status = 0;
+      if (::waitpid(children_.gofer, &status, WNOHANG) == children_.gofer) {
+        children_.gofer = -1;
+        gofer_status_ = status;
+      } else {
+        ::usleep(10'000);
+      }
+    }
+    if (gofer_status_) {
+      bool killed = WIFSIGNALED(*gofer_status_);
+      Say("the gofer process {}; the sandbox cannot go on{}", HowItEnded(*gofer_status_),
+          killed ? WhyKilled() : "");
+      if (killed) code_ = CodeOf(*gofer_status_);
+    } else {
+      Say("the gofer process closed its connection; the sandbox cannot go on");
+    }
+    done_ = true;
+  }
+
+  // Who sent a SIGKILL is not told; the host's out-of-memory killer at least counts.
+  const char* WhyKilled() const {
+    return HostMemoryKills() > memory_kills_
+               ? " (the host ran out of memory meanwhile and killed processes: give it or the sandbox's "
+                 "cgroup more, or the sandbox less with --memory)"
+               : "";
+  }
+
   void SentryIsGone() {
     int status = 0;
     ::waitpid(children_.sentry, &status, 0);
     children_.sentry = -1;
-    Say("the sentry process {} without a report", HowItEnded(status));
+    Say("the sentry process {} without a report{}", HowItEnded(status), WIFSIGNALED(status) ? WhyKilled() : "");
     code_ = WIFSIGNALED(status) || WEXITSTATUS(status) != 0 ? CodeOf(status) : kExitFailed;
     done_ = true;
   }
@@ -263,6 +312,8 @@ class Watch {
   Children& children_;
   UniqueFd channel_;
   UniqueFd signals_;
+  const uint64_t memory_kills_;
+  std::optional<int> gofer_status_;
   bool done_ = false;
   int code_ = kExitFailed;
 };

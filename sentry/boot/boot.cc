@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/sysinfo.h>
@@ -33,6 +34,7 @@ namespace runsc {
 namespace {
 
 constexpr int kFailedCode = 125;
+constexpr int kStubKilledCode = 128 + SIGKILL;
 
 const char* SyscallName(long number) {
   const SyscallRow* row = FindSyscall(static_cast<uint64_t>(number));
@@ -117,9 +119,21 @@ int BootSentry(BootOptions options) {
   RegisterFilesystemsAndDevices(kernel);
   if (options.host_network) RegisterHostNetwork();
 
+  int channel = options.channel.get();
+  // What cannot go on ends at once: there is nothing that waiting for tasks would save.
+  kernel.on_failure = [channel](std::string_view why) {
+    SendMessage(channel, ChannelMessage::Make(ChannelMessage::kFailed, kStubKilledCode,
+                                              fmt::format("{}; the sandbox cannot go on", why)));
+    ::_exit(kStubKilledCode);
+  };
+  // Who notices first reports; the caller knows how the Gofer ended.
+  auto gofer_gone = [channel] {
+    LOG_WARNING("the gofer process is gone");
+    SendMessage(channel, ChannelMessage::Make(ChannelMessage::kGoferGone, 0));
+    ::_exit(kFailedCode);
+  };
   int gofer_socket = options.gofer_socket.get();
-  auto gofer = MakeRef<GoferConnection>(std::move(options.gofer_socket),
-                                        [&kernel] { kernel.Fail("the gofer process is gone"); });
+  auto gofer = MakeRef<GoferConnection>(std::move(options.gofer_socket), gofer_gone);
   auto mounts = BuildMountTree(kernel, gofer, options, &wrong);
   if (!mounts.ok()) return Fail(options, kFailedCode, fmt::format("{}: {}", wrong, mounts.error().message()));
 
@@ -132,7 +146,8 @@ int BootSentry(BootOptions options) {
     uint64_t one = 1;
     (void)!::write(foundation.ended.get(), &one, sizeof(one));
   });
-  Supervisor(kernel, init.group, init.terminal, options.channel.get(), gofer_socket, foundation.ended.get())
+  Supervisor(kernel, init.group, init.terminal, options.channel.get(), gofer_socket, foundation.ended.get(),
+             gofer_gone)
       .Run();
   waiter.join();
   SendMessage(options.channel.get(), ChannelMessage::Make(ChannelMessage::kExited, status));

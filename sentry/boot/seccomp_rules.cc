@@ -31,6 +31,12 @@ std::vector<SyscallRule> MemoryRules() {
       {SYS_munmap, "give memory and mappings of files back"},
       {SYS_mremap, "grow large allocations", {ArgHasNot(3, ~uint64_t{MREMAP_MAYMOVE})}},
       {SYS_brk, "the allocator"},
+      // glibc looks at vm.overcommit_memory before it first gives part of a heap back, and does
+      // without when it cannot.
+      {SYS_openat,
+       "nothing can be opened; the allocator may ask",
+       {IntArgIs(0, AT_FDCWD), IntArgIs(2, O_RDONLY | O_CLOEXEC)},
+       EACCES},
       {SYS_madvise, "stacks of threads that ended", {IntArgIs(2, MADV_DONTNEED)}},
       {SYS_madvise, "memory of the guest that is gone", {IntArgIs(2, MADV_REMOVE)}},
       {SYS_madvise, "large pages for guest memory", {IntArgIs(2, MADV_HUGEPAGE)}},

@@ -3,18 +3,26 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <vector>
+
 #include "sentry/boot/channel.h"
 
 namespace runsc {
 
 void Supervisor::Run() {
-  pollfd polls[3] = {{channel_, POLLIN, 0}, {ended_, POLLIN, 0}, {gofer_, POLLRDHUP, 0}};
+  std::vector<pollfd> polls = {{channel_, POLLIN, 0}, {ended_, POLLIN, 0}, {gofer_, POLLRDHUP, 0}};
+  for (int fd : kernel_.platform().death_fds()) polls.push_back({fd, POLLIN, 0});
   while (true) {
-    if (::poll(polls, 3, -1) < 0) continue;
+    if (::poll(polls.data(), polls.size(), -1) < 0) continue;
     if (polls[1].revents != 0) return;
     if (polls[2].revents != 0) {
       polls[2].fd = -1;
-      kernel_.Fail("the gofer process is gone");
+      on_gofer_gone_();
+    }
+    for (size_t i = 3; i < polls.size(); ++i) {
+      if (polls[i].revents == 0) continue;
+      std::string death = kernel_.platform().TakeDeath(polls[i].fd);
+      if (!death.empty()) kernel_.Fail(death);
     }
     if (polls[0].revents != 0) {
       ChannelMessage message;

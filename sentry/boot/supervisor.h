@@ -1,10 +1,12 @@
 // Supervisor: what the Sentry's first thread does while tasks run on others: it takes
-// messages of the caller (signals for the guest), notices when the caller or the Gofer is
-// gone, and waits for the end.
+// messages of the caller (signals for the guest), notices when the caller, the Gofer or a
+// process of the platform is gone, and waits for the end.
 //
 // Threading: Run on the first thread; Ended from any thread.
 #ifndef SENTRY_BOOT_SUPERVISOR_H_
 #define SENTRY_BOOT_SUPERVISOR_H_
+
+#include <functional>
 
 #include "platform/base/unique_fd.h"
 #include "sentry/kernel/kernel.h"
@@ -15,13 +17,14 @@ class Supervisor {
  public:
   // `ended` is a descriptor that becomes readable at the end of the guest.
   Supervisor(Kernel& kernel, RefPtr<ThreadGroup> init, RefPtr<Terminal> terminal, int channel, int gofer,
-             int ended)
+             int ended, std::function<void()> on_gofer_gone)
       : kernel_(kernel),
         init_(std::move(init)),
         terminal_(std::move(terminal)),
         channel_(channel),
         gofer_(gofer),
-        ended_(ended) {}
+        ended_(ended),
+        on_gofer_gone_(std::move(on_gofer_gone)) {}
   // Returns when the guest has ended, or is to be ended because the caller is gone.
   void Run();
 
@@ -32,6 +35,7 @@ class Supervisor {
   const RefPtr<ThreadGroup> init_;
   const RefPtr<Terminal> terminal_;
   const int channel_, gofer_, ended_;
+  const std::function<void()> on_gofer_gone_;
 };
 
 }  // namespace runsc

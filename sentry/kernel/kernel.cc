@@ -150,10 +150,13 @@ void Kernel::Kill() {
 }
 
 void Kernel::Fail(std::string_view why) {
-  LOG_ERROR("the sandbox ends: {}", why);
-  std::string line = fmt::format("runsc: the sandbox ends: {}\n", why);
-  (void)!write(STDERR_FILENO, line.data(), line.size());
-  Kill();
+  if (failed_.exchange(true)) return;
+  LOG_WARNING("the sandbox ends: {}", why);
+  if (on_failure) {
+    on_failure(why);
+  } else {
+    Kill();
+  }
 }
 
 void Kernel::AddHostThread() { host_threads_.fetch_add(1, std::memory_order_relaxed); }

@@ -83,13 +83,17 @@ class Kernel {
   int WaitForInit();
   // Kills everything (SIGKILL); from any thread.
   void Kill();
-  // The sandbox cannot go on: says why in the log and on stderr, and kills everything.
+  // The sandbox cannot go on: says why in the log, once, and has on_failure end it (without
+  // one: kills everything). From any thread, also several times.
   void Fail(std::string_view why);
   // The first process; null before StartInit.
   RefPtr<ThreadGroup> init() const;
 
   // Opens a descriptor's file for pidfd_open, CLONE_PIDFD; given by the layer above at boot.
   std::function<RefPtr<FileDescription>(RefPtr<ThreadGroup>, int flags)> make_pidfd;
+
+  // Ends the process with a report; given at boot, called at most once, from any thread.
+  std::function<void(std::string_view why)> on_failure;
 
   size_t task_count() const { return task_count_.load(std::memory_order_relaxed); }
   uint64_t total_forks() const { return total_forks_.load(std::memory_order_relaxed); }
@@ -116,6 +120,7 @@ class Kernel {
   std::map<std::string, std::unique_ptr<FilesystemType>, std::less<>> filesystems_;  // fixed after boot
   std::atomic<size_t> task_count_{0};
   std::atomic<uint64_t> total_forks_{0};
+  std::atomic<bool> failed_{false};
   WaitQueue barrier_queue_;  // a task has left guest code because it was asked to (membarrier)
 
   // Host threads of tasks. Each joins the one that ended before it, so that all are joined in the end.

@@ -120,7 +120,7 @@ void TaskRunner::RunGuest() {
         task_.kernel_.barrier_queue_.Notify(EPOLLIN);
         break;
       case SwitchResult::Reason::kDead:
-        task_.kernel_.Fail("a guest thread was killed from outside the sandbox");
+        task_.kernel_.Fail("the stub process of a guest was killed");
         task_.PrepareGroupExit(SIGKILL);
         return;
     }

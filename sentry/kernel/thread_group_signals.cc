@@ -21,6 +21,7 @@ Result<void> ThreadGroup::SendSignal(const siginfo_t& info, bool from_outside) {
 Result<void> ThreadGroup::SendLocked(const siginfo_t& info, Task* target, bool from_outside) {
   int signal = info.si_signo;
   if (IsExiting() || leader_ == nullptr) return Ok();
+  if (!IsValidSignal(signal)) return Ok();  // clone(2) takes any number up to 255 for its end
   from_outside |= info.si_code == SI_KERNEL;
   if (kStopSignals.Has(signal)) {
     DiscardLocked(SignalSet::Of(SIGCONT));

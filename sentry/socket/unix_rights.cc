@@ -13,6 +13,7 @@ struct Registry {
   Mutex mu{LockRank::kSocketRights};
   // Sockets that are in at least one message. A message holds the reference that keeps each alive.
   absl::flat_hash_set<UnixSocket*> sockets ABSL_GUARDED_BY(mu);
+  size_t calls ABSL_GUARDED_BY(mu) = 0;  // of CollectUnreachableSockets since the last collection
 };
 Registry& GetRegistry() {
   static auto* const registry = new Registry;
@@ -68,6 +69,10 @@ void CollectUnreachableSockets() {
   {
     Registry& registry = GetRegistry();
     MutexLock lock(registry.mu);
+    // A collection looks at all of them: the more there are, the more rarely.
+    constexpr size_t kShare = 16;
+    if (++registry.calls < registry.sockets.size() / kShare) return;
+    registry.calls = 0;
     absl::flat_hash_map<UnixSocket*, int64_t> outside;  // candidates: references not from candidates
     for (UnixSocket* socket : registry.sockets) {
       if (socket->ref_count() == socket->in_flight) outside.emplace(socket, socket->in_flight);

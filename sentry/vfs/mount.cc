@@ -6,6 +6,9 @@ namespace runsc {
 
 namespace {
 
+// Of one namespace (Linux: fs.mount-max, 100000).
+constexpr size_t kMaxMounts = 16384;
+
 int NextMountId() {
   static std::atomic<int> next{20};  // as on a booted machine: not the first numbers
   return next.fetch_add(1, std::memory_order_relaxed);
@@ -101,12 +104,12 @@ void MountNamespace::RemoveTreeLocked(Mount& top, std::vector<RefPtr<RefCounted>
   }
   for (RefPtr<Mount>& mount : removed) {
     DetachLocked(*mount);
-    std::erase(mounts_, mount);
     mount->namespace_ = nullptr;
     gone->push_back(std::move(mount->mount_point_));
     gone->push_back(std::move(mount->parent_));
     gone->push_back(std::move(mount));
   }
+  std::erase_if(mounts_, [](const RefPtr<Mount>& mount) { return mount->namespace_ == nullptr; });
 }
 
 Result<void> MountNamespace::Attach(RefPtr<Mount> mount, const VfsPath& where) {
@@ -114,6 +117,7 @@ Result<void> MountNamespace::Attach(RefPtr<Mount> mount, const VfsPath& where) {
   if (where.inode()->IsDirectory() != is_directory) return Errno(ENOTDIR);
   WriterLock lock(mu_);
   if (where.mount->namespace_ != this || where.dentry->IsDeleted()) return Errno(EINVAL);
+  if (mounts_.size() >= kMaxMounts) return Errno(ENOSPC);
   // Somebody may have mounted there since the walk: on top of it then.
   VfsPath top = where;
   while (Mount* over = MountedOnLocked(top.mount.get(), top.dentry.get()))
@@ -132,6 +136,7 @@ Result<void> MountNamespace::Bind(const VfsPath& from, const VfsPath& to, bool r
     for (const RefPtr<Mount>& mount : mounts_) {
       if (mount != from.mount && IsBelowLocked(*mount, *from.mount)) below.push_back(mount);
     }
+    if (mounts_.size() + below.size() >= kMaxMounts) return Errno(ENOSPC);
   }
   RETURN_IF_ERROR(Attach(copy, to));
   absl::flat_hash_map<const Mount*, RefPtr<Mount>> copies{{from.mount.get(), copy}};

@@ -16,6 +16,8 @@ GONE_WITHIN = 1.0  # seconds
 COMPUTES = "while :; do :; done"
 SLEEPS = "sleep 60"
 FORKS = "while :; do /bin/true; done"
+STOPS = "sh -c 'kill -STOP $$' & wait"
+WAITS = "sleep 60 & wait"
 
 
 def sandbox_of(process, stubs):
@@ -55,10 +57,8 @@ def check_kill(runsc, name, victim_of, script, code, message, flags=()):
         if message is None:
             check(not lines, f"{name}: nothing is said", said)
         else:
-            # The Sentry, in two places, and runsc may each notice the Gofer's end and say so.
-            most = 3 if message == "gofer process" else 1
-            check(0 < len(lines) <= most and all(line.startswith("runsc: ") and message in line for line in lines),
-                  f"{name}: a line with '{message}'", said)
+            check(len(lines) == 1 and lines[0].startswith("runsc: ") and message in lines[0],
+                  f"{name}: one line with '{message}'", said)
         check(wait_until(lambda: (reap(), not descendants(os.getpid()))[1], GONE_WITHIN),
               f"{name}: no process stays", str(descendants(os.getpid())))
         check(mounts() == before, f"{name}: no mount stays")
@@ -78,8 +78,13 @@ def main():
             check_kill(runsc, f"gofer, guest {kind}", lambda found: found.gofer, script, 137, "gofer process")
         check_kill(runsc, "gofer with a volume", lambda found: found.gofer, SLEEPS, 137, "gofer process", volume)
         # The oldest stub is the master, the next one holds the guest's first process.
-        check_kill(runsc, "stub, guest computing", lambda found: found.stubs[1], COMPUTES, 137,
-                   "killed from outside")
+        for kind, script in (("sleeping", SLEEPS), ("waiting for a child", WAITS), ("computing", COMPUTES)):
+            check_kill(runsc, f"stub, guest {kind}", lambda found: found.stubs[1], script, 137,
+                       "stub process of a guest")
+        check_kill(runsc, "stub, guest stopped", lambda found: found.stubs[-1], STOPS, 137, "stub process of a guest")
+        for kind, script in (("sleeping", SLEEPS), ("computing", COMPUTES), ("forking", FORKS)):
+            check_kill(runsc, f"master stub, guest {kind}", lambda found: found.stubs[0], script, 137,
+                       "master stub process")
     finally:
         runsc.close()
     finish()

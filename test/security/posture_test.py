@@ -85,7 +85,8 @@ def check_sentry_files(role, pid, stdio):
         elif target.startswith("socket:"):
             sockets += 1
         elif target.startswith("anon_inode:"):
-            check(target in ("anon_inode:[eventfd]", "anon_inode:[timerfd]"), what, "unexpected")
+            check(target in ("anon_inode:[eventfd]", "anon_inode:[timerfd]", "anon_inode:[signalfd]",
+                             "anon_inode:[pidfd]"), what, "unexpected")
         else:
             check(stat.S_ISREG(mode), what, f"a donated file is of mode {mode:o}")
             check(flags & os.O_ACCMODE == os.O_RDONLY, what, f"donated with flags {flags:o}")
