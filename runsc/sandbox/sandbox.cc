@@ -304,7 +304,8 @@ class Watch {
     int status = 0;
     ::waitpid(children_.sentry, &status, 0);
     children_.sentry = -1;
-    Say("the sentry process {} without a report{}", HowItEnded(status), WIFSIGNALED(status) ? WhyKilled() : "");
+    Say("the sentry process {} without a report{}", HowItEnded(status),
+        WIFSIGNALED(status) ? WhyKilled() : "");
     code_ = WIFSIGNALED(status) || WEXITSTATUS(status) != 0 ? CodeOf(status) : kExitFailed;
     done_ = true;
   }

@@ -16,10 +16,10 @@ namespace runsc {
 
 struct ChannelMessage {
   enum Kind : uint32_t {
-    kGo = 1,      // caller: the namespaces are ready (id maps written); start
-    kFailed = 2,  // Sentry: cannot start or go on; `value` is runsc's exit code, `text` why
-    kExited = 3,  // Sentry: the guest's init ended; `value` is its wait status
-    kSignal = 4,  // caller: signal number `value` for the guest's foreground
+    kGo = 1,        // caller: the namespaces are ready (id maps written); start
+    kFailed = 2,    // Sentry: cannot start or go on; `value` is runsc's exit code, `text` why
+    kExited = 3,    // Sentry: the guest's init ended; `value` is its wait status
+    kSignal = 4,    // caller: signal number `value` for the guest's foreground
     kStopped = 5,   // Sentry: the guest's init was stopped by signal `value` (job control)
     kGoferGone = 6  // Sentry: the Gofer's connection has closed, and so the sandbox ends
   };

@@ -228,8 +228,8 @@ TEST(datagram_queue) {
 TEST(mappings_up_to_the_limit) {
   int count = 0, error = 0;
   for (; count < 70000; ++count) {
-    void* page = mmap(nullptr, 4096, count % 2 ? PROT_READ : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
+    void* page = mmap(nullptr, 4096, count % 2 ? PROT_READ : PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) {
       error = errno;
       break;
@@ -271,7 +271,8 @@ TEST(inotify_floods) {
   EXPECT_OK(inotify_add_watch(fd, folder.c_str(), IN_ALL_EVENTS));
   std::string path = folder + "/a", other = folder + "/b";
   close(open(path.c_str(), O_CREAT | O_WRONLY, 0644));
-  for (int i = 0; i < 40000; ++i) rename(i % 2 ? other.c_str() : path.c_str(), i % 2 ? path.c_str() : other.c_str());
+  for (int i = 0; i < 40000; ++i)
+    rename(i % 2 ? other.c_str() : path.c_str(), i % 2 ? path.c_str() : other.c_str());
   // The queue has ended in an overflow instead of growing on.
   std::string buffer(1 << 20, '\0');
   bool overflow = false;
@@ -426,7 +427,8 @@ TEST(huge_vectors) {
   EXPECT_ERRNO(syscall(SYS_writev, fd, vectors.data(), 1025), EINVAL);
   EXPECT_ERRNO(syscall(SYS_writev, fd, vectors.data(), -1), EINVAL);
   size_t large = 1 << 20;
-  auto* area = static_cast<char*>(mmap(nullptr, large, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* area =
+      static_cast<char*>(mmap(nullptr, large, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   for (auto& vector : vectors) vector = {area, large};
   ssize_t written = writev(fd, vectors.data(), 1024);
   EXPECT_TRUE(written > 0 || errno == ENOSPC || errno == ENOMEM);
@@ -444,10 +446,10 @@ TEST(huge_vectors) {
 TEST(huge_writes_to_proc) {
   std::string junk(1 << 20, '9');
   for (const char* path :
-       {"/proc/sys/kernel/hostname", "/proc/sys/kernel/pid_max", "/proc/sys/vm/overcommit_memory", "/proc/self/comm",
-        "/proc/self/oom_score_adj", "/proc/self/uid_map", "/proc/self/setgroups", "/proc/self/coredump_filter",
-        "/proc/self/clear_refs", "/proc/sys/fs/file-max", "/proc/sysrq-trigger", "/proc/self/attr/current",
-        "/proc/self/loginuid", "/proc/self/timerslack_ns"}) {
+       {"/proc/sys/kernel/hostname", "/proc/sys/kernel/pid_max", "/proc/sys/vm/overcommit_memory",
+        "/proc/self/comm", "/proc/self/oom_score_adj", "/proc/self/uid_map", "/proc/self/setgroups",
+        "/proc/self/coredump_filter", "/proc/self/clear_refs", "/proc/sys/fs/file-max", "/proc/sysrq-trigger",
+        "/proc/self/attr/current", "/proc/self/loginuid", "/proc/self/timerslack_ns"}) {
     int fd = open(path, O_WRONLY);
     if (fd < 0) continue;
     (void)!write(fd, junk.data(), junk.size());

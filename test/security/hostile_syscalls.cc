@@ -61,9 +61,9 @@ T Pick(const std::vector<T>& from) {
   return from[Random(from.size())];
 }
 
-char* buffer;      // readable and writable, followed by a PROT_NONE page
-char* read_only;   // one page
-char* unmapped;    // a page that is not there
+char* buffer;     // readable and writable, followed by a PROT_NONE page
+char* read_only;  // one page
+char* unmapped;   // a page that is not there
 std::vector<uint64_t> bad_pointers, sizes, plausible;
 
 void PrepareMemory() {
@@ -76,30 +76,75 @@ void PrepareMemory() {
   unmapped = read_only + kPage;
   munmap(unmapped, kPage);
   auto u = [](const void* p) { return reinterpret_cast<uint64_t>(p); };
-  bad_pointers = {0, 1, 8, 0xfff, 0x10000, 0x7fffffffffff, 0x7fffffffe000, 0x7ffffffff000, 0x7ffffffefff8,
-                  0x800000000000, 0xffff800000000000, 0xffffffff81000000, 0xffffffffff600000,
-                  0xfffffffffffff000, ~uint64_t{0}, 0x8000000000000000, 0xdead000000000000, u(unmapped),
-                  u(unmapped) - 1, u(read_only), u(read_only) + kPage - 1, u(buffer) + kBuffer,
-                  u(buffer) + kBuffer - 1, u(buffer) + kBuffer - 4, u(buffer) + kBuffer - 8,
-                  u(buffer) + kBuffer - 15, u(buffer) + kBuffer - 17};
-  sizes = {~uint64_t{0}, ~uint64_t{0} - 4095, 0x7fffffff, 0x80000000, 0xffffffff, 0x7ffff000, 0x7fffffffffffffff,
-           0x8000000000000000, 0x100000000, 0x7fffffffffff, uint64_t{1} << 40, static_cast<uint64_t>(-1),
-           static_cast<uint64_t>(-100), 65536, 65537};
+  bad_pointers = {0,
+                  1,
+                  8,
+                  0xfff,
+                  0x10000,
+                  0x7fffffffffff,
+                  0x7fffffffe000,
+                  0x7ffffffff000,
+                  0x7ffffffefff8,
+                  0x800000000000,
+                  0xffff800000000000,
+                  0xffffffff81000000,
+                  0xffffffffff600000,
+                  0xfffffffffffff000,
+                  ~uint64_t{0},
+                  0x8000000000000000,
+                  0xdead000000000000,
+                  u(unmapped),
+                  u(unmapped) - 1,
+                  u(read_only),
+                  u(read_only) + kPage - 1,
+                  u(buffer) + kBuffer,
+                  u(buffer) + kBuffer - 1,
+                  u(buffer) + kBuffer - 4,
+                  u(buffer) + kBuffer - 8,
+                  u(buffer) + kBuffer - 15,
+                  u(buffer) + kBuffer - 17};
+  sizes = {~uint64_t{0},
+           ~uint64_t{0} - 4095,
+           0x7fffffff,
+           0x80000000,
+           0xffffffff,
+           0x7ffff000,
+           0x7fffffffffffffff,
+           0x8000000000000000,
+           0x100000000,
+           0x7fffffffffff,
+           uint64_t{1} << 40,
+           static_cast<uint64_t>(-1),
+           static_cast<uint64_t>(-100),
+           65536,
+           65537};
 }
 
 void Fill() {
-  static const char* const kPaths[] = {"/tmp/h/file", "/tmp/h/dir", "/proc/self/maps", ".", "..", "/", "/dev/null",
-                                       "/tmp/h/link", "/proc/self/fd/5", "/tmp/h/new", "/dev/shm", "/dev/ptmx"};
+  static const char* const kPaths[] = {
+      "/tmp/h/file", "/tmp/h/dir",  "/proc/self/maps", ".",          "..",       "/",
+      "/dev/null",   "/tmp/h/link", "/proc/self/fd/5", "/tmp/h/new", "/dev/shm", "/dev/ptmx"};
   // A few pages: random words, small words, pointers, paths.
   for (size_t i = 0; i < kBuffer / 8; ++i) {
     uint64_t value;
     switch (Random(6)) {
-      case 0: value = Random(); break;
-      case 1: value = Random(32); break;
-      case 2: value = reinterpret_cast<uint64_t>(buffer) + Random(kBuffer); break;
-      case 3: value = Pick(bad_pointers); break;
-      case 4: value = Pick(sizes); break;
-      default: value = 0;
+      case 0:
+        value = Random();
+        break;
+      case 1:
+        value = Random(32);
+        break;
+      case 2:
+        value = reinterpret_cast<uint64_t>(buffer) + Random(kBuffer);
+        break;
+      case 3:
+        value = Pick(bad_pointers);
+        break;
+      case 4:
+        value = Pick(sizes);
+        break;
+      default:
+        value = 0;
     }
     memcpy(buffer + 8 * i, &value, 8);
   }
@@ -142,7 +187,11 @@ void PrepareFds() {
 
 bool IsSignalToPid(long number) {
   switch (number) {
-    case SYS_kill: case SYS_tkill: case SYS_tgkill: case SYS_rt_sigqueueinfo: case SYS_rt_tgsigqueueinfo:
+    case SYS_kill:
+    case SYS_tkill:
+    case SYS_tgkill:
+    case SYS_rt_sigqueueinfo:
+    case SYS_rt_tgsigqueueinfo:
       return true;
     default:
       return false;
@@ -159,7 +208,8 @@ void OnSignal(int) {}
 void Call(long number, uint64_t* a) {
   if (IsSignalToPid(number) && static_cast<int>(a[0]) < 2 && static_cast<int>(a[0]) > -100000)
     a[0] = static_cast<uint64_t>(getpid());
-  if (number == SYS_clone && (a[0] & CLONE_VM) != 0) a[0] &= ~uint64_t{CLONE_VM | CLONE_SIGHAND | CLONE_THREAD};
+  if (number == SYS_clone && (a[0] & CLONE_VM) != 0)
+    a[0] &= ~uint64_t{CLONE_VM | CLONE_SIGHAND | CLONE_THREAD};
   for (int i = 0; i < 6; ++i) progress->arguments[i].store(a[i], std::memory_order_relaxed);
   progress->calls.fetch_add(1, std::memory_order_relaxed);
   pid_t self = static_cast<pid_t>(syscall(SYS_getpid));
@@ -169,22 +219,35 @@ void Call(long number, uint64_t* a) {
 
 uint64_t Plausible() {
   switch (Random(8)) {
-    case 0: case 1: return Random(kFds);
-    case 2: case 3: return reinterpret_cast<uint64_t>(buffer) + 256 * Random(16);
-    case 4: return reinterpret_cast<uint64_t>(buffer) + Random(kBuffer);
-    case 5: return Random(9);
-    case 6: return uint64_t{1} << Random(33);
-    default: return kPage;
+    case 0:
+    case 1:
+      return Random(kFds);
+    case 2:
+    case 3:
+      return reinterpret_cast<uint64_t>(buffer) + 256 * Random(16);
+    case 4:
+      return reinterpret_cast<uint64_t>(buffer) + Random(kBuffer);
+    case 5:
+      return Random(9);
+    case 6:
+      return uint64_t{1} << Random(33);
+    default:
+      return kPage;
   }
 }
 
 uint64_t Anything() {
   switch (Random(8)) {
-    case 0: return Pick(bad_pointers);
-    case 1: return Pick(sizes);
-    case 2: return Random();
-    case 3: return Random() & 0xffff;
-    default: return Plausible();
+    case 0:
+      return Pick(bad_pointers);
+    case 1:
+      return Pick(sizes);
+    case 2:
+      return Random();
+    case 3:
+      return Random() & 0xffff;
+    default:
+      return Plausible();
   }
 }
 
@@ -286,8 +349,8 @@ int main(int argc, char** argv) {
   }
   uint64_t seed = argc > 1 ? strtoull(argv[1], nullptr, 0) : 1;
   int rounds = argc > 2 ? atoi(argv[2]) : 3;
-  progress = static_cast<Progress*>(
-      mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  progress =
+      static_cast<Progress*>(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   bool verbose = getenv("RUNSC_HOSTILE_VERBOSE") != nullptr;
   std::vector<long> numbers = Numbers();
   int children = 0, stuck = 0, died = 0;
@@ -324,7 +387,8 @@ int main(int argc, char** argv) {
       if (!ended) ++stuck;
       if (ended && !complete) ++died;
       if (verbose && !complete) {
-        printf("round %d: call %ld %s (status %#x), arguments", round, numbers[at], ended ? "ended it" : "blocks", status);
+        printf("round %d: call %ld %s (status %#x), arguments", round, numbers[at],
+               ended ? "ended it" : "blocks", status);
         for (auto& argument : progress->arguments) printf(" %#lx", argument.load());
         printf("\n");
         fflush(stdout);
