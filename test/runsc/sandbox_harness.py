@@ -81,11 +81,14 @@ def alive(process):
     return stat is not None and stat[1] not in "ZX" and stat[2] == process[1]
 
 
-def reap():
-    """Takes orphans that have ended off the process table."""
+def reap(but=None):
+    """Takes orphans that have ended off the process table; `but` is somebody else's to wait for."""
     try:
-        while os.waitpid(-1, os.WNOHANG)[0] != 0:
-            pass
+        while True:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid == but:
+                return
+            os.waitpid(ended.si_pid, 0)
     except ChildProcessError:
         pass
 

@@ -42,8 +42,10 @@ def check_kill(runsc, name, victim_of, script, code, message, flags=()):
         os.kill(victim_of(found), signal.SIGKILL)
 
         def gone():
-            process.poll()
-            reap()
+            if process.poll() is None:
+                reap(but=process.pid)
+            else:
+                reap()
             return not any(alive(one) for one in everything)
         if not check(wait_until(gone, GONE_WITHIN), f"{name}: everything is gone within {GONE_WITHIN} s",
                      str([one for one in everything if alive(one)])):
