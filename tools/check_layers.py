@@ -14,15 +14,15 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BASE = {"platform/base", "platform/abi"}
 HOST = BASE | {"platform/host", "platform/seccomp"}
 PLATFORM = BASE | {"platform", "platform/host"}
-BACKEND = PLATFORM | {"platform/seccomp"}
+BACKEND = PLATFORM | {"platform/seccomp", "platform/stub"}
 LEAVES = {"sentry/wait", "sentry/time", "sentry/auth", "sentry/arch", "sentry/usermem",
           "sentry/memory", "sentry/futex"}
 GOFER_CLIENT = {"gofer/protocol"}
 KERNEL = PLATFORM | LEAVES | {"sentry/mm", "sentry/vfs"}
 ABOVE_KERNEL = KERNEL | {"sentry/kernel"}
 SYSCALLS = ABOVE_KERNEL | GOFER_CLIENT | {"sentry/loader", "sentry/fsimpl", "sentry/socket"}
-BOOT = SYSCALLS | HOST | {"sentry/syscalls", "sentry/control", "platform/ptrace", "platform/systrap",
-                          "platform/kvm"}
+BOOT = SYSCALLS | HOST | {"sentry/syscalls", "sentry/control", "platform/stub", "platform/ptrace",
+                          "platform/systrap", "platform/kvm"}
 
 ALLOWED = {
     "platform/base": set(),
@@ -31,6 +31,7 @@ ALLOWED = {
     "platform/seccomp": BASE,
     "platform/seccomp/generator": BASE | {"platform/seccomp"},
     "platform": BASE,
+    "platform/stub": BACKEND,
     "platform/ptrace": BACKEND,
     "platform/systrap": BACKEND,
     "platform/kvm": BACKEND,

@@ -14,8 +14,8 @@
 
 #include "platform/base/ref.h"
 #include "platform/context.h"
-#include "platform/ptrace/cpu_balancer.h"
 #include "platform/ptrace/stub_thread.h"
+#include "platform/stub/cpu_balancer.h"
 
 namespace runsc {
 

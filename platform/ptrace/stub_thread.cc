@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "platform/base/log.h"
-#include "platform/ptrace/stub_layout.h"
+#include "platform/stub/stub_layout.h"
 
 namespace runsc {
 namespace {

@@ -1,6 +1,6 @@
 // CpuBalancer: keeps the host thread of a task and its stub thread on one CPU.
 //
-// A ptrace stop wakes the tracer, and the tracer's resume wakes the stub thread. On one
+// Each hand-over wakes one of the two, while the other goes to sleep. On one
 // CPU that is several times cheaper than across CPUs, but pinning a pair takes the
 // host's load balancing away from it. So a thread of the balancer looks at all pairs some
 // times a second and
@@ -14,8 +14,8 @@
 // uses no CPU.
 //
 // Threading: Enter/Leave by the task's thread, without a lock; the rest takes the lock.
-#ifndef PLATFORM_PTRACE_CPU_BALANCER_H_
-#define PLATFORM_PTRACE_CPU_BALANCER_H_
+#ifndef PLATFORM_STUB_CPU_BALANCER_H_
+#define PLATFORM_STUB_CPU_BALANCER_H_
 
 #include <sys/types.h>
 
@@ -90,4 +90,4 @@ class CpuBalancer {
 
 }  // namespace runsc
 
-#endif  // PLATFORM_PTRACE_CPU_BALANCER_H_
+#endif  // PLATFORM_STUB_CPU_BALANCER_H_

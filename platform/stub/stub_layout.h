@@ -1,17 +1,19 @@
 // The layout of a stub process: the fixed region that the platform keeps at the
-// top of every guest address space. Also included by stub.S, hence the macros.
+// top of every guest address space. Also included by stub.S, hence the macros. A backend
+// may keep more behind the three pages.
 //
-//   code     r-x  stub.S
+//   code     r-x  the backend's stub.S, and its constants at STUB_DATA_OFFSET
 //   command  r--  written by the Sentry: what to do (guest code can read it only)
 //   response rw-  written by the keeper: a hint that it is done; forged at will by a
 //                 hostile guest, therefore never believed (see StubProcess)
-#ifndef PLATFORM_PTRACE_STUB_LAYOUT_H_
-#define PLATFORM_PTRACE_STUB_LAYOUT_H_
+#ifndef PLATFORM_STUB_STUB_LAYOUT_H_
+#define PLATFORM_STUB_STUB_LAYOUT_H_
 
 #define STUB_PAGE_SIZE 0x1000
 #define STUB_COMMAND_OFFSET 0x1000
 #define STUB_RESPONSE_OFFSET 0x2000
-#define STUB_REGION_SIZE 0x3000
+#define STUB_MAPPED_SIZE 0x3000
+#define STUB_DATA_OFFSET 0xc00         // in the code page
 #define STUB_TASK_SIZE 0x7ffffffff000  // end of user space with 4-level page tables
 
 // Offsets in the command page.
@@ -61,15 +63,5 @@ struct StubResponsePage {
 };
 
 }  // namespace runsc
-
-extern "C" {
-extern const char runsc_ptrace_stub_begin[];
-extern const char runsc_ptrace_stub_master[];
-extern const char runsc_ptrace_stub_inject[];
-extern const char runsc_ptrace_stub_trap[];
-extern const char runsc_ptrace_stub_park[];
-extern const char runsc_ptrace_stub_exit[];
-extern const char runsc_ptrace_stub_end[];
-}
 #endif  // __ASSEMBLER__
-#endif  // PLATFORM_PTRACE_STUB_LAYOUT_H_
+#endif  // PLATFORM_STUB_STUB_LAYOUT_H_

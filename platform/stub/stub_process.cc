@@ -1,4 +1,4 @@
-#include "platform/ptrace/stub_process.h"
+#include "platform/stub/stub_process.h"
 
 #include <linux/futex.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 #include <climits>
 
 #include "platform/base/log.h"
-#include "platform/ptrace/cpu_balancer.h"
+#include "platform/stub/cpu_balancer.h"
 
 namespace runsc {
 namespace {

@@ -1,4 +1,4 @@
-#include "platform/ptrace/cpu_balancer.h"
+#include "platform/stub/cpu_balancer.h"
 
 #include <sched.h>
 #include <signal.h>

@@ -11,8 +11,8 @@
 // guest code has no way to make a call with a descriptor.
 //
 // Threading: not thread-safe; the owner's lock guards it (but MarkDead and dead).
-#ifndef PLATFORM_PTRACE_STUB_PROCESS_H_
-#define PLATFORM_PTRACE_STUB_PROCESS_H_
+#ifndef PLATFORM_STUB_STUB_PROCESS_H_
+#define PLATFORM_STUB_STUB_PROCESS_H_
 
 #include <sys/types.h>
 
@@ -24,7 +24,7 @@
 
 #include "platform/base/result.h"
 #include "platform/base/unique_fd.h"
-#include "platform/ptrace/stub_layout.h"
+#include "platform/stub/stub_layout.h"
 
 namespace runsc {
 
@@ -84,4 +84,4 @@ class StubProcess {
 
 }  // namespace runsc
 
-#endif  // PLATFORM_PTRACE_STUB_PROCESS_H_
+#endif  // PLATFORM_STUB_STUB_PROCESS_H_

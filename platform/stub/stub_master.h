@@ -1,0 +1,67 @@
+// StubMaster: the one process from which all stub processes are forked, since the Sentry
+// itself cannot fork once its filter is in force; and the collecting of dead ones.
+//
+// Owner: the platform. Threading: Start by a single-threaded process; the rest is
+// thread-safe. The thread that calls Start has to outlive all stubs (they die with it).
+#ifndef PLATFORM_STUB_STUB_MASTER_H_
+#define PLATFORM_STUB_STUB_MASTER_H_
+
+#include <linux/filter.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "platform/base/mutex.h"
+#include "platform/base/result.h"
+#include "platform/stub/stub_process.h"
+
+namespace runsc {
+
+struct StubImage {
+  std::span<const char> code;  // its entry is the first byte
+  uint64_t highest_base = 0;   // the code page is at or somewhat below this address
+  // The filter of all stub processes, and constants for STUB_DATA_OFFSET in the code page,
+  // both for a code page at `base`.
+  std::function<std::vector<sock_filter>(uint64_t base)> filter;
+  std::function<std::vector<char>(uint64_t base)> data = nullptr;
+  bool traceable = false;
+  // Signals that get a handler (on an alternate stack, nothing masked); all others are
+  // left as they are by default. Offset in the code. With handlers, keepers block all signals.
+  std::vector<int> handled_signals = {};
+  uint64_t handler = 0;
+};
+
+class StubMaster {
+ public:
+  static Result<std::unique_ptr<StubMaster>> Start(const StubImage& image);
+  ~StubMaster();
+
+  uint64_t base() const { return base_; }
+  // A pidfd: readable when the master is dead.
+  int death_fd() const { return death_.get(); }
+
+  // A new stub process, which is a child of this one without an exit signal (only a wait
+  // with __WALL or __WCLONE sees it). Its keeper is busy with `first`: see StubProcess::Finish.
+  Result<std::unique_ptr<StubProcess>> Fork(std::span<const StubCommand> first) ABSL_LOCKS_EXCLUDED(mu_);
+  // Kills a process that nobody refers to any more, and reaps it now or later.
+  void Retire(std::unique_ptr<StubProcess> process) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  StubMaster(uint64_t base, std::unique_ptr<StubProcess> process)
+      : base_(base), process_(std::move(process)) {}
+  // Collects what has died; waits for it if there is too much.
+  void ReapLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const uint64_t base_;
+  Mutex mu_{LockRank::kStub};
+  std::unique_ptr<StubProcess> process_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<StubProcess>> dying_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<StubPages>> free_pages_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace runsc
+
+#endif  // PLATFORM_STUB_STUB_MASTER_H_
