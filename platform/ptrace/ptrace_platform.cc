@@ -74,7 +74,8 @@ Result<RefPtr<AddressSpace>> PtracePlatform::NewAddressSpace() {
       {SYS_prctl, {PR_SET_PDEATHSIG, SIGKILL}},
       {SYS_clone, {STUB_THREAD_FLAGS}},
   };
-  ASSIGN_OR_RETURN(auto process, master_->Fork(first));
+  ASSIGN_OR_RETURN(auto process, master_->Prepare());
+  RETURN_IF_ERROR(master_->Fork(*process, first));
   return RefPtr<AddressSpace>(MakeRef<PtraceAddressSpace>(*this, std::move(process)));
 }
 

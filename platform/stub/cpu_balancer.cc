@@ -83,10 +83,12 @@ void CpuBalancer::Remove(Pair& pair) {
   if (it == pairs_.end()) return;
   *it = pairs_.back();
   pairs_.pop_back();
+  pair.apart_.store(false, std::memory_order_relaxed);
 }
 
 void CpuBalancer::PinLocked(Pair& pair, int cpu) {
   pair.cpu_ = cpu;
+  pair.apart_.store(false, std::memory_order_relaxed);
   SetAffinity(pair.stub_tid_, cpu);
   SetAffinity(pair.task_tid_, cpu);
 }
@@ -95,6 +97,44 @@ void CpuBalancer::UnpinLocked(Pair& pair) {
   pair.cpu_ = -1;
   SetAffinityMask(pair.stub_tid_, cpus_);
   SetAffinityMask(pair.task_tid_, cpus_);
+}
+
+size_t CpuBalancer::CpusInUseLocked(const Pair& but) const {
+  size_t used = 0;
+  for (const Pair* pair : pairs_) {
+    if (pair == &but) continue;
+    used += pair->apart() ? 2 : pair->in_guest() ? 1 : 0;
+  }
+  return used;
+}
+
+bool CpuBalancer::Spread(Pair& pair) {
+  if (cpus_.size() < 2) return false;
+  MutexLock lock(mu_);
+  if (pair.apart()) return true;
+  if (CpusInUseLocked(pair) + 2 > cpus_.size()) return false;
+  if (pair.cpu_ < 0) PinLocked(pair, LeastLoadedLocked(-1));
+  // The next CPU of the list that no other pair is pinned to, or else just the next one.
+  size_t own = static_cast<size_t>(std::find(cpus_.begin(), cpus_.end(), pair.cpu_) - cpus_.begin());
+  int other = cpus_[(own + 1) % cpus_.size()];
+  for (size_t i = 1; i < cpus_.size(); ++i) {
+    int cpu = cpus_[(own + i) % cpus_.size()];
+    bool taken = std::any_of(pairs_.begin(), pairs_.end(),
+                             [cpu](const Pair* p) { return p->cpu_ == cpu && p->in_guest(); });
+    if (taken) continue;
+    other = cpu;
+    break;
+  }
+  if (!SetAffinity(pair.stub_tid_, other)) return false;
+  pair.apart_.store(true, std::memory_order_relaxed);
+  return true;
+}
+
+void CpuBalancer::Gather(Pair& pair) {
+  MutexLock lock(mu_);
+  if (!pair.apart()) return;
+  pair.apart_.store(false, std::memory_order_relaxed);
+  SetAffinity(pair.stub_tid_, pair.cpu_);
 }
 
 int CpuBalancer::LeastLoadedLocked(int preferred) {
@@ -121,6 +161,11 @@ bool CpuBalancer::Tick() {
     pair->load_ = (pair->load_ * 3 + (in_guest ? kFullLoad : 0)) / 4;
     if (moved != 0 || (in_guest && pair->cpu_ >= 0)) busy = true;
     pair->stuck_ = in_guest && moved == 0 ? pair->stuck_ + 1 : 0;
+    if (pair->apart()) {
+      if (moved != 0 && CpusInUseLocked(*pair) + 2 <= cpus_.size()) continue;
+      pair->apart_.store(false, std::memory_order_relaxed);
+      SetAffinity(pair->stub_tid_, pair->cpu_);
+    }
     if (pair->cpu_ >= 0 && pair->stuck_ >= kStuckTicks) {
       UnpinLocked(*pair);
     } else if (pair->cpu_ < 0 && moved >= kSwitchesToPin) {
@@ -147,7 +192,8 @@ void CpuBalancer::MoveOneLocked() {
   };
   Pair* best = nullptr;
   for (Pair* pair : pairs_) {
-    if (pair->cpu_ == from && pair->load_ > 0 && (best == nullptr || distance(pair) < distance(best)))
+    if (pair->cpu_ == from && pair->load_ > 0 && !pair->apart() &&
+        (best == nullptr || distance(pair) < distance(best)))
       best = pair;
   }
   if (best != nullptr) PinLocked(*best, cpus_[static_cast<size_t>(least - loads.begin())]);

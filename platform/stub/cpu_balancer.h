@@ -33,11 +33,14 @@ class CpuBalancer {
   // One task thread and its stub thread; a member of the context.
   class Pair {
    public:
+    // The two are on different CPUs: each may spin for the other.
+    bool apart() const { return apart_.load(std::memory_order_relaxed); }
     bool in_guest() const { return in_guest_.load(std::memory_order_relaxed); }
 
    private:
     friend class CpuBalancer;
     std::atomic<bool> in_guest_{false};
+    std::atomic<bool> apart_{false};  // written under the lock
     std::atomic<uint32_t> switches_{0};
     // Guarded by the balancer's lock.
     pid_t task_tid_ = 0;
@@ -55,6 +58,12 @@ class CpuBalancer {
   void Add(Pair& pair, pid_t stub_tid) ABSL_LOCKS_EXCLUDED(mu_);
   // The stub thread is about to be let go.
   void Remove(Pair& pair) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Puts the two threads of a pair on different CPUs, for a while; false if no CPU is free
+  // for that, as far as this sandbox's own threads go. It ends with Gather, or when the pair does not switch
+  // any more or others need the CPU.
+  bool Spread(Pair& pair) ABSL_LOCKS_EXCLUDED(mu_);
+  void Gather(Pair& pair) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Around the time in which guest code may run. Enter is sequentially consistent.
   void Enter(Pair& pair) {
@@ -76,6 +85,8 @@ class CpuBalancer {
   bool Tick() ABSL_LOCKS_EXCLUDED(mu_);
   void PinLocked(Pair& pair, int cpu) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void UnpinLocked(Pair& pair) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // CPUs that other pairs of this sandbox use now.
+  size_t CpusInUseLocked(const Pair& but) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MoveOneLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   int LeastLoadedLocked(int preferred) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -103,7 +103,7 @@ void LeaveRseq() {
 }  // namespace
 
 Result<std::unique_ptr<StubMaster>> StubMaster::Start(const StubImage& image) {
-  ASSIGN_OR_RETURN(auto pages, StubPages::New());
+  ASSIGN_OR_RETURN(auto pages, StubPages::New(image.file_size));
   uint64_t base = 0;
   for (int i = 0; i < kBaseCandidates && base == 0; ++i) {
     uint64_t candidate = image.highest_base - static_cast<uint64_t>(i) * kBaseStep;
@@ -127,7 +127,7 @@ Result<std::unique_ptr<StubMaster>> StubMaster::Start(const StubImage& image) {
     LOG_ERROR("the master stub process did not start");
     return alive.error();
   }
-  return std::unique_ptr<StubMaster>(new StubMaster(base, std::move(process)));
+  return std::unique_ptr<StubMaster>(new StubMaster(base, image.file_size, std::move(process)));
 }
 
 StubMaster::~StubMaster() {
@@ -141,28 +141,32 @@ StubMaster::~StubMaster() {
   }
 }
 
-Result<std::unique_ptr<StubProcess>> StubMaster::Fork(std::span<const StubCommand> first) {
+Result<std::unique_ptr<StubProcess>> StubMaster::Prepare() {
   MutexLock lock(mu_);
   ReapLocked();
   std::unique_ptr<StubPages> pages;
   if (!free_pages_.empty()) {
     pages = std::move(free_pages_.back());
     free_pages_.pop_back();
-    pages->Reset();
+    RETURN_IF_ERROR(pages->Reset());
   } else {
-    ASSIGN_OR_RETURN(pages, StubPages::New());
+    ASSIGN_OR_RETURN(pages, StubPages::New(file_size_));
   }
-  auto process = std::make_unique<StubProcess>(std::move(pages));
+  return std::make_unique<StubProcess>(std::move(pages));
+}
+
+Result<void> StubMaster::Fork(StubProcess& process, std::span<const StubCommand> first) {
   // The new process finds its first list when it begins, and runs it while the Sentry
   // does other things.
-  process->Load(first);
-  process->Post();
+  process.Load(first);
+  process.Post();
   const StubCommand fork[] = {
-      {SYS_clone, {STUB_FORK_FLAGS, 0, 0, 0, 0, static_cast<uint64_t>(process->pages().fd())}},
+      {SYS_clone, {STUB_FORK_FLAGS, 0, 0, 0, 0, static_cast<uint64_t>(process.pages().fd())}},
   };
+  MutexLock lock(mu_);
   ASSIGN_OR_RETURN(int32_t pid, process_->Run(fork));
-  process->set_pid(pid);
-  return process;
+  process.set_pid(pid);
+  return Ok();
 }
 
 void StubMaster::Retire(std::unique_ptr<StubProcess> process) {

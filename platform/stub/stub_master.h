@@ -27,6 +27,7 @@ struct StubImage {
   // both for a code page at `base`.
   std::function<std::vector<sock_filter>(uint64_t base)> filter;
   std::function<std::vector<char>(uint64_t base)> data = nullptr;
+  uint64_t file_size = 2 * STUB_PAGE_SIZE;  // of the pages' file of each process
   bool traceable = false;
   // Signals that get a handler (on an alternate stack, nothing masked); all others are
   // left as they are by default. Offset in the code. With handlers, keepers block all signals.
@@ -43,19 +44,21 @@ class StubMaster {
   // A pidfd: readable when the master is dead.
   int death_fd() const { return death_.get(); }
 
-  // A new stub process, which is a child of this one without an exit signal (only a wait
+  // The pages of a process to be forked.
+  Result<std::unique_ptr<StubProcess>> Prepare() ABSL_LOCKS_EXCLUDED(mu_);
+  // Makes the process, which is a child of this one without an exit signal (only a wait
   // with __WALL or __WCLONE sees it). Its keeper is busy with `first`: see StubProcess::Finish.
-  Result<std::unique_ptr<StubProcess>> Fork(std::span<const StubCommand> first) ABSL_LOCKS_EXCLUDED(mu_);
+  Result<void> Fork(StubProcess& process, std::span<const StubCommand> first) ABSL_LOCKS_EXCLUDED(mu_);
   // Kills a process that nobody refers to any more, and reaps it now or later.
   void Retire(std::unique_ptr<StubProcess> process) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  StubMaster(uint64_t base, std::unique_ptr<StubProcess> process)
-      : base_(base), process_(std::move(process)) {}
+  StubMaster(uint64_t base, uint64_t file_size, std::unique_ptr<StubProcess> process)
+      : base_(base), file_size_(file_size), process_(std::move(process)) {}
   // Collects what has died; waits for it if there is too much.
   void ReapLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  const uint64_t base_;
+  const uint64_t base_, file_size_;
   Mutex mu_{LockRank::kStub};
   std::unique_ptr<StubProcess> process_ ABSL_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<StubProcess>> dying_ ABSL_GUARDED_BY(mu_);

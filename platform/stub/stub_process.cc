@@ -34,25 +34,29 @@ void FutexWake(std::atomic<uint32_t>& word) {
 
 }  // namespace
 
-Result<std::unique_ptr<StubPages>> StubPages::New() {
+Result<std::unique_ptr<StubPages>> StubPages::New(uint64_t size) {
   UniqueFd fd(memfd_create("stub", MFD_CLOEXEC));
   if (!fd) return HostErrno();
-  if (ftruncate(fd.get(), 2 * STUB_PAGE_SIZE) != 0) return HostErrno();
+  if (ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return HostErrno();
   void* base = mmap(nullptr, 2 * STUB_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (base == MAP_FAILED) return HostErrno();
-  std::unique_ptr<StubPages> pages(new StubPages(std::move(fd), static_cast<char*>(base)));
-  pages->Reset();
+  std::unique_ptr<StubPages> pages(new StubPages(std::move(fd), static_cast<char*>(base), size));
+  RETURN_IF_ERROR(pages->Reset());
   return pages;
 }
 
 StubPages::~StubPages() { munmap(base_, 2 * STUB_PAGE_SIZE); }
 
-void StubPages::Reset() {
+Result<void> StubPages::Reset() {
+  if (size_ > 2 * STUB_PAGE_SIZE &&
+      (ftruncate(fd(), 2 * STUB_PAGE_SIZE) != 0 || ftruncate(fd(), static_cast<off_t>(size_)) != 0))
+    return HostErrno();
   command().sequence.store(0, std::memory_order_relaxed);
   command().count = 0;
   command().mailbox_fd = static_cast<uint64_t>(fd());
   response().sequence.store(0, std::memory_order_relaxed);
   lseek(fd(), 0, SEEK_SET);
+  return Ok();
 }
 
 void StubProcess::Load(std::span<const StubCommand> commands) {
@@ -95,20 +99,24 @@ Result<int32_t> StubProcess::Finish() {
       if (hint == sequence_) usleep(100);
       continue;
     }
-    int status;
-    if (!reaped_ && wait4(pid_, &status, WNOHANG | __WALL, nullptr) == pid_) {
-      reaped_ = true;
-      MarkDead();
-    } else {
-      // A keeper that a SIGSTOP from outside caught goes on.
-      kill(pid_, SIGCONT);
-      if (++checks > kGiveUpAfterChecks) break;
-    }
+    CheckAlive();
+    if (!dead() && ++checks > kGiveUpAfterChecks) break;
   }
   LOG_ERROR("stub process {} does not answer: killed", pid_);
   kill(pid_, SIGKILL);
   MarkDead();
   return Errno(ESRCH);
+}
+
+void StubProcess::CheckAlive() {
+  if (dead()) return;
+  if (!reaped_ && wait4(pid_, nullptr, WNOHANG | __WALL, nullptr) == pid_) {
+    reaped_ = true;
+    MarkDead();
+  } else {
+    // One that a SIGSTOP from outside caught goes on.
+    kill(pid_, SIGCONT);
+  }
 }
 
 Result<int32_t> StubProcess::Run(std::span<const StubCommand> commands) {

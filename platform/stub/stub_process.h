@@ -30,7 +30,8 @@ namespace runsc {
 
 class StubPages {
  public:
-  static Result<std::unique_ptr<StubPages>> New();
+  // A file of `size` bytes, of which the first two pages are mapped here.
+  static Result<std::unique_ptr<StubPages>> New(uint64_t size);
   ~StubPages();
   StubPages(const StubPages&) = delete;
   StubPages& operator=(const StubPages&) = delete;
@@ -38,13 +39,15 @@ class StubPages {
   int fd() const { return fd_.get(); }
   StubCommandPage& command() { return *reinterpret_cast<StubCommandPage*>(base_); }
   StubResponsePage& response() { return *reinterpret_cast<StubResponsePage*>(base_ + STUB_PAGE_SIZE); }
-  // Forgets everything about the process that used the pages before.
-  void Reset();
+  // Forgets everything about the process that used the file before; what is behind the
+  // two pages is zero again.
+  Result<void> Reset();
 
  private:
-  StubPages(UniqueFd fd, char* base) : fd_(std::move(fd)), base_(base) {}
+  StubPages(UniqueFd fd, char* base, uint64_t size) : fd_(std::move(fd)), base_(base), size_(size) {}
   UniqueFd fd_;
   char* base_;
+  uint64_t size_;
 };
 
 class StubProcess {
@@ -66,6 +69,8 @@ class StubProcess {
   Result<int32_t> Finish();
   Result<int32_t> Run(std::span<const StubCommand> commands);
 
+  // Looks whether the process is dead, and lets it go on if it was stopped from outside.
+  void CheckAlive();
   // Says that the process was seen to be dead. Any thread.
   void MarkDead() { dead_.store(true, std::memory_order_release); }
   bool dead() const { return dead_.load(std::memory_order_acquire); }

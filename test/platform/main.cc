@@ -7,6 +7,7 @@
 
 #include "platform/base/log.h"
 #include "platform/ptrace/ptrace_platform.h"
+#include "platform/systrap/systrap_platform.h"
 #include "test/platform/guest.h"
 
 namespace runsc::platform_test {
@@ -34,7 +35,7 @@ int Main(int argc, char** argv) {
     const char* name;
     Result<std::unique_ptr<Platform>> (*make)();
   };
-  static constexpr Backend kBackends[] = {{"ptrace", NewPtracePlatform}};
+  static constexpr Backend kBackends[] = {{"ptrace", NewPtracePlatform}, {"systrap", NewSystrapPlatform}};
   const char* wanted = argc > 1 ? argv[1] : "ptrace";
   SetLog(2, LogLevel::kWarning, "test");
   for (const Backend& backend : kBackends) {

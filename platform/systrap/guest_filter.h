@@ -1,0 +1,33 @@
+// The seccomp filters of stub processes. Both only let calls pass that come from the stub's
+// code page; but a guest can jump there with any registers, and so for guest threads what
+// matters is what is left when the whole thread is the guest's:
+//
+//   keeper        maps, unmaps and protects guest memory, makes threads. It reads its commands from a page
+//   that no
+//                 guest can write to, keeps everything else in registers, has no stack, and blocks all
+//                 signals (a signal frame would hold its registers). So it needs no second check.
+//   guest thread  on top of the keeper's: waits for and wakes words of the slots (futex), and unblocks
+//                 its signals (once, at birth). Nothing else: no mmap, no munmap, no clone, no exit, no
+//                 rt_sigreturn (a forged frame could mask the interrupt signal), no sigaltstack.
+//
+// A guest that makes these calls itself can at worst put itself to sleep, or wake threads
+// that look at their word and sleep on.
+#ifndef PLATFORM_SYSTRAP_GUEST_FILTER_H_
+#define PLATFORM_SYSTRAP_GUEST_FILTER_H_
+
+#include <linux/filter.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace runsc {
+
+// Of every thread. It also allows what a new guest thread does before its own filter.
+std::vector<sock_filter> KeeperFilter(uint64_t base);
+// Of guest threads, in addition: as a struct sock_fprog and the program behind it, for the
+// constants of the code page.
+std::vector<char> GuestFilterData(uint64_t base);
+
+}  // namespace runsc
+
+#endif  // PLATFORM_SYSTRAP_GUEST_FILTER_H_

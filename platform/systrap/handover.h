@@ -1,0 +1,55 @@
+// Handover: how a Sentry thread and its stub thread take turns: who spins, who sleeps.
+//
+// Each of the two has a word that the other one writes (SlotIn::go, SlotOut::done) and one
+// that says it sleeps on that word in a futex. Two ways of waiting:
+//
+//   together  both on one CPU, nobody spins: the wake-up runs the other thread as soon as this
+//             one sleeps. The only way when CPUs are scarce, and the start.
+//   apart     on two CPUs, each spins for the other, for kSpinCycles at most, then sleeps.
+//
+// A pair goes apart when it switches often (kWindow switches within kBusyCycles each) and the
+// balancer has a CPU for it; it comes together when spinning does not pay: when too many
+// switches end in a sleep after all, or a spinner finds that it lost its CPU. After that it stays together
+// for a time that doubles while the attempts keep failing. So an idle or blocked guest uses no CPU, and a
+// machine that is busy with other things costs a failed attempt a second.
+//
+// Threading: the task's thread only.
+#ifndef PLATFORM_SYSTRAP_HANDOVER_H_
+#define PLATFORM_SYSTRAP_HANDOVER_H_
+
+#include <cstdint>
+
+#include "platform/stub/cpu_balancer.h"
+#include "platform/systrap/thread_slot.h"
+
+namespace runsc {
+
+class Handover {
+ public:
+  explicit Handover(CpuBalancer& balancer) : balancer_(balancer) {}
+
+  CpuBalancer::Pair& pair() { return pair_; }
+
+  // Lets the slot's thread run.
+  void Begin(ThreadSlot& slot);
+  // Waits until the run ends; false: not within `timeout_ms`.
+  bool Wait(ThreadSlot& slot, int timeout_ms);
+
+ private:
+  bool Spin(ThreadSlot& slot);
+  void SpunInVain(uint32_t penalty);
+  void ConsiderSpreading();
+
+  CpuBalancer& balancer_;
+  CpuBalancer::Pair pair_;
+  uint32_t switches_ = 0;      // in this window
+  uint64_t window_start_ = 0;  // all times in TSC cycles
+  uint64_t not_before_ = 0;    // when to try to go apart again
+  uint64_t backoff_ = 0;       // the wait after the next failure
+  uint64_t apart_since_ = 0;
+  uint32_t penalty_ = 0;
+};
+
+}  // namespace runsc
+
+#endif  // PLATFORM_SYSTRAP_HANDOVER_H_

@@ -1,0 +1,123 @@
+// The slot of a guest thread: 64 KiB of the stub region through which its stub thread and
+// its Sentry thread hand the guest's state to each other. Also included by stub.S.
+//
+//   in     r--  written by the Sentry: when to run, with which registers
+//   out    rw-  written by the stub thread: that it stopped, why, and where the rest is
+//   stack  rw-  the alternate signal stack; the host's signal frame on it *is* the
+//               published state, general registers and FP state alike
+//
+// A guest thread can write to the out page and the stack of every slot of its own process,
+// and therefore say anything at any time about itself and its siblings there; the Sentry
+// takes each field once into a local and believes no address. It cannot write to an in page:
+// nobody but the Sentry lets a stopped thread run.
+#ifndef PLATFORM_SYSTRAP_SLOT_LAYOUT_H_
+#define PLATFORM_SYSTRAP_SLOT_LAYOUT_H_
+
+#define SLOT_SIZE 0x10000
+#define SLOTS_OFFSET 0x10000            // in the stub region and in the pages' file
+#define SYSTRAP_REGION_SIZE 0x20000000  // 8191 slots
+
+#define SLOT_IN_FP 0x1000
+#define SLOT_OUT 0x4000
+#define SLOT_STACK 0x8000
+#define SLOT_STACK_SIZE 0x8000
+
+#define SLOT_IN_GO 0
+#define SLOT_IN_INTERRUPT 4
+#define SLOT_IN_SENTRY_SLEEPS 8
+#define SLOT_IN_SPIN 12
+#define SLOT_IN_LOAD_FP 16
+#define SLOT_IN_UNBLOCK 24
+#define SLOT_IN_ALTSTACK 32
+#define SLOT_IN_FS_BASE 64
+#define SLOT_IN_GS_BASE 72
+#define SLOT_IN_REGISTERS 80
+#define SLOT_IN_CLEAN_FLAGS 200
+#define SLOT_IN_RIP 208
+
+#define SLOT_OUT_DONE 0
+#define SLOT_OUT_SLEEPS 4
+#define SLOT_OUT_KIND 8
+#define SLOT_OUT_SIGNAL 12
+#define SLOT_OUT_FRAME 16
+#define SLOT_OUT_INFO 24
+#define SLOT_OUT_FP 32
+#define SLOT_OUT_FS_BASE 40
+#define SLOT_OUT_GS_BASE 48
+
+#define SLOT_KIND_SIGNAL 1       // a signal frame has everything
+#define SLOT_KIND_NOT_RESUMED 2  // interrupted before guest code ran: the registers are those of the in page
+
+// The host's signal used to interrupt guest code. Nobody else has a use for it.
+#define SYSTRAP_INTERRUPT_SIGNAL 23  // SIGURG
+
+// Offsets in struct ucontext of a signal frame.
+#define UC_R8 40
+#define UC_R9 48
+#define UC_R10 56
+#define UC_R11 64
+#define UC_R12 72
+#define UC_R13 80
+#define UC_R14 88
+#define UC_R15 96
+#define UC_RDI 104
+#define UC_RSI 112
+#define UC_RBP 120
+#define UC_RBX 128
+#define UC_RDX 136
+#define UC_RAX 144
+#define UC_RCX 152
+#define UC_RSP 160
+#define UC_RIP 168
+#define UC_EFLAGS 176
+#define UC_FPSTATE 224
+
+#ifndef __ASSEMBLER__
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace runsc {
+
+struct SlotIn {
+  std::atomic<uint32_t> go;             // the number of the run that the stub is to make or has made
+  std::atomic<uint32_t> interrupt;      // not to enter guest code
+  std::atomic<uint32_t> sentry_sleeps;  // the Sentry thread waits on `done` in a futex
+  std::atomic<uint32_t> spin;           // how often the stub looks for `go` before it sleeps
+  uint32_t load_fp;                     // the FP state is in the FP area
+  uint32_t unused0;
+  uint64_t unblock;       // signal mask
+  uint64_t alt_stack[3];  // stack_t
+  uint64_t unused1;
+  uint64_t fs_base, gs_base;
+  uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+  uint64_t clean_flags;
+  uint64_t rip, cs, eflags, rsp, ss;  // what iretq wants
+};
+static_assert(offsetof(SlotIn, unblock) == SLOT_IN_UNBLOCK);
+static_assert(offsetof(SlotIn, alt_stack) == SLOT_IN_ALTSTACK);
+static_assert(offsetof(SlotIn, fs_base) == SLOT_IN_FS_BASE);
+static_assert(offsetof(SlotIn, r15) == SLOT_IN_REGISTERS);
+static_assert(offsetof(SlotIn, clean_flags) == SLOT_IN_CLEAN_FLAGS);
+static_assert(offsetof(SlotIn, rip) == SLOT_IN_RIP);
+
+struct SlotOut {
+  std::atomic<uint32_t> done;    // the number of the run that ended
+  std::atomic<uint32_t> sleeps;  // the stub waits on `go` in a futex
+  std::atomic<uint32_t> kind, signal;
+  std::atomic<uint64_t> frame, info;  // addresses of the ucontext and the siginfo
+  std::atomic<uint64_t> fp;           // address of the FP state
+  std::atomic<uint64_t> fs_base, gs_base;
+};
+static_assert(offsetof(SlotOut, frame) == SLOT_OUT_FRAME);
+static_assert(offsetof(SlotOut, gs_base) == SLOT_OUT_GS_BASE);
+
+}  // namespace runsc
+
+extern "C" {
+extern const char runsc_systrap_stub_begin[];
+extern const char runsc_systrap_stub_handler[];
+extern const char runsc_systrap_stub_end[];
+}
+#endif  // __ASSEMBLER__
+#endif  // PLATFORM_SYSTRAP_SLOT_LAYOUT_H_

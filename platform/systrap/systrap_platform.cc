@@ -1,0 +1,46 @@
+#include "platform/systrap/systrap_platform.h"
+
+#include <signal.h>
+#include <sys/auxv.h>
+
+#include "platform/host/xsave.h"
+#include "platform/systrap/guest_filter.h"
+#include "platform/systrap/slot_layout.h"
+#include "platform/systrap/systrap_address_space.h"
+#include "platform/systrap/systrap_context.h"
+
+namespace runsc {
+namespace {
+
+// The region must not cross a multiple of 4 GiB: the filter compares halves of addresses.
+constexpr uint64_t kHighestBase = 0x7fffd0000000;
+constexpr unsigned long kHwcap2FsGsBase = 2;
+
+}  // namespace
+
+Result<std::unique_ptr<Platform>> NewSystrapPlatform() {
+  if ((getauxval(AT_HWCAP2) & kHwcap2FsGsBase) == 0) return Errno(ENOSYS);
+  constexpr size_t kSmallestXsave = 576;
+  if (XsaveSize() <= kSmallestXsave || XsaveSize() > ThreadSlot::kMaxFpState) return Errno(ENOSYS);
+  StubImage image;
+  image.code = {runsc_systrap_stub_begin, runsc_systrap_stub_end};
+  image.highest_base = kHighestBase;
+  image.filter = KeeperFilter;
+  image.data = GuestFilterData;
+  image.file_size = SYSTRAP_REGION_SIZE;
+  image.handled_signals = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SYSTRAP_INTERRUPT_SIGNAL};
+  image.handler = static_cast<uint64_t>(runsc_systrap_stub_handler - runsc_systrap_stub_begin);
+  ASSIGN_OR_RETURN(auto master, StubMaster::Start(image));
+  return std::unique_ptr<Platform>(std::make_unique<SystrapPlatform>(std::move(master)));
+}
+
+Result<RefPtr<AddressSpace>> SystrapPlatform::NewAddressSpace() {
+  ASSIGN_OR_RETURN(auto space, SystrapAddressSpace::New(*master_));
+  return RefPtr<AddressSpace>(std::move(space));
+}
+
+std::unique_ptr<Context> SystrapPlatform::NewContext() { return std::make_unique<SystrapContext>(*this); }
+
+size_t SystrapPlatform::fp_state_size() const { return XsaveSize(); }
+
+}  // namespace runsc
