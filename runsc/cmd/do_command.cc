@@ -65,7 +65,7 @@ struct DoFlags {
                      return fmt::format("'{}' is no size of at least 1m", text);
                    return "";
                  });
-    flags.Choice("platform", {"ptrace"}, "how guest code is run (default: ptrace)", &platform);
+    flags.Choice("platform", {"ptrace", "systrap"}, "how guest code is run (default: ptrace)", &platform);
     flags.Bool("strace", "log every system call of the command, to --debug-log or else stderr", &strace);
     flags.String("debug-log", "FILE", "append runsc's own log to FILE", &debug_log);
     flags.Bool("debug", "write more into --debug-log", &debug);

@@ -15,6 +15,7 @@
 
 #include "platform/ptrace/ptrace_platform.h"
 #include "platform/seccomp/filter.h"
+#include "platform/systrap/systrap_platform.h"
 #include "seccomp/sentry_filters.h"
 #include "sentry/boot/channel.h"
 #include "sentry/boot/confine.h"
@@ -57,6 +58,15 @@ int Fail(const BootOptions& options, int code, const std::string& wrong) {
   return code;
 }
 
+std::span<const sock_filter> FilterFor(const BootOptions& options) {
+  if (options.platform == "systrap") {
+    if (options.host_network) return kSentrySystrapHostNetworkFilter;
+    return kSentrySystrapFilter;
+  }
+  if (options.host_network) return kSentryPtraceHostNetworkFilter;
+  return kSentryPtraceFilter;
+}
+
 // What has to exist before the filter is in force: it needs host calls that are not in it.
 struct Foundation {
   std::unique_ptr<Platform> platform;
@@ -65,7 +75,7 @@ struct Foundation {
 };
 
 std::string LayFoundation(const BootOptions& options, Foundation& foundation) {
-  auto platform = NewPtracePlatform();
+  auto platform = options.platform == "systrap" ? NewSystrapPlatform() : NewPtracePlatform();
   if (!platform.ok()) return fmt::format("the {} platform: {}", options.platform, platform.error().message());
   foundation.platform = std::move(*platform);
   uint64_t limit = options.memory_limit != 0 ? options.memory_limit : HostMemory();
@@ -94,8 +104,7 @@ int BootSentry(BootOptions options) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   if (options.seccomp) {
     ReportSeccompViolations(options.log_fd >= 0 ? options.log_fd : STDERR_FILENO, "sentry", SyscallName);
-    auto installed = options.host_network ? InstallSeccompFilter(kSentryPtraceHostNetworkFilter)
-                                          : InstallSeccompFilter(kSentryPtraceFilter);
+    auto installed = InstallSeccompFilter(FilterFor(options));
     if (!installed.ok())
       return Fail(options, kFailedCode, fmt::format("the seccomp filter: {}", installed.error().message()));
   }

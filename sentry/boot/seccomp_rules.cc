@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "platform/ptrace/seccomp_rules.h"
+#include "platform/stub/seccomp_rules.h"
 
 namespace runsc {
 namespace {
@@ -172,16 +173,21 @@ std::vector<SyscallRule> HostNetworkRules() {
 }  // namespace
 
 std::vector<SeccompPolicy> SentrySeccompPolicies() {
-  SeccompPolicy policy{"SentryPtrace", {}};
-  AddRules(policy, MemoryRules());
-  AddRules(policy, ThreadRules());
-  AddRules(policy, TimeRules());
-  AddRules(policy, FileRules());
-  AddRules(policy, PtracePlatformRules());
-  SeccompPolicy host_network = policy;
-  host_network.name = "SentryPtraceHostNetwork";
-  AddRules(host_network, HostNetworkRules());
-  return {policy, host_network};
+  std::vector<SeccompPolicy> policies;
+  for (bool ptrace : {true, false}) {
+    SeccompPolicy policy{ptrace ? "SentryPtrace" : "SentrySystrap", {}};
+    AddRules(policy, MemoryRules());
+    AddRules(policy, ThreadRules());
+    AddRules(policy, TimeRules());
+    AddRules(policy, FileRules());
+    AddRules(policy, StubPlatformRules());
+    if (ptrace) AddRules(policy, PtracePlatformRules());
+    policies.push_back(policy);
+    policy.name += "HostNetwork";
+    AddRules(policy, HostNetworkRules());
+    policies.push_back(std::move(policy));
+  }
+  return policies;
 }
 
 }  // namespace runsc

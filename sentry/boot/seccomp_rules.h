@@ -9,7 +9,7 @@
 
 namespace runsc {
 
-// "SentryPtrace", and "SentryPtraceHostNetwork" for --network=host.
+// "SentryPtrace" and "SentrySystrap", each also with "HostNetwork" behind it for --network=host.
 std::vector<SeccompPolicy> SentrySeccompPolicies();
 
 }  // namespace runsc
