@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -127,7 +128,15 @@ Result<std::unique_ptr<StubMaster>> StubMaster::Start(const StubImage& image) {
     LOG_ERROR("the master stub process did not start");
     return alive.error();
   }
-  return std::unique_ptr<StubMaster>(new StubMaster(base, image.file_size, std::move(process)));
+  UniqueFd death(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!death) return HostErrno();
+  UniqueFd stub_deaths;
+  if (image.watch_deaths) {
+    stub_deaths.reset(epoll_create1(EPOLL_CLOEXEC));
+    if (!stub_deaths) return HostErrno();
+  }
+  return std::unique_ptr<StubMaster>(
+      new StubMaster(base, image.file_size, std::move(process), std::move(death), std::move(stub_deaths)));
 }
 
 StubMaster::~StubMaster() {
@@ -166,10 +175,16 @@ Result<void> StubMaster::Fork(StubProcess& process, std::span<const StubCommand>
   MutexLock lock(mu_);
   ASSIGN_OR_RETURN(int32_t pid, process_->Run(fork));
   process.set_pid(pid);
+  if (!stub_deaths_) return Ok();
+  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  epoll_event event = {EPOLLIN, {}};
+  if (!pidfd || epoll_ctl(stub_deaths_.get(), EPOLL_CTL_ADD, pidfd.get(), &event) != 0) return HostErrno();
+  process.set_pidfd(std::move(pidfd));
   return Ok();
 }
 
 void StubMaster::Retire(std::unique_ptr<StubProcess> process) {
+  process->set_pidfd(UniqueFd());  // this death is no news
   if (!process->reaped()) kill(process->pid(), SIGKILL);
   MutexLock lock(mu_);
   dying_.push_back(std::move(process));

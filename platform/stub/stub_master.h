@@ -28,6 +28,7 @@ struct StubImage {
   std::function<std::vector<sock_filter>(uint64_t base)> filter;
   std::function<std::vector<char>(uint64_t base)> data = nullptr;
   uint64_t file_size = 2 * STUB_PAGE_SIZE;  // of the pages' file of each process
+  bool watch_deaths = false;
   bool traceable = false;
   // Signals that get a handler (on an alternate stack, nothing masked); all others are
   // left as they are by default. Offset in the code. With handlers, keepers block all signals.
@@ -43,6 +44,9 @@ class StubMaster {
   uint64_t base() const { return base_; }
   // A pidfd: readable when the master is dead.
   int death_fd() const { return death_.get(); }
+  // An epoll of the pidfds of all stub processes that have not been retired; -1 unless the
+  // image asks for it. It stays readable.
+  int stub_death_fd() const { return stub_deaths_.get(); }
 
   // The pages of a process to be forked.
   Result<std::unique_ptr<StubProcess>> Prepare() ABSL_LOCKS_EXCLUDED(mu_);
@@ -53,12 +57,18 @@ class StubMaster {
   void Retire(std::unique_ptr<StubProcess> process) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  StubMaster(uint64_t base, uint64_t file_size, std::unique_ptr<StubProcess> process)
-      : base_(base), file_size_(file_size), process_(std::move(process)) {}
+  StubMaster(uint64_t base, uint64_t file_size, std::unique_ptr<StubProcess> process, UniqueFd death,
+             UniqueFd stub_deaths)
+      : base_(base),
+        file_size_(file_size),
+        death_(std::move(death)),
+        stub_deaths_(std::move(stub_deaths)),
+        process_(std::move(process)) {}
   // Collects what has died; waits for it if there is too much.
   void ReapLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const uint64_t base_, file_size_;
+  const UniqueFd death_, stub_deaths_;
   Mutex mu_{LockRank::kStub};
   std::unique_ptr<StubProcess> process_ ABSL_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<StubProcess>> dying_ ABSL_GUARDED_BY(mu_);

@@ -56,6 +56,8 @@ class StubProcess {
 
   pid_t pid() const { return pid_; }
   void set_pid(pid_t pid) { pid_ = pid; }
+  // A pidfd of the process, if somebody watches for its death.
+  void set_pidfd(UniqueFd pidfd) { pidfd_ = std::move(pidfd); }
   StubPages& pages() { return *pages_; }
   std::unique_ptr<StubPages> TakePages() { return std::move(pages_); }
 
@@ -80,6 +82,7 @@ class StubProcess {
  private:
   std::unique_ptr<StubPages> pages_;
   pid_t pid_ = -1;
+  UniqueFd pidfd_;
   uint32_t sequence_ = 0;
   bool posted_ = false;
   bool reaped_ = false;

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/auxv.h>
+#include <sys/epoll.h>
 
 #include "platform/host/xsave.h"
 #include "platform/systrap/guest_filter.h"
@@ -28,6 +29,7 @@ Result<std::unique_ptr<Platform>> NewSystrapPlatform() {
   image.filter = KeeperFilter;
   image.data = GuestFilterData;
   image.file_size = SYSTRAP_REGION_SIZE;
+  image.watch_deaths = true;
   image.handled_signals = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SYSTRAP_INTERRUPT_SIGNAL};
   image.handler = static_cast<uint64_t>(runsc_systrap_stub_handler - runsc_systrap_stub_begin);
   ASSIGN_OR_RETURN(auto master, StubMaster::Start(image));
@@ -37,6 +39,13 @@ Result<std::unique_ptr<Platform>> NewSystrapPlatform() {
 Result<RefPtr<AddressSpace>> SystrapPlatform::NewAddressSpace() {
   ASSIGN_OR_RETURN(auto space, SystrapAddressSpace::New(*master_));
   return RefPtr<AddressSpace>(std::move(space));
+}
+
+std::string SystrapPlatform::TakeDeath(int fd) {
+  if (fd == master_->death_fd()) return "the master stub process was killed";
+  epoll_event event;
+  if (epoll_wait(fd, &event, 1, 0) <= 0) return {};  // retired meanwhile
+  return "the stub process of a guest was killed";
 }
 
 std::unique_ptr<Context> SystrapPlatform::NewContext() { return std::make_unique<SystrapContext>(*this); }

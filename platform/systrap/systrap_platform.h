@@ -25,6 +25,8 @@
 #define PLATFORM_SYSTRAP_SYSTRAP_PLATFORM_H_
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "platform/platform.h"
 #include "platform/stub/cpu_balancer.h"
@@ -47,6 +49,8 @@ class SystrapPlatform final : public Platform {
   uint64_t min_address() const override { return StubAddressSpace::kMinAddress; }
   uint64_t max_address() const override { return master_->base(); }
   size_t fp_state_size() const override;
+  std::vector<int> death_fds() const override { return {master_->death_fd(), master_->stub_death_fd()}; }
+  std::string TakeDeath(int fd) override;
 
   CpuBalancer& balancer() { return balancer_; }
 

@@ -16,6 +16,7 @@
 
 #include "platform/ptrace/seccomp_rules.h"
 #include "platform/stub/seccomp_rules.h"
+#include "platform/systrap/seccomp_rules.h"
 
 namespace runsc {
 namespace {
@@ -181,7 +182,7 @@ std::vector<SeccompPolicy> SentrySeccompPolicies() {
     AddRules(policy, TimeRules());
     AddRules(policy, FileRules());
     AddRules(policy, StubPlatformRules());
-    if (ptrace) AddRules(policy, PtracePlatformRules());
+    AddRules(policy, ptrace ? PtracePlatformRules() : SystrapPlatformRules());
     policies.push_back(policy);
     policy.name += "HostNetwork";
     AddRules(policy, HostNetworkRules());

@@ -2,7 +2,7 @@
 """SIGKILL to each process of a sandbox in turn: the rest is gone within a second, the
 exit code and one line tell, nothing stays behind.
 
-kill_test.py RUNSC"""
+kill_test.py RUNSC PLATFORM"""
 import os
 import signal
 import sys
@@ -34,7 +34,7 @@ def sandbox_of(process, stubs):
 
 def check_kill(runsc, name, victim_of, script, code, message, flags=()):
     before = mounts()
-    process = runsc.start_guest(script, *flags)
+    process = runsc.start_guest(script, f"--platform={sys.argv[2]}", *flags)
     try:
         found = sandbox_of(process, 2)
         everything = [identity(pid) for pid in found.all()]
