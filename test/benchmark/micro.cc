@@ -1,5 +1,6 @@
 // The operations that a sandbox makes dear, each timed in batches: a plain static program
 // that run.py starts natively, in runsc and in a peer. Prints "name min median", nanoseconds an operation.
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -115,11 +116,125 @@ void FutexPingPong() {
   pthread_join(thread, nullptr);
 }
 
+// The file operations in one directory: `place` names it in the rows.
+void Files(const std::string& place, const std::string& directory) {
+  auto row = [&](const char* operation) { return place + ":" + operation; };
+  const std::string top = directory + "/runsc-benchmark";
+  const std::string file = top + "/file";
+  std::string deep = top;
+  mkdir(top.c_str(), 0700);
+  for (int i = 0; i < 16; i++) mkdir((deep += "/level" + std::to_string(i)).c_str(), 0700);
+  int fd = open(file.c_str(), O_CREAT | O_RDWR, 0600);
+  if (fd < 0) Die(file.c_str());
+  static char buffer[65536];
+  for (int i = 0; i < 16; i++) {
+    if (pwrite(fd, buffer, sizeof buffer, i * sizeof buffer) != sizeof buffer) Die("pwrite");
+  }
+  auto stat_of = [](const std::string& path) {
+    return [path](int n) {
+      struct stat st;
+      for (int i = 0; i < n; i++) {
+        if (stat(path.c_str(), &st) != 0) Die("stat");
+      }
+    };
+  };
+  Measure(row("stat").c_str(), stat_of(file));
+  Measure(row("deep-walk").c_str(), stat_of(deep));
+  Measure(row("open+close").c_str(), [&](int n) {
+    for (int i = 0; i < n; i++) close(open(file.c_str(), O_RDONLY));
+  });
+  Measure(row("pread-4k").c_str(), [&](int n) {
+    for (int i = 0; i < n; i++) {
+      if (pread(fd, buffer, 4096, (i & 255) * 4096) != 4096) Die("pread");
+    }
+  });
+  Measure(row("pwrite-4k").c_str(), [&](int n) {
+    for (int i = 0; i < n; i++) {
+      if (pwrite(fd, buffer, 4096, (i & 255) * 4096) != 4096) Die("pwrite");
+    }
+  });
+  close(fd);
+  const std::string many = top + "/many";
+  Measure(
+      row("getdents-10k").c_str(),
+      [&](int n) {
+        if (mkdir(many.c_str(), 0700) == 0) {
+          for (int i = 0; i < 10000; i++) {
+            close(open((many + "/entry" + std::to_string(i)).c_str(), O_CREAT | O_WRONLY, 0600));
+          }
+        }
+        for (int i = 0; i < n; i++) {
+          int list = open(many.c_str(), O_RDONLY | O_DIRECTORY);
+          while (syscall(SYS_getdents64, list, buffer, 32768) > 0) {
+          }
+          close(list);
+        }
+      },
+      1);
+}
+
+// The whole of one thing, `rounds` times: for what takes too long for batches.
+void MeasureOnce(const char* name, int rounds, const std::function<int64_t()>& body) {
+  if (g_filter != nullptr && strstr(name, g_filter) == nullptr) return;
+  std::vector<int64_t> took;
+  for (int i = 0; i < rounds; i++) took.push_back(body());
+  std::sort(took.begin(), took.end());
+  printf("%-22s %12.0f %12.0f\n", name, double(took[0]), double(took[rounds / 2]));
+  fflush(stdout);
+}
+
+char* Touch(size_t length) {
+  auto* p =
+      static_cast<char*>(mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  if (p == MAP_FAILED) Die("mmap");
+  for (size_t i = 0; i < length; i += 4096) p[i] = 1;
+  return p;
+}
+
+void BigMemory() {
+  constexpr size_t kFaulted = 1 << 30, kForked = 500 << 20;
+  MeasureOnce("faults-1GB", 3, [] {
+    int64_t start = Now();
+    char* p = Touch(kFaulted);
+    int64_t took = Now() - start;
+    munmap(p, kFaulted);
+    return took;
+  });
+  if (g_filter != nullptr && strstr("fork-500MB", g_filter) == nullptr) return;
+  char* p = Touch(kForked);
+  MeasureOnce("fork-500MB", 5, [] {
+    int64_t start = Now();
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    int64_t took = Now() - start;
+    waitpid(child, nullptr, 0);
+    return took;
+  });
+  munmap(p, kForked);
+}
+
+void Exec(const char* row, const std::vector<const char*>& argv) {
+  Measure(
+      row,
+      [&](int n) {
+        for (int i = 0; i < n; i++) {
+          pid_t child = vfork();
+          if (child == 0) {
+            execv(argv[0], const_cast<char**>(argv.data()));
+            _exit(127);
+          }
+          int status = 0;
+          if (child < 0 || waitpid(child, &status, 0) != child || status != 0) Die(row);
+        }
+      },
+      1);
+}
+
 }  // namespace
 
+// micro [FILTER] [PLACE=DIRECTORY...]
 int main(int argc, char** argv) {
-  if (argc > 1) g_filter = argv[1];
-  const std::string self = "/proc/self/exe";
+  if (argc > 1 && *argv[1] != 0) g_filter = argv[1];
   if (argc > 2 && strcmp(argv[2], "exit") == 0) return 0;
 
   Measure("getpid", [](int n) {
@@ -211,20 +326,16 @@ int main(int argc, char** argv) {
         }
       },
       1);
-  Measure(
-      "fork+exec+wait",
-      [&](int n) {
-        for (int i = 0; i < n; i++) {
-          pid_t child = vfork();
-          if (child == 0) {
-            execl(self.c_str(), "micro", "none", "exit", nullptr);
-            _exit(127);
-          }
-          int status = 0;
-          if (child < 0 || waitpid(child, &status, 0) != child || status != 0) Die("fork+exec");
-        }
-      },
-      1);
+  Exec("fork+exec+wait", {"/proc/self/exe", "none", "exit", nullptr});
+  if (access("/usr/bin/python3", X_OK) == 0) {
+    Exec("exec-python3", {"/usr/bin/python3", "-I", "-S", "-c", "pass", nullptr});
+  }
+  BigMemory();
+  for (int i = 2; i < argc; i++) {
+    const std::string place = argv[i];
+    size_t equals = place.find('=');
+    if (equals != std::string::npos) Files(place.substr(0, equals), place.substr(equals + 1));
+  }
   PipePingPong();
   FutexPingPong();
   Measure("cpu-bound", [](int n) {

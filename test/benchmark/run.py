@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Times the same work natively, in runsc and in a peer, in one run, and prints ratios.
 
-    test/benchmark/run.py [--runsc build/bin/runsc] [--peer 'runsc --platform=ptrace'] [--svg FILE] [--quick]
+    test/benchmark/run.py [--runsc build/bin/runsc] [--platform systrap] [--peer 'runsc --platform=ptrace']
+                          [--programs] [--only ROW] [--svg FILE] [--quick]
 
 The machine's absolute times mean little; every row is one operation in all three places,
 measured in turns, and the ratios are what to look at. `min` is the best batch of all rounds,
@@ -14,23 +15,41 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 
 
-def run_micro(prefix, micro, only):
-    command = prefix + [micro] + ([only] if only else [])
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
+def run_rows(command):
+    """Runs what prints "name min median" lines, and gives them as a dictionary."""
+    try:
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
+    except subprocess.TimeoutExpired:
+        print(f"# {' '.join(command)}: not done in 900 s", file=sys.stderr)
+        return {}
     rows = {}
     for line in result.stdout.splitlines():
         parts = line.split()
         if len(parts) == 3:
             rows[parts[0]] = (float(parts[1]), float(parts[2]))
-    if result.returncode != 0:
+    if result.returncode != 0 or "# " in result.stderr:
         print(f"# {' '.join(command)}: exit {result.returncode}: {result.stderr.strip()[:300]}", file=sys.stderr)
     return rows
+
+
+def make_tree(path):
+    """A git repository of 20,000 files in 400 directories, each file of some lines."""
+    for i in range(20000):
+        directory = f"{path}/d{i // 1000}/e{i // 50 % 20}"
+        if i % 50 == 0:
+            os.makedirs(directory)
+        with open(f"{directory}/file{i}.txt", "w") as f:
+            f.write(f"line of file {i}\n" * (i % 100))
+    git = ["git", "-C", path, "-c", "gc.auto=0", "-c", "user.name=n", "-c", "user.email=e@localhost"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "tree"]):
+        subprocess.run(git + command, check=True, stdout=subprocess.DEVNULL)
 
 
 def start_times(prefix, rounds):
@@ -128,6 +147,7 @@ def main():
     parser.add_argument("--platform", default="ptrace")
     parser.add_argument("--peer", default="/usr/bin/runsc --platform=ptrace --network=none",
                         help="a peer's command line up to its `do`; empty: none")
+    parser.add_argument("--programs", action="store_true", help="real programs, in place of single operations")
     parser.add_argument("--svg")
     parser.add_argument("--only", default="", help="rows whose name contains this")
     parser.add_argument("--rounds", type=int, default=3)
@@ -135,19 +155,42 @@ def main():
     options = parser.parse_args()
     rounds = 1 if options.quick else options.rounds
 
-    ours = [options.runsc, "do", f"--platform={options.platform}", "--"]
+    shared = tempfile.mkdtemp(prefix="runsc-benchmark.", dir="/var/tmp")  # what the sandboxes have as a volume
+    tmpfs = tempfile.mkdtemp(prefix="runsc-benchmark.", dir="/dev/shm")
+    os.chmod(shared, 0o755)
+    ours = [options.runsc, "do", f"--platform={options.platform}"]
     peer = shlex.split(options.peer)
-    places = [("native", []), ("ours", ours)]
+    # Each place with what has the volume writable in it.
+    places = [("native", [], []), ("ours", ours + ["--"], ours + [f"--volume={shared}:{shared}", "--"])]
     if peer and shutil.which(peer[0]):
-        places.append(("peer", peer + ["do"]))
-    results = {name: {} for name, _ in places}
-    for _ in range(rounds):
-        for name, prefix in places:
-            for row, value in run_micro(prefix, options.micro, options.only).items():
-                results[name].setdefault(row, []).append(value)
-            if not options.only or options.only in "do true":
-                for took in start_times(prefix, 5 if options.quick else 15):
-                    results[name].setdefault("do true", []).append((took, took))
+        places.append(("peer", peer + ["do"], peer + ["do", "-force-overlay=false"]))
+    results = {name: {} for name, _, _ in places}
+
+    def add(name, rows):
+        for row, value in rows.items():
+            results[name].setdefault(row, []).append(value)
+
+    try:
+        if options.programs:
+            make_tree(f"{shared}/tree")
+        for _ in range(rounds):
+            for name, prefix, volume in places:
+                if options.programs:
+                    add(name, run_rows(prefix + [f"{HERE}/programs.sh", f"{shared}/tree", options.only]))
+                    continue
+                if not options.only.startswith("volume:"):
+                    here = tempfile.mkdtemp(dir=shared)
+                    places_of_files = [f"tmpfs={'/dev/shm' if prefix else tmpfs}", f"overlay={here}"]
+                    add(name, run_rows(prefix + [options.micro, options.only] + places_of_files))
+                if not options.only or "volume:" in options.only:
+                    here = tempfile.mkdtemp(dir=shared)
+                    add(name, run_rows(volume + [options.micro, options.only or "volume:", f"volume={here}"]))
+                if not options.only or options.only in "do true":
+                    for took in start_times(prefix, 5 if options.quick else 15):
+                        results[name].setdefault("do true", []).append((took, took))
+    finally:
+        shutil.rmtree(shared)
+        shutil.rmtree(tmpfs)
 
     print(f"{'operation':<22}{'native min':>12}{'median':>12}{'ours min':>12}{'median':>12}{'peer min':>12}{'median':>12}"
           f"{'ours/native':>13}{'ours/peer':>11}")
@@ -164,8 +207,8 @@ def main():
         ratio = lambda a, b: f"{mins[a] / mins[b]:.2f}" if a in mins and b in mins else "-"
         print(f"{row:<22}{cells}{ratio('ours', 'native'):>13}{ratio('ours', 'peer'):>11}")
         plot[row] = (mins.get("native"), mins.get("ours"), mins.get("peer"))
-    if not options.quick and not options.only:
-        for name, prefix in places[1:]:
+    if not options.quick and not options.only and not options.programs:
+        for name, prefix, _ in places[1:]:
             pss, ticks = idle(prefix, 20)
             print(f"idle {name}: {pss / 1024:.1f} MB proportional set size, {ticks} CPU ticks in 20 s")
     if options.svg:
