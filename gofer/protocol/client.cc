@@ -42,10 +42,7 @@ Result<void> GoferClient::Exchange(std::vector<std::byte>& packet, UniqueFd* don
     return Errno(EIO);
   }
   if (header.error != 0) return Errno(static_cast<int>(header.error));
-  if (donated != nullptr) {
-    if (!waiter.fd) return Errno(EIO);
-    *donated = std::move(waiter.fd);
-  }
+  if (donated != nullptr) *donated = std::move(waiter.fd);
   packet = std::move(waiter.packet);
   return Ok();
 }

@@ -30,12 +30,14 @@ class GoferClient {
   GoferClient& operator=(const GoferClient&) = delete;
 
   // Sends the request and waits for its reply. `donated`, if given, takes the descriptor
-  // that came with it (EIO if none came); a descriptor nobody asked for is closed.
+  // that came with it (EIO if none came, but for a request that may come without); a
+  // descriptor nobody asked for is closed.
   template <typename Request>
   Result<typename Request::Reply> Call(const Request& request, UniqueFd* donated = nullptr) {
     std::vector<std::byte> packet;
     EncodePacket(Header{.type = static_cast<uint16_t>(Request::kType)}, request, packet);
     RETURN_IF_ERROR(Exchange(packet, donated));
+    if (donated != nullptr && !*donated && !requires { Request::kMayDonate; }) return Errno(EIO);
     typename Request::Reply reply;
     if (!DecodeBody(packet, reply)) {
       Die();

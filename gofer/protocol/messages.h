@@ -140,15 +140,18 @@ struct WalkReply {
   }
 };
 // Looks up names[0] in `parent`, names[1] in that, …: up to kMaxWalk. Every found node
-// is the caller's to Close. ENFILE: no more nodes; close some.
+// is the caller's to Close. ENFILE: no more nodes; close some. With `open`, the last name
+// comes with a descriptor for reading if it is a regular file that can be opened.
 struct Walk {
   static constexpr MessageType kType = MessageType::kWalk;
+  static constexpr bool kMayDonate = true;
   using Reply = WalkReply;
   NodeId parent = 0;
   std::vector<std::string> names;
+  uint8_t open = 0;
   template <typename F>
   void Fields(F& f) {
-    f(parent, names);
+    f(parent, names, open);
   }
 };
 
@@ -327,27 +330,36 @@ struct DirectoryEntry {
   uint64_t next = 0;  // the cookie with which the entry after this one is read
   uint8_t type = 0;   // DT_*
   std::string name;
+  std::vector<Attributes> attributes;  // one if they were asked for; none on a mount point
   template <typename F>
   void Fields(F& f) {
-    f(ino, next, type, name);
+    f(ino, next, type, name, attributes);
   }
 };
 struct ReadDirReply {
+  std::vector<NodeReply> directory;     // what `name` was, if there was one
   std::vector<DirectoryEntry> entries;  // without "." and ".."
   uint8_t end = 0;                      // nothing comes after these
   template <typename F>
   void Fields(F& f) {
-    f(entries, end);
+    f(directory, entries, end);
   }
 };
+// Which entries of a listing come with their attributes.
+inline constexpr uint8_t kNoAttributes = 0;
+inline constexpr uint8_t kDirectoryAttributes = 1;
+inline constexpr uint8_t kAllAttributes = 2;
+// Lists `node`; or, with a name, looks that up first, as a Walk would.
 struct ReadDir {
   static constexpr MessageType kType = MessageType::kReadDir;
   using Reply = ReadDirReply;
   NodeId node = 0;
   uint64_t cookie = 0;  // 0: from the start
+  std::string name;
+  uint8_t attributes = kNoAttributes;
   template <typename F>
   void Fields(F& f) {
-    f(node, cookie);
+    f(node, cookie, name, attributes);
   }
 };
 

@@ -82,6 +82,8 @@ class Connection {
   // given its owner is removed again.
   Result<NodeReply> Adopt(const Node& parent, const std::string& name, UniqueFd path, uint32_t mode,
                           uint32_t uid, uint32_t gid);
+  // Goes on with the listing of a node.
+  Result<void> List(NodeId id, const ReadDir& request, ReadDirReply& reply);
   // An open descriptor for xattrs and fsync.
   Result<UniqueFd> OpenForMetadata(const Node& node);
   static Result<std::string> ReadLinkOf(int path);

@@ -6,12 +6,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "gofer/server/connection.h"
 #include "gofer/server/host_path.h"
 
 namespace runsc::gofer {
+namespace {
+// A DirectoryEntry without its name, and an Attributes, as they are encoded.
+constexpr size_t kEntryWireSize = 25;
+constexpr size_t kAttributesWireSize = 108;
+}  // namespace
 
 Result<AttributesReply> Connection::Do(const Link& request, UniqueFd& donated) {
   ASSIGN_OR_RETURN(Node * parent, WritableDirectory(request.parent, request.name));
@@ -47,14 +53,31 @@ Result<Empty> Connection::Do(const Rename& request, UniqueFd& donated) {
 }
 
 Result<ReadDirReply> Connection::Do(const ReadDir& request, UniqueFd& donated) {
-  ASSIGN_OR_RETURN(Node * node, nodes_.Get(request.node));
-  if (node->type != S_IFDIR) return Errno(ENOTDIR);
+  if (request.cookie > static_cast<uint64_t>(INT64_MAX) || request.attributes > kAllAttributes)
+    return Errno(EINVAL);
   ReadDirReply reply;
+  NodeId id = request.node;
+  if (!request.name.empty()) {
+    RETURN_IF_ERROR(CheckName(request.name));
+    ASSIGN_OR_RETURN(Node * parent, Directory(request.node));
+    ASSIGN_OR_RETURN(UniqueFd path, OpenPath(parent->path.get(), request.name));
+    ASSIGN_OR_RETURN(NodeReply found, AddNode(std::move(path), parent->root));
+    id = found.node;
+    reply.directory.push_back(found);
+  }
+  Result<void> listed = List(id, request, reply);
+  if (listed.ok()) return reply;
+  if (!request.name.empty()) nodes_.Remove(id);
+  return listed.error();
+}
+
+Result<void> Connection::List(NodeId id, const ReadDir& request, ReadDirReply& reply) {
+  ASSIGN_OR_RETURN(Node * node, nodes_.Get(id));
+  if (node->type != S_IFDIR) return Errno(ENOTDIR);
   if (node->pseudo) {
     reply.end = 1;
-    return reply;
+    return Ok();
   }
-  if (request.cookie > static_cast<uint64_t>(INT64_MAX)) return Errno(EINVAL);
   if (!node->directory) {
     ASSIGN_OR_RETURN(node->directory, OpenBeneath(node->path.get(), ".", O_RDONLY | O_DIRECTORY, 0));
     node->cookie = 0;
@@ -63,32 +86,44 @@ Result<ReadDirReply> Connection::Do(const ReadDir& request, UniqueFd& donated) {
     if (lseek(node->directory.get(), static_cast<off_t>(request.cookie), SEEK_SET) < 0) return HostErrno();
     node->cookie = request.cookie;
   }
-  // A host entry takes at least as many bytes as its wire form less two, so half of the
-  // message is always enough room; an entry never is split.
-  alignas(dirent64) char buffer[kMaxReadDir / 2];
-  // At least one entry or the end: the client goes on from the last entry it got.
-  while (reply.entries.empty()) {
-    long size = syscall(SYS_getdents64, node->directory.get(), buffer, sizeof(buffer));
-    if (size < 0) return HostErrno();
+  // What was read cannot be put back, so no more is read than the rest of the message
+  // holds: the wire form of an entry is at most six times the host's.
+  constexpr size_t kGrowth = 6;
+  size_t room = kMaxReadDir;
+  alignas(dirent64) char buffer[kMaxReadDir / kGrowth];
+  while (room / kGrowth >= 1024) {
+    long size = syscall(SYS_getdents64, node->directory.get(), buffer, room / kGrowth);
+    if (size < 0) {
+      if (reply.entries.empty()) return HostErrno();
+      return Ok();  // the next request will say it
+    }
     if (size == 0) {
       // The listing is over: its descriptor goes back.
       node->directory.reset();
       node->cookie = 0;
       reply.end = 1;
-      return reply;
+      return Ok();
     }
     for (long at = 0; at < size;) {
       const auto* entry = reinterpret_cast<const dirent64*>(buffer + at);
       at += entry->d_reclen;
       node->cookie = static_cast<uint64_t>(entry->d_off);
       if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
-      reply.entries.push_back({.ino = entry->d_ino,
-                               .next = static_cast<uint64_t>(entry->d_off),
-                               .type = entry->d_type,
-                               .name = entry->d_name});
+      DirectoryEntry& added = reply.entries.emplace_back();
+      added.ino = entry->d_ino;
+      added.next = static_cast<uint64_t>(entry->d_off);
+      added.type = entry->d_type;
+      added.name = entry->d_name;
+      if (request.attributes == kAllAttributes ||
+          (request.attributes == kDirectoryAttributes && entry->d_type == DT_DIR)) {
+        auto status = Stat(node->path.get(), added.name);
+        if (status.ok() && !status->mount_root) added.attributes.push_back(status->attributes);
+      }
+      room -= std::min(
+          room, kEntryWireSize + added.name.size() + (added.attributes.empty() ? 0 : kAttributesWireSize));
     }
   }
-  return reply;
+  return Ok();
 }
 
 Result<Empty> Connection::Do(const FSync& request, UniqueFd& donated) {

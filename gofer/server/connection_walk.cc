@@ -46,12 +46,17 @@ Result<WalkReply> Connection::Do(const Walk& request, UniqueFd& donated) {
       break;
     }
     Node* node = *nodes_.Get(found->node);
+    directory = fd;
     if (type != S_IFDIR) break;
     if (node->pseudo) {
       reply.stop = ENOENT;
       break;
     }
-    directory = fd;
+  }
+  if (request.open != 0 && reply.found.size() == request.names.size() &&
+      (reply.found.back().attributes.mode & S_IFMT) == S_IFREG) {
+    auto file = Reopen(context_.proc_fds.get(), directory, O_RDONLY);
+    if (file.ok()) donated = std::move(file).value();
   }
   // Out of nodes or descriptors before the first answer is an error of the request.
   if (reply.found.empty() && (reply.stop == ENFILE || reply.stop == EMFILE)) return Errno(ENFILE);

@@ -4,11 +4,6 @@
 #include <unistd.h>
 
 namespace runsc {
-namespace {
-// A listing is held in memory; a directory beyond this is cut off with EOVERFLOW.
-constexpr size_t kMaxEntries = 4 << 20;
-}  // namespace
-
 Result<size_t> GoferRegularFile::PRead(IoSequence& to, uint64_t offset) { return file_->PRead(to, offset); }
 
 Result<size_t> GoferRegularFile::PWrite(IoSequence& from, uint64_t offset) {
@@ -48,29 +43,13 @@ Result<RefPtr<MappedObject>> GoferRegularFile::ConfigureMMap(int prot, bool shar
   return RefPtr<MappedObject>(this);
 }
 
-Result<void> GoferDirectoryFile::FillLocked() {
-  entries_.clear();
-  GoferInode& inode = directory();
-  for (uint64_t cookie = 0;;) {
-    ASSIGN_OR_RETURN(gofer::ReadDirReply reply, inode.gofer().Call(gofer::ReadDir{inode.node(), cookie}));
-    for (gofer::DirectoryEntry& entry : reply.entries) {
-      cookie = entry.next;
-      // What no Linux filesystem would say must not reach the guest either.
-      if (entry.name.empty() || entry.name.size() > 255 || entry.name.find('/') != std::string::npos)
-        continue;
-      entries_.push_back(std::move(entry));
-    }
-    if (reply.end != 0) break;
-    if (entries_.size() > kMaxEntries) return Errno(EOVERFLOW);
-  }
-  filled_ = true;
-  return Ok();
-}
-
 Result<void> GoferDirectoryFile::GetDents(DirectoryEmitter& emitter) {
   MutexLock lock(mu_);
-  if (!filled_) RETURN_IF_ERROR(FillLocked());
-  while (position_ < entries_.size() + 2) {
+  if (!listing_) {
+    ASSIGN_OR_RETURN(listing_, directory().List());
+  }
+  const std::vector<gofer::DirectoryEntry>& entries = listing_->entries();
+  while (position_ < entries.size() + 2) {
     DirectoryEntry entry;
     entry.next_offset = position_ + 1;
     if (position_ < 2) {
@@ -81,7 +60,7 @@ Result<void> GoferDirectoryFile::GetDents(DirectoryEmitter& emitter) {
       entry.ino = attributes.ino;
       entry.type = DT_DIR;
     } else {
-      const gofer::DirectoryEntry& found = entries_[position_ - 2];
+      const gofer::DirectoryEntry& found = entries[position_ - 2];
       entry.name = found.name;
       entry.ino = found.ino;
       entry.type = found.type;
@@ -102,13 +81,14 @@ Result<int64_t> GoferDirectoryFile::Seek(int64_t offset, int whence) {
     return Errno(EINVAL);
   }
   if (offset < 0) return Errno(EINVAL);
-  if (offset == 0) filled_ = false;
+  if (offset == 0) listing_.reset();
   position_ = static_cast<uint64_t>(offset);
   return offset;
 }
 
 Result<void> GoferDirectoryFile::Sync(bool data_only) {
-  RETURN_IF_ERROR(directory().gofer().Call(gofer::FSync{.node = directory().node()}));
+  ASSIGN_OR_RETURN(gofer::NodeId node, directory().Node());
+  RETURN_IF_ERROR(directory().gofer().Call(gofer::FSync{.node = node}));
   return Ok();
 }
 

@@ -47,12 +47,9 @@ class GoferDirectoryFile final : public FileDescription {
 
  private:
   GoferInode& directory() const { return static_cast<GoferInode&>(*dentry()->borrow_inode()); }
-  Result<void> FillLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-
   Mutex mu_{LockRank::kFileOffset};
   uint64_t position_ ABSL_GUARDED_BY(mu_) = 0;  // 0 and 1 are "." and ".."
-  bool filled_ ABSL_GUARDED_BY(mu_) = false;
-  std::vector<gofer::DirectoryEntry> entries_ ABSL_GUARDED_BY(mu_);
+  RefPtr<const GoferListing> listing_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace runsc

@@ -9,6 +9,7 @@
 namespace runsc {
 namespace {
 constexpr int kMaxIdleFiles = 256;
+constexpr size_t kMaxListedEntries = 64 * 1024;
 }  // namespace
 
 Result<NewFilesystem> GoferFilesystem::Make(RefPtr<GoferConnection> connection,
@@ -44,7 +45,9 @@ bool GoferFilesystem::Revalidate(Dentry& dir, Dentry& child) {
   RefPtr<Inode> parent = dir.inode();
   RefPtr<Inode> inode = child.inode();
   if (!parent) return false;
-  auto reply = Call(gofer::StatAt{static_cast<GoferInode&>(*parent).node(), child.name()});
+  auto node = static_cast<GoferInode&>(*parent).Node();
+  if (!node.ok()) return false;
+  auto reply = Call(gofer::StatAt{*node, child.name()});
   if (!inode) return reply.is(ENOENT);
   if (!reply.ok()) return false;
   auto& cached = static_cast<GoferInode&>(*inode);
@@ -86,7 +89,39 @@ void GoferFilesystem::Forget(GoferInode& inode) {
     // A new inode of the same file may have taken the place already.
     if (it != inodes_.end() && it->second == &inode) inodes_.erase(it);
   }
-  client().CloseLater(inode.node());
+}
+
+RefPtr<GoferInode> GoferFilesystem::InodeFor(GoferInode& parent, const gofer::DirectoryEntry& entry) {
+  const gofer::Attributes& attributes = entry.attributes.front();
+  Key key = KeyOf(attributes);
+  MutexLock lock(mu_);
+  GoferInode*& slot = inodes_[key];
+  RefPtr<GoferInode> inode = RefPtr<GoferInode>::TryFrom(slot);
+  if (inode) return inode;
+  inode = MakeRef<GoferInode>(*this, key, RefPtr<GoferInode>(&parent), entry.name, attributes);
+  slot = inode.get();
+  return inode;
+}
+
+bool GoferFilesystem::ReserveListing(GoferInode& directory, size_t entries) {
+  if (entries > kMaxListedEntries) return false;
+  std::vector<RefPtr<GoferInode>> losers;
+  {
+    MutexLock lock(mu_);
+    listed_entries_ += entries;
+    listings_.push_back({directory.key(), entries});
+    while (listed_entries_ > kMaxListedEntries) {
+      listed_entries_ -= listings_.front().entries;
+      auto it = inodes_.find(listings_.front().directory);
+      if (it != inodes_.end()) {
+        if (auto inode = RefPtr<GoferInode>::TryFrom(it->second); inode && inode != &directory)
+          losers.push_back(std::move(inode));
+      }
+      listings_.pop_front();
+    }
+  }
+  for (const RefPtr<GoferInode>& loser : losers) loser->DropListing();
+  return true;
 }
 
 uint64_t GoferFilesystem::InodeNumber(const gofer::Attributes& attributes) {

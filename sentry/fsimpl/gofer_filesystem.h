@@ -10,6 +10,7 @@
 #define SENTRY_FSIMPL_GOFER_FILESYSTEM_H_
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <string>
 #include <vector>
@@ -55,6 +56,8 @@ class GoferFilesystem final : public Filesystem {
   gofer::GoferClient& client() { return connection_->client(); }
   bool exclusive() const { return options_.exclusive; }
   bool read_only() const { return options_.read_only; }
+  // Whether what was said of a directory's entries goes on to be true.
+  bool keeps_listings() const { return options_.exclusive && options_.read_only; }
 
   // As GoferClient::Call; makes room and tries once more when the Gofer is out of nodes.
   template <typename Request>
@@ -68,6 +71,8 @@ class GoferFilesystem final : public Filesystem {
   // The inode of a node that a call has returned: names of one file share one inode.
   // Takes the node over.
   RefPtr<GoferInode> InodeFor(const gofer::NodeReply& found, std::string link_target = {});
+  // The same for an entry, with attributes, of a listing of `parent`.
+  RefPtr<GoferInode> InodeFor(GoferInode& parent, const gofer::DirectoryEntry& entry);
   void Forget(GoferInode& inode);  // its last reference went
 
   // Inode numbers are the host's, kept apart where a root spans several host devices.
@@ -75,6 +80,8 @@ class GoferFilesystem final : public Filesystem {
 
   // Whether an inode without open files may keep its descriptor for the next open.
   bool ReserveIdleFile();
+  // Room for a directory's listing: takes older ones away. False: it is too long to keep.
+  bool ReserveListing(GoferInode& directory, size_t entries);
   void ReleaseIdleFile() { idle_files_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
@@ -91,6 +98,12 @@ class GoferFilesystem final : public Filesystem {
   Mutex mu_{LockRank::kLeaf};
   absl::flat_hash_map<Key, GoferInode*> inodes_ ABSL_GUARDED_BY(mu_);  // without references
   std::vector<uint64_t> devices_ ABSL_GUARDED_BY(mu_);
+  struct KeptListing {
+    Key directory;
+    size_t entries;
+  };
+  std::deque<KeptListing> listings_ ABSL_GUARDED_BY(mu_);  // oldest first
+  size_t listed_entries_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace runsc

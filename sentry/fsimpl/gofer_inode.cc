@@ -27,13 +27,65 @@ GoferInode::GoferInode(GoferFilesystem& filesystem, Key key, const gofer::NodeRe
       attributes_(found.attributes),
       link_target_(std::move(link_target)) {}
 
+GoferInode::GoferInode(GoferFilesystem& filesystem, Key key, RefPtr<GoferInode> parent, std::string name,
+                       const gofer::Attributes& attributes)
+    : Inode(filesystem, attributes.mode & S_IFMT),
+      gofer_(filesystem),
+      key_(key),
+      node_(kNoNode),
+      attributes_(attributes),
+      place_{std::move(parent), std::move(name)} {}
+
 void GoferInode::OnLastRelease() {
   {
     MutexLock lock(data_mu_);
     if (idle_) gofer_.ReleaseIdleFile();
   }
   gofer_.Forget(*this);
+  uint64_t node = node_.load(std::memory_order_relaxed);
+  if (node != kNoNode) gofer_.client().CloseLater(static_cast<gofer::NodeId>(node));
   delete this;
+}
+
+GoferInode::Place GoferInode::PlaceWithoutNode() {
+  if (node_.load(std::memory_order_acquire) != kNoNode) return {};
+  MutexLock lock(attributes_mu_);
+  return place_;
+}
+
+void GoferInode::TakeNode(const gofer::NodeReply& found, std::string link_target) {
+  Place done;  // released after the lock
+  {
+    MutexLock lock(attributes_mu_);
+    if (node_.load(std::memory_order_relaxed) == kNoNode) {
+      node_.store(found.node, std::memory_order_release);
+      attributes_ = found.attributes;
+      if (!link_target.empty()) link_target_ = std::move(link_target);
+      done = std::exchange(place_, {});
+      return;
+    }
+  }
+  gofer_.client().CloseLater(found.node);  // another thread was faster
+}
+
+Result<void> GoferInode::Find(Place place, UniqueFd* opened) {
+  ASSIGN_OR_RETURN(gofer::NodeId parent, place.parent->Node());
+  gofer::Walk walk{.parent = parent, .names = {std::move(place.name)}};
+  walk.open = opened != nullptr ? 1 : 0;
+  ASSIGN_OR_RETURN(gofer::WalkReply reply, gofer_.Call(walk, opened));
+  if (reply.found.size() != 1) return Errno(reply.found.empty() && reply.stop == ENOENT ? ENOENT : EIO);
+  // Another kind of file has taken its place: somebody does change these files.
+  if ((reply.found[0].attributes.mode & S_IFMT) != file_type()) {
+    gofer_.client().CloseLater(reply.found[0].node);
+    return Errno(ESTALE);
+  }
+  TakeNode(reply.found[0], std::move(reply.link_target));
+  return Ok();
+}
+
+Result<gofer::NodeId> GoferInode::Node() {
+  if (Place place = PlaceWithoutNode(); place.parent) RETURN_IF_ERROR(Find(std::move(place), nullptr));
+  return static_cast<gofer::NodeId>(node_.load(std::memory_order_acquire));
 }
 
 InodeAttributes GoferInode::ToInodeAttributes(const gofer::Attributes& attributes) {
@@ -95,7 +147,8 @@ Result<InodeAttributes> GoferInode::Attributes() {
       return result;
     }
   }
-  ASSIGN_OR_RETURN(gofer::AttributesReply reply, gofer_.Call(gofer::GetAttr{.node = node_}));
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  ASSIGN_OR_RETURN(gofer::AttributesReply reply, gofer_.Call(gofer::GetAttr{.node = node}));
   {
     MutexLock lock(attributes_mu_);
     if (changes == changes_) {
@@ -107,7 +160,8 @@ Result<InodeAttributes> GoferInode::Attributes() {
 }
 
 Result<void> GoferInode::SetAttributes(Dentry& dentry, const AttributeChange& change) {
-  gofer::SetAttr request{.node = node_};
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  gofer::SetAttr request{.node = node};
   auto set_time = [&](const std::optional<TimeChange>& time, uint32_t set, uint32_t now,
                       gofer::Timestamp* to) {
     if (!time) return;
@@ -144,11 +198,13 @@ Result<void> GoferInode::SetAttributes(Dentry& dentry, const AttributeChange& ch
 
 Result<std::string> GoferInode::ReadLink(const Credentials& creds) {
   if (!IsSymlink()) return Errno(EINVAL);
+  if (Place place = PlaceWithoutNode(); place.parent) RETURN_IF_ERROR(Find(std::move(place), nullptr));
   {
     MutexLock lock(attributes_mu_);
     if (!link_target_.empty()) return link_target_;
   }
-  ASSIGN_OR_RETURN(gofer::ReadLinkReply reply, gofer_.Call(gofer::ReadLink{.node = node_}));
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  ASSIGN_OR_RETURN(gofer::ReadLinkReply reply, gofer_.Call(gofer::ReadLink{.node = node}));
   MutexLock lock(attributes_mu_);
   link_target_ = reply.target;
   return std::move(reply.target);
@@ -173,9 +229,14 @@ Result<RefPtr<HostBackingFile>> GoferInode::OpenData(bool writable) {
     }
   }
   UniqueFd fd;
-  ASSIGN_OR_RETURN(gofer::AttributesReply reply,
-                   gofer_.Call(gofer::Open{node_, static_cast<uint32_t>(writable ? O_RDWR : O_RDONLY)}, &fd));
-  if (!gofer_.exclusive()) StoreAttributes(reply.attributes);
+  if (Place place = PlaceWithoutNode(); place.parent && !writable)
+    RETURN_IF_ERROR(Find(std::move(place), &fd));
+  if (!fd) {
+    ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+    uint32_t flags = writable ? O_RDWR : O_RDONLY;
+    ASSIGN_OR_RETURN(gofer::AttributesReply reply, gofer_.Call(gofer::Open{node, flags}, &fd));
+    if (!gofer_.exclusive()) StoreAttributes(reply.attributes);
+  }
   auto opened = MakeRef<HostBackingFile>(std::move(fd), writable);
   MutexLock lock(data_mu_);
   RefPtr<HostBackingFile>& slot = writable ? read_write_ : read_only_;
@@ -183,6 +244,14 @@ Result<RefPtr<HostBackingFile>> GoferInode::OpenData(bool writable) {
   ++open_files_;
   if (std::exchange(idle_, false)) gofer_.ReleaseIdleFile();
   return slot;
+}
+
+void GoferInode::OfferData(UniqueFd fd) {
+  auto opened = MakeRef<HostBackingFile>(std::move(fd), /*writable=*/false);  // released after the lock
+  MutexLock lock(data_mu_);
+  if (read_only_ || open_files_ > 0 || idle_) return;
+  idle_ = gofer_.ReserveIdleFile();
+  if (idle_) read_only_ = std::move(opened);
 }
 
 void GoferInode::CloseData() {
@@ -243,26 +312,30 @@ Result<void> GoferInode::Sync(uint64_t offset, uint64_t length) {
 }
 
 Result<std::string> GoferInode::GetXattr(std::string_view name) {
-  ASSIGN_OR_RETURN(gofer::GetXattrReply reply, gofer_.Call(gofer::GetXattr{node_, std::string(name)}));
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  ASSIGN_OR_RETURN(gofer::GetXattrReply reply, gofer_.Call(gofer::GetXattr{node, std::string(name)}));
   return std::move(reply.value);
 }
 
 Result<void> GoferInode::SetXattr(Dentry& dentry, std::string_view name, std::string_view value, int flags) {
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
   RETURN_IF_ERROR(gofer_.Call(
-      gofer::SetXattr{node_, std::string(name), std::string(value), static_cast<uint32_t>(flags)}));
+      gofer::SetXattr{node, std::string(name), std::string(value), static_cast<uint32_t>(flags)}));
   MarkStale();
   return Ok();
 }
 
 Result<std::vector<std::string>> GoferInode::ListXattrs() {
-  auto reply = gofer_.Call(gofer::ListXattr{.node = node_});
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  auto reply = gofer_.Call(gofer::ListXattr{.node = node});
   if (reply.is(EOPNOTSUPP)) return std::vector<std::string>();
   if (!reply.ok()) return reply.error();
   return std::move(reply->names);
 }
 
 Result<void> GoferInode::RemoveXattr(Dentry& dentry, std::string_view name) {
-  RETURN_IF_ERROR(gofer_.Call(gofer::RemoveXattr{node_, std::string(name)}));
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  RETURN_IF_ERROR(gofer_.Call(gofer::RemoveXattr{node, std::string(name)}));
   MarkStale();
   return Ok();
 }

@@ -1,6 +1,7 @@
 // GoferInode: a file of a GoferFilesystem. It holds the Gofer's node, what is known of
 // its attributes, and the donated descriptors of a regular file (one read-only, one
-// read-write, as open files need them).
+// read-write, as open files need them). One that was found in its directory's listing
+// has no node before something has to be asked of it.
 //
 // Threading: any thread. No lock is held across a call to the Gofer but the directory
 // lock of the vfs. Linux counterpart: struct fuse_inode.
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "sentry/fsimpl/gofer_filesystem.h"
+#include "sentry/fsimpl/gofer_listing.h"
 #include "sentry/fsimpl/host_backing_file.h"
 #include "sentry/memory/mapping_set.h"
 #include "sentry/vfs/inode.h"
@@ -22,8 +24,12 @@ class GoferInode final : public Inode {
  public:
   using Key = std::pair<uint64_t, uint64_t>;
   GoferInode(GoferFilesystem& filesystem, Key key, const gofer::NodeReply& found, std::string link_target);
+  // Of a listing of `parent`, which has a node.
+  GoferInode(GoferFilesystem& filesystem, Key key, RefPtr<GoferInode> parent, std::string name,
+             const gofer::Attributes& attributes);
 
-  gofer::NodeId node() const { return node_; }
+  // ENOENT if the file went before it was ever asked for.
+  Result<gofer::NodeId> Node();
   const Key& key() const { return key_; }
   GoferFilesystem& gofer() const { return gofer_; }
 
@@ -69,6 +75,9 @@ class GoferInode final : public Inode {
   // An open file begins and ends; in between it holds what this returned.
   Result<RefPtr<HostBackingFile>> OpenData(bool writable);
   void CloseData();
+  // The directory's entries; asks for them unless they are known for good.
+  Result<RefPtr<const GoferListing>> List();
+  void DropListing();
 
  protected:
   void OnLastRelease() override;
@@ -78,12 +87,31 @@ class GoferInode final : public Inode {
   RefPtr<HostBackingFile> AnyData();
   // Nothing of the file behind `size` may stay mapped.
   void InvalidateBehind(uint64_t size);
+  // What a lookup of its name says of a file without a node, with a descriptor for
+  // reading if asked for. Null: it has a node by now.
+  struct Place {
+    RefPtr<GoferInode> parent;
+    std::string name;
+  };
+  Place PlaceWithoutNode();
+  Result<void> Find(Place place, UniqueFd* opened);
+  void TakeNode(const gofer::NodeReply& found, std::string link_target);
+  // Keeps a descriptor for the next open, if there is room.
+  void OfferData(UniqueFd fd);
+
+  // The directory's listing as far as it can answer lookups, after the lookup of `name`
+  // has been counted: with attributes once they pay.
+  RefPtr<const GoferListing> ListingForLookup(std::string_view name);
+  Result<RefPtr<const GoferListing>> FetchListing(uint8_t attributes, size_t most_replies);
+  RefPtr<const GoferListing> KnownListing();
+
   // After a create: the directory has changed, and the new file is known.
   RefPtr<Inode> Adopt(const gofer::NodeReply& made, std::string link_target = {});
 
   GoferFilesystem& gofer_;
   const Key key_;
-  const gofer::NodeId node_;
+  static constexpr uint64_t kNoNode = UINT64_MAX;
+  std::atomic<uint64_t> node_;
   std::atomic<bool> data_changed_{false};
 
   Mutex data_mu_{LockRank::kInodeData};
@@ -99,6 +127,9 @@ class GoferInode final : public Inode {
   // Counts changes, so that an answer that was asked for before one is not kept after it.
   uint64_t changes_ ABSL_GUARDED_BY(attributes_mu_) = 0;
   std::string link_target_ ABSL_GUARDED_BY(attributes_mu_);
+  Place place_ ABSL_GUARDED_BY(attributes_mu_);  // until there is a node
+  RefPtr<const GoferListing> listing_ ABSL_GUARDED_BY(attributes_mu_);
+  uint32_t lookups_ ABSL_GUARDED_BY(attributes_mu_) = 0;  // that the listing did not answer
 };
 
 }  // namespace runsc

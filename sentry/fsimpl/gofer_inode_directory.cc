@@ -1,4 +1,5 @@
 // GoferInode's operations on directory entries.
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 
@@ -7,6 +8,12 @@
 
 namespace runsc {
 namespace {
+
+// A listing is held in memory; a directory beyond this is cut off with EOVERFLOW.
+constexpr size_t kMaxEntries = 4 << 20;
+// As many lookups one by one cost about as much as the attributes of a listing's entries.
+constexpr uint32_t kLookupsBeforeListing = 3;
+constexpr size_t kEntriesALookup = 128;
 
 GoferInode& InodeOf(Dentry& dentry) { return static_cast<GoferInode&>(*dentry.borrow_inode()); }
 
@@ -20,21 +27,121 @@ Result<RefPtr<Inode>> GoferInode::Lookup(Dentry& dir, std::string_view name) {
 
 Result<std::vector<LookupEntry>> GoferInode::LookupMany(Dentry& dir,
                                                         std::span<const std::string_view> names) {
-  gofer::Walk walk{.parent = node_};
+  if (RefPtr<const GoferListing> listing = gofer_.keeps_listings() ? ListingForLookup(names[0]) : nullptr) {
+    const gofer::DirectoryEntry* entry = listing->Find(names[0]);
+    if (entry == nullptr) return std::vector<LookupEntry>(1);
+    // More names are better asked for at once than found one by one.
+    bool deeper = names.size() > 1 && (entry->type == DT_DIR || entry->type == DT_UNKNOWN);
+    if (!entry->attributes.empty() && !deeper)
+      return std::vector<LookupEntry>{{gofer_.InodeFor(*this, *entry)}};
+  }
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  gofer::Walk walk{.parent = node};
   for (std::string_view name : names.first(std::min(names.size(), gofer::kMaxWalk)))
     walk.names.emplace_back(name);
-  ASSIGN_OR_RETURN(gofer::WalkReply reply, gofer_.Call(walk));
+  // A file that is looked up alone mostly is opened next.
+  walk.open = gofer_.keeps_listings() ? 1 : 0;
+  UniqueFd opened;
+  ASSIGN_OR_RETURN(gofer::WalkReply reply, gofer_.Call(walk, &opened));
   // A broken Gofer may not make us think of more names than we asked for.
   if (reply.found.size() > walk.names.size()) return Errno(EIO);
   std::vector<LookupEntry> entries;
   for (size_t i = 0; i < reply.found.size(); ++i) {
     bool last = i + 1 == reply.found.size();
-    entries.push_back({gofer_.InodeFor(reply.found[i], last ? std::move(reply.link_target) : std::string())});
+    RefPtr<GoferInode> inode =
+        gofer_.InodeFor(reply.found[i], last ? std::move(reply.link_target) : std::string());
+    if (last && opened && inode->IsRegular()) inode->OfferData(std::move(opened));
+    entries.push_back({std::move(inode)});
   }
   if (reply.stop == ENOENT) entries.push_back({});
   if (entries.empty())
     return Errno(reply.stop != 0 && reply.stop < 4096 ? static_cast<int>(reply.stop) : EIO);
   return entries;
+}
+
+RefPtr<const GoferListing> GoferInode::KnownListing() {
+  MutexLock lock(attributes_mu_);
+  return listing_;
+}
+
+void GoferInode::DropListing() {
+  RefPtr<const GoferListing> dropped;  // released after the lock
+  MutexLock lock(attributes_mu_);
+  dropped = std::move(listing_);
+}
+
+RefPtr<const GoferListing> GoferInode::ListingForLookup(std::string_view name) {
+  RefPtr<const GoferListing> known;
+  uint32_t lookups = 0;
+  {
+    MutexLock lock(attributes_mu_);
+    known = listing_;
+    if (known && known->attributes() == gofer::kAllAttributes) return known;
+    lookups = lookups_ + 1;
+  }
+  if (known) {
+    const gofer::DirectoryEntry* entry = known->Find(name);
+    if (entry == nullptr || !entry->attributes.empty()) return known;
+  }
+  {
+    MutexLock lock(attributes_mu_);
+    lookups = ++lookups_;
+  }
+  // A listing that turned out to be too long is tried again when it would pay anyway.
+  if (lookups < kLookupsBeforeListing) return known;
+  if (known ? known->entries().size() > lookups * kEntriesALookup
+            : lookups != kLookupsBeforeListing && lookups % 64 != 0)
+    return known;
+  auto listed = FetchListing(gofer::kAllAttributes, known ? SIZE_MAX : std::max<size_t>(lookups / 4, 1));
+  return listed.ok() && *listed ? *std::move(listed) : known;
+}
+
+// Null: it takes more replies than that.
+Result<RefPtr<const GoferListing>> GoferInode::FetchListing(uint8_t attributes, size_t most_replies) {
+  std::vector<gofer::DirectoryEntry> entries;
+  gofer::ReadDir request{.attributes = attributes};
+  Place place = PlaceWithoutNode();
+  if (place.parent) {
+    ASSIGN_OR_RETURN(request.node, place.parent->Node());
+    request.name = std::move(place.name);
+  } else {
+    ASSIGN_OR_RETURN(request.node, Node());
+  }
+  for (size_t replies = 1;; ++replies) {
+    ASSIGN_OR_RETURN(gofer::ReadDirReply reply, gofer_.Call(request));
+    if (!request.name.empty()) {
+      if (reply.directory.size() != 1 || (reply.directory[0].attributes.mode & S_IFMT) != S_IFDIR)
+        return Errno(EIO);
+      request.node = reply.directory[0].node;
+      request.name.clear();
+      TakeNode(reply.directory[0], {});
+      // Another thread's may have been first.
+      ASSIGN_OR_RETURN(request.node, Node());
+    }
+    for (gofer::DirectoryEntry& entry : reply.entries) {
+      request.cookie = entry.next;
+      // What no Linux filesystem would say must not reach the guest either.
+      if (entry.name.empty() || entry.name.size() > 255 || entry.name.find('/') != std::string::npos ||
+          entry.name == "." || entry.name == ".." || entry.attributes.size() > 1)
+        continue;
+      entries.push_back(std::move(entry));
+    }
+    if (reply.end != 0) break;
+    if (replies == most_replies) return RefPtr<const GoferListing>();
+    if (entries.size() > kMaxEntries) return Errno(EOVERFLOW);
+  }
+  entries.shrink_to_fit();
+  auto listing = MakeRef<GoferListing>(std::move(entries), attributes);
+  if (gofer_.keeps_listings() && gofer_.ReserveListing(*this, listing->entries().size())) {
+    MutexLock lock(attributes_mu_);
+    listing_ = listing;
+  }
+  return RefPtr<const GoferListing>(std::move(listing));
+}
+
+Result<RefPtr<const GoferListing>> GoferInode::List() {
+  if (RefPtr<const GoferListing> known = KnownListing()) return known;
+  return FetchListing(gofer_.keeps_listings() ? gofer::kDirectoryAttributes : gofer::kNoAttributes, SIZE_MAX);
 }
 
 RefPtr<Inode> GoferInode::Adopt(const gofer::NodeReply& made, std::string link_target) {
@@ -47,8 +154,9 @@ RefPtr<Inode> GoferInode::Adopt(const gofer::NodeReply& made, std::string link_t
 Result<RefPtr<Inode>> GoferInode::Create(Dentry& dir, std::string_view name,
                                          const CreateAttributes& attributes) {
   UniqueFd fd;
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
   ASSIGN_OR_RETURN(gofer::NodeReply made,
-                   gofer_.Call(gofer::Create{node_, std::string(name), O_RDWR, attributes.mode & 07777,
+                   gofer_.Call(gofer::Create{node, std::string(name), O_RDWR, attributes.mode & 07777,
                                              attributes.uid, attributes.gid},
                                &fd));
   RefPtr<Inode> inode = Adopt(made);
@@ -61,45 +169,52 @@ Result<RefPtr<Inode>> GoferInode::Create(Dentry& dir, std::string_view name,
 
 Result<RefPtr<Inode>> GoferInode::Mkdir(Dentry& dir, std::string_view name,
                                         const CreateAttributes& attributes) {
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
   ASSIGN_OR_RETURN(gofer::NodeReply made,
-                   gofer_.Call(gofer::Mkdir{node_, std::string(name), attributes.mode & 07777, attributes.uid,
+                   gofer_.Call(gofer::Mkdir{node, std::string(name), attributes.mode & 07777, attributes.uid,
                                             attributes.gid}));
   return Adopt(made);
 }
 
 Result<RefPtr<Inode>> GoferInode::Symlink(Dentry& dir, std::string_view name, std::string_view target,
                                           const CreateAttributes& attributes) {
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
   ASSIGN_OR_RETURN(gofer::NodeReply made,
-                   gofer_.Call(gofer::Symlink{node_, std::string(name), std::string(target), attributes.uid,
+                   gofer_.Call(gofer::Symlink{node, std::string(name), std::string(target), attributes.uid,
                                               attributes.gid}));
   return Adopt(made, std::string(target));
 }
 
 Result<RefPtr<Inode>> GoferInode::Mknod(Dentry& dir, std::string_view name,
                                         const CreateAttributes& attributes) {
-  ASSIGN_OR_RETURN(gofer::NodeReply made, gofer_.Call(gofer::Mknod{node_, std::string(name), attributes.mode,
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  ASSIGN_OR_RETURN(gofer::NodeReply made, gofer_.Call(gofer::Mknod{node, std::string(name), attributes.mode,
                                                                    attributes.uid, attributes.gid}));
   return Adopt(made);
 }
 
 Result<void> GoferInode::Link(Dentry& dir, std::string_view name, Dentry& target) {
   GoferInode& file = InodeOf(target);
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  ASSIGN_OR_RETURN(gofer::NodeId file_node, file.Node());
   ASSIGN_OR_RETURN(gofer::AttributesReply reply,
-                   gofer_.Call(gofer::Link{file.node_, node_, std::string(name)}));
+                   gofer_.Call(gofer::Link{file_node, node, std::string(name)}));
   file.StoreAttributes(reply.attributes);
   MarkStale();
   return Ok();
 }
 
 Result<void> GoferInode::Unlink(Dentry& dir, Dentry& child) {
-  RETURN_IF_ERROR(gofer_.Call(gofer::Unlink{node_, child.name(), 0}));
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  RETURN_IF_ERROR(gofer_.Call(gofer::Unlink{node, child.name(), 0}));
   InodeOf(child).MarkStale();
   MarkStale();
   return Ok();
 }
 
 Result<void> GoferInode::Rmdir(Dentry& dir, Dentry& child) {
-  RETURN_IF_ERROR(gofer_.Call(gofer::Unlink{node_, child.name(), AT_REMOVEDIR}));
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  RETURN_IF_ERROR(gofer_.Call(gofer::Unlink{node, child.name(), AT_REMOVEDIR}));
   InodeOf(child).MarkStale();
   MarkStale();
   return Ok();
@@ -108,7 +223,9 @@ Result<void> GoferInode::Rmdir(Dentry& dir, Dentry& child) {
 Result<void> GoferInode::Rename(Dentry& old_dir, Dentry& child, Dentry& new_dir, std::string_view new_name,
                                 Dentry* replaced, uint32_t flags) {
   GoferInode& target = InodeOf(new_dir);
-  RETURN_IF_ERROR(gofer_.Call(gofer::Rename{node_, child.name(), target.node_, std::string(new_name),
+  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+  ASSIGN_OR_RETURN(gofer::NodeId target_node, target.Node());
+  RETURN_IF_ERROR(gofer_.Call(gofer::Rename{node, child.name(), target_node, std::string(new_name),
                                             flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)}));
   MarkStale();
   target.MarkStale();

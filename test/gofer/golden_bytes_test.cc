@@ -22,7 +22,7 @@ TEST_CASE("a walk request") {
   EncodePacket(Header{.type = static_cast<uint16_t>(Walk::kType), .tag = 0x01020304},
                Walk{.parent = 7, .names = {"usr", "b"}}, packet);
   CHECK(Hex(packet) ==
-        "24000000"
+        "25000000"
         "0200"
         "0000"
         "04030201"
@@ -32,7 +32,8 @@ TEST_CASE("a walk request") {
         "03000000"
         "757372"
         "01000000"
-        "62");
+        "62"
+        "00");
 }
 
 TEST_CASE("an error reply") {
