@@ -21,6 +21,7 @@ struct SwitchResult {
     kSyscall,      // registers.orig_rax holds the number; rip is behind the instruction; rax is -ENOSYS
     kFault,        // the guest thread got a synchronous signal; see below; rip is at the instruction
     kInterrupted,  // Interrupt() was called; nothing happened to the guest
+    kNoThread,     // the host has no thread for this context (too many, no memory)
     kDead,         // the stub is gone (killed from outside): this sandbox cannot go on
   };
   enum class Access : uint8_t { kUnknown, kRead, kWrite, kExecute };

@@ -20,7 +20,6 @@ namespace {
 // one does nothing to a parked thread.
 constexpr int kInterruptSignal = SIGURG;
 
-constexpr uint64_t kTaskSize = STUB_TASK_SIZE;
 constexpr uint64_t kUserCode64 = 0x33;
 constexpr uint64_t kNoSyscall = ~uint64_t{0};
 
@@ -104,16 +103,18 @@ SwitchResult PtraceContext::Switch(AddressSpace& address_space, Registers& regis
     if (space_) Detach();
     Result<void> attached = Attach(space);
     if (!attached.ok()) {
-      LOG_ERROR("no stub thread in process {}: {}", space.pid(), attached.error().name());
+      LOG_WARNING("no stub thread in process {}: {}", space.pid(), attached.error().name());
       if (!space_) platform_.balancer().Remove(pair_);
+      if (attached.is(EAGAIN) || attached.is(ENOMEM)) return {.reason = SwitchResult::Reason::kNoThread};
       return Dead();
     }
   }
   if (!thread_.attached()) return Dead();
 
   // What the host would refuse to load is a fault of guest code. Segment bases that it
-  // has set itself pass: they are not loaded again.
-  if (registers.rip >= kTaskSize) {
+  // has set itself pass: they are not loaded again. Beyond the guest's end there is the stub, whose
+  // code the host would run.
+  if (registers.rip >= platform_.max_address()) {
     if (!IsCanonical(registers.rip)) return Fault(registers, SIGSEGV, SI_KERNEL, 0);
     SwitchResult fault = Fault(registers, SIGSEGV, SEGV_MAPERR, registers.rip);
     fault.access = SwitchResult::Access::kExecute;

@@ -178,7 +178,11 @@ Result<void> StubMaster::Fork(StubProcess& process, std::span<const StubCommand>
   if (!stub_deaths_) return Ok();
   UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   epoll_event event = {EPOLLIN, {}};
-  if (!pidfd || epoll_ctl(stub_deaths_.get(), EPOLL_CTL_ADD, pidfd.get(), &event) != 0) return HostErrno();
+  if (!pidfd || epoll_ctl(stub_deaths_.get(), EPOLL_CTL_ADD, pidfd.get(), &event) != 0) {
+    kill(pid, SIGKILL);
+    wait4(pid, nullptr, __WALL, nullptr);
+    return Errno(EAGAIN);
+  }
   process.set_pidfd(std::move(pidfd));
   return Ok();
 }

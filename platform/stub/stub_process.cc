@@ -36,7 +36,8 @@ void FutexWake(std::atomic<uint32_t>& word) {
 
 Result<std::unique_ptr<StubPages>> StubPages::New(uint64_t size) {
   UniqueFd fd(memfd_create("stub", MFD_CLOEXEC));
-  if (!fd) return HostErrno();
+  // A process more is what the host refuses here: the guest gets what fork(2) says.
+  if (!fd) return errno == EMFILE || errno == ENFILE ? Errno(EAGAIN) : HostErrno();
   if (ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return HostErrno();
   void* base = mmap(nullptr, 2 * STUB_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (base == MAP_FAILED) return HostErrno();

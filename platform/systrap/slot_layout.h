@@ -15,7 +15,7 @@
 
 #define SLOT_SIZE 0x10000
 #define SLOTS_OFFSET 0x10000            // in the stub region and in the pages' file
-#define SYSTRAP_REGION_SIZE 0x20000000  // 8191 slots
+#define SYSTRAP_REGION_SIZE 0x80000000  // 32767 slots
 
 #define SLOT_IN_FP 0x1000
 #define SLOT_OUT 0x4000

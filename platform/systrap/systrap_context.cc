@@ -152,8 +152,9 @@ SwitchResult SystrapContext::Switch(AddressSpace& address_space, Registers& regi
     if (space_) Detach();
     Result<void> attached = Attach(space);
     if (!attached.ok()) {
-      LOG_ERROR("no stub thread in process {}: {}", space.pid(), attached.error().name());
-      return {.reason = SwitchResult::Reason::kDead};
+      LOG_WARNING("no stub thread in process {}: {}", space.pid(), attached.error().name());
+      bool refused = attached.is(EAGAIN) || attached.is(ENOMEM);
+      return {.reason = refused ? SwitchResult::Reason::kNoThread : SwitchResult::Reason::kDead};
     }
   }
   if (dead_) return Dead();

@@ -14,7 +14,7 @@ namespace runsc {
 namespace {
 
 // The region must not cross a multiple of 4 GiB: the filter compares halves of addresses.
-constexpr uint64_t kHighestBase = 0x7fffd0000000;
+constexpr uint64_t kHighestBase = 0x7fff70000000;
 constexpr unsigned long kHwcap2FsGsBase = 2;
 
 }  // namespace

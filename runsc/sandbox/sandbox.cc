@@ -21,6 +21,7 @@
 #include "gofer/server/seccomp_rules.h"
 #include "platform/host/clone_process.h"
 #include "platform/host/confinement.h"
+#include "platform/host/task_capacity.h"
 #include "sentry/boot/channel.h"
 
 namespace runsc {
@@ -338,6 +339,7 @@ int RunSandbox(SandboxOptions options) {
   }
   children.gofer = *gofer;
   gofer_end.reset();
+  options.boot.host_tasks = HostTaskCapacity();
   UniqueFd channel;
   auto sentry = StartSentry(options, channel);
   if (!sentry.ok()) {

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "platform/ptrace/ptrace_platform.h"
@@ -50,6 +51,13 @@ unsigned CpuCount() {
 uint64_t HostMemory() {
   struct sysinfo info {};
   return ::sysinfo(&info) == 0 ? static_cast<uint64_t>(info.totalram) * info.mem_unit : uint64_t{1} << 30;
+}
+
+// A guest thread takes two host threads, and a process has one more in its stub. Half of
+// what the host allows is left to the host.
+uint64_t MaxTasks(uint64_t host_tasks) {
+  constexpr uint64_t kHostThreads = 3, kLeast = 16;
+  return std::max(host_tasks / 2 / kHostThreads, kLeast);
 }
 
 int Fail(const BootOptions& options, int code, const std::string& wrong) {
@@ -116,6 +124,7 @@ int BootSentry(BootOptions options) {
   kernel_options.dispatcher = DispatchSyscall;
   kernel_options.host_name = options.hostname;
   kernel_options.cpu_count = CpuCount();
+  kernel_options.max_tasks = std::min(kernel_options.max_tasks, MaxTasks(options.host_tasks));
   kernel_options.total_memory = options.memory_limit != 0 ? options.memory_limit : HostMemory();
   Kernel kernel(std::move(kernel_options));
 

@@ -36,7 +36,8 @@ struct BootOptions {
   bool root_read_only = false;
   std::vector<Volume> volumes;
   bool host_network = false;
-  uint64_t memory_limit = 0;  // bytes; 0: as much as the host has
+  uint64_t memory_limit = 0;         // bytes; 0: as much as the host has
+  uint64_t host_tasks = UINT64_MAX;  // how many threads the host allows
 
   std::string hostname = "runsc";
   std::vector<std::string> arguments;  // the command; the first one is looked up in PATH

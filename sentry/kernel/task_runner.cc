@@ -119,6 +119,10 @@ void TaskRunner::RunGuest() {
       case SwitchResult::Reason::kInterrupted:
         task_.kernel_.barrier_queue_.Notify(EPOLLIN);
         break;
+      case SwitchResult::Reason::kNoThread:
+        LOG_WARNING("task {} ({}): no host thread: killed", task_.root_tid(), task_.name());
+        task_.PrepareGroupExit(SIGKILL);
+        return;
       case SwitchResult::Reason::kDead:
         task_.kernel_.Fail("the stub process of a guest was killed");
         task_.PrepareGroupExit(SIGKILL);
