@@ -47,10 +47,16 @@ Mount* MountNamespace::MountedOnLocked(const Mount* mount, const Dentry* dentry)
   return it == attached_.end() ? nullptr : it->second;
 }
 
-RefPtr<Mount> MountNamespace::MountedOn(const VfsPath& path) const {
+RefPtr<Mount> MountNamespace::TopMountOn(const VfsPath& path) const {
   if (path.dentry->mount_count.load(std::memory_order_acquire) == 0) return nullptr;
   ReaderLock lock(mu_);
-  return RefPtr<Mount>(MountedOnLocked(path.mount.get(), path.dentry.get()));
+  Mount* top = nullptr;
+  for (Mount* over = MountedOnLocked(path.mount.get(), path.dentry.get()); over != nullptr;
+       over = MountedOnLocked(top, top->root().get())) {
+    top = over;
+    if (top->root()->mount_count.load(std::memory_order_relaxed) == 0) break;
+  }
+  return RefPtr<Mount>(top);
 }
 
 VfsPath MountNamespace::MountPoint(const Mount& mount) const {
@@ -71,11 +77,6 @@ bool MountNamespace::Contains(const Mount& mount) const {
   return mount.namespace_ == this;
 }
 
-bool MountNamespace::HasChildrenLocked(const Mount& mount) const {
-  return std::any_of(mounts_.begin(), mounts_.end(),
-                     [&](const RefPtr<Mount>& other) { return other->parent_ == &mount; });
-}
-
 bool MountNamespace::IsBelowLocked(const Mount& mount, const Mount& top) const {
   for (const Mount* at = &mount; at != nullptr; at = at->parent_.get()) {
     if (at == &top) return true;
@@ -89,20 +90,25 @@ void MountNamespace::AttachLocked(RefPtr<Mount> mount, const VfsPath& where) {
   mount->mount_point_ = where.dentry;
   where.dentry->mount_count.fetch_add(1, std::memory_order_acq_rel);
   attached_[Place(where.mount.get(), where.dentry.get())] = mount.get();
+  where.mount->children_.push_back(mount.get());
 }
 
 void MountNamespace::DetachLocked(Mount& mount) {
   if (!mount.parent_) return;
   attached_.erase(Place(mount.parent_.get(), mount.mount_point_.get()));
   mount.mount_point_->mount_count.fetch_sub(1, std::memory_order_acq_rel);
+  auto& siblings = mount.parent_->children_;
+  siblings.erase(std::find(siblings.begin(), siblings.end(), &mount));
 }
 
 void MountNamespace::RemoveTreeLocked(Mount& top, std::vector<RefPtr<RefCounted>>* gone) {
-  std::vector<RefPtr<Mount>> removed;
-  for (const RefPtr<Mount>& mount : mounts_) {
-    if (IsBelowLocked(*mount, top)) removed.push_back(mount);
+  std::vector<RefPtr<Mount>> removed{RefPtr<Mount>(&top)};
+  for (size_t i = 0; i < removed.size(); ++i) {
+    for (Mount* child : removed[i]->children_) removed.emplace_back(child);
   }
-  for (RefPtr<Mount>& mount : removed) {
+  // Children before their parents.
+  for (auto it = removed.rbegin(); it != removed.rend(); ++it) {
+    RefPtr<Mount>& mount = *it;
     DetachLocked(*mount);
     mount->namespace_ = nullptr;
     gone->push_back(std::move(mount->mount_point_));
@@ -162,7 +168,7 @@ Result<void> MountNamespace::Unmount(const VfsPath& path, int flags) {
   if (!mount.parent_) return Errno(EINVAL);  // the root of the namespace
   if ((flags & MNT_DETACH) == 0) {
     // One reference is the namespace's, one the caller's.
-    if (HasChildrenLocked(mount) || mount.ref_count() > 2) return Errno(EBUSY);
+    if (!mount.children_.empty() || mount.ref_count() > 2) return Errno(EBUSY);
   }
   RemoveTreeLocked(mount, &gone);
   return Ok();

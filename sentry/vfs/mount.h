@@ -47,6 +47,7 @@ class Mount final : public RefCounted {
   MountNamespace* namespace_ = nullptr;
   RefPtr<Mount> parent_;
   RefPtr<Dentry> mount_point_;  // in parent_
+  std::vector<Mount*> children_;
 };
 
 struct VfsPath {
@@ -66,8 +67,8 @@ class MountNamespace final : public RefCounted {
   ~MountNamespace() override;
 
   VfsPath Root() const;
-  // The mount on top of `path`, or null. Cheap when dentry.mount_count is 0.
-  RefPtr<Mount> MountedOn(const VfsPath& path) const;
+  // The uppermost of the mounts on `path`, or null. Cheap when dentry.mount_count is 0.
+  RefPtr<Mount> TopMountOn(const VfsPath& path) const;
   // Where the mount's root is mounted: nullopt-like empty path for the root
   // mount.
   VfsPath MountPoint(const Mount& mount) const;
@@ -110,7 +111,6 @@ class MountNamespace final : public RefCounted {
   void RemoveTreeLocked(Mount& mount, std::vector<RefPtr<RefCounted>>* gone)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Mount* MountedOnLocked(const Mount* mount, const Dentry* dentry) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  bool HasChildrenLocked(const Mount& mount) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Whether `mount` is `top` or mounted somewhere below it.
   bool IsBelowLocked(const Mount& mount, const Mount& top) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 

@@ -229,11 +229,11 @@ Result<void> PathWalker::StepOnto(RefPtr<Dentry> child) {
 }
 
 Result<void> PathWalker::CrossMounts() {
-  while (RefPtr<Mount> over = context_.mounts->MountedOn(at_)) {
-    if ((resolve_ & RESOLVE_NO_XDEV) != 0) return Errno(EXDEV);
-    RefPtr<Dentry> root = over->root();
-    at_ = VfsPath{std::move(over), std::move(root)};
-  }
+  RefPtr<Mount> over = context_.mounts->TopMountOn(at_);
+  if (!over) return Ok();
+  if ((resolve_ & RESOLVE_NO_XDEV) != 0) return Errno(EXDEV);
+  RefPtr<Dentry> root = over->root();
+  at_ = VfsPath{std::move(over), std::move(root)};
   return Ok();
 }
 
