@@ -6,6 +6,7 @@
 
 #include "sentry/fsimpl/proc_internal.h"
 #include "sentry/time/clock.h"
+#include "sentry/vfs/inotify.h"
 
 namespace runsc {
 namespace {
@@ -169,9 +170,9 @@ constexpr KeptNumber kNumbers[] = {
     {"fs", "pipe-max-size", 1048576, 4096, kIntMax},
     {"fs", "pipe-user-pages-soft", 16384, 0, INT64_MAX},
     {"fs", "pipe-user-pages-hard", 0, 0, INT64_MAX},
-    {"fs/inotify", "max_user_instances", 8192, 0, kIntMax},
-    {"fs/inotify", "max_user_watches", 1048576, 0, kIntMax},
-    {"fs/inotify", "max_queued_events", 16384, 0, kIntMax},
+    {"fs/inotify", "max_user_instances", InotifyFile::kMaxUserInstances, 0, kIntMax},
+    {"fs/inotify", "max_user_watches", InotifyFile::kMaxWatches, 0, kIntMax},
+    {"fs/inotify", "max_queued_events", InotifyFile::kMaxQueuedEvents, 0, kIntMax},
     {"fs/epoll", "max_user_watches", 1048576, 0, INT64_MAX},
     {"net/core", "somaxconn", 4096, 0, kIntMax},
     {"net/core", "rmem_default", 212992, 2304, kIntMax},

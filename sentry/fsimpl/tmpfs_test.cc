@@ -374,7 +374,7 @@ TEST_CASE("extended attributes") {
 TEST_CASE("inotify tells of what happens in a directory") {
   World w;
   REQUIRE(w.Mkdir("/d") == 0);
-  RefPtr<InotifyFile> inotify = InotifyFile::Create(O_NONBLOCK);
+  RefPtr<InotifyFile> inotify = *InotifyFile::Create(O_NONBLOCK, 0);
   int watch = *inotify->AddWatch(Walk(w.context, w.context.cwd, "/d")->inode(), IN_ALL_EVENTS);
   w.Make("/d/f");
   REQUIRE(w.Rename("/d/f", "/d/g") == 0);

@@ -25,7 +25,8 @@ Result<int64_t> SysInotifyInit(Task& task) { return SysInotifyInit1(task, OpenFl
 
 Result<int64_t> SysInotifyInit1(Task& task, OpenFlags flags) {
   if ((flags & ~(IN_CLOEXEC | IN_NONBLOCK)) != 0) return Errno(EINVAL);
-  ASSIGN_OR_RETURN(int fd, task.AddFile(InotifyFile::Create(flags & IN_NONBLOCK), (flags & IN_CLOEXEC) != 0));
+  ASSIGN_OR_RETURN(auto instance, InotifyFile::Create(flags & IN_NONBLOCK, task.creds().ruid));
+  ASSIGN_OR_RETURN(int fd, task.AddFile(std::move(instance), (flags & IN_CLOEXEC) != 0));
   return fd;
 }
 

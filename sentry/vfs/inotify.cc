@@ -15,9 +15,17 @@ std::atomic<int64_t> watch_count{0};
 
 namespace {
 
-constexpr size_t kMaxQueuedEvents = 16384;  // /proc/sys/fs/inotify/max_queued_events
-constexpr size_t kMaxWatches = 65536;
 constexpr uint32_t kSettable = IN_ALL_EVENTS | IN_ONESHOT | IN_EXCL_UNLINK;
+
+// How many instances each user has.
+struct UserInstances {
+  Mutex mu{LockRank::kLeaf};
+  absl::flat_hash_map<uint32_t, int> counts ABSL_GUARDED_BY(mu);
+};
+UserInstances& Instances() {
+  static UserInstances instances;
+  return instances;
+}
 
 }  // namespace
 
@@ -100,11 +108,23 @@ size_t InotifyFile::Event::size() const {
   return sizeof(inotify_event) * (1 + padded);
 }
 
-InotifyFile::InotifyFile(int flags)
-    : FileDescription(AnonymousPath("anon_inode:inotify"), O_RDONLY | (flags & O_NONBLOCK)) {}
+InotifyFile::InotifyFile(int flags, uint32_t uid)
+    : FileDescription(AnonymousPath("anon_inode:inotify"), O_RDONLY | (flags & O_NONBLOCK)), uid_(uid) {}
 
-RefPtr<InotifyFile> InotifyFile::Create(int flags) {
-  return RefPtr<InotifyFile>::Adopt(new InotifyFile(flags));
+Result<RefPtr<InotifyFile>> InotifyFile::Create(int flags, uint32_t uid) {
+  {
+    MutexLock lock(Instances().mu);
+    int& count = Instances().counts[uid];
+    if (count >= kMaxUserInstances) return Errno(EMFILE);
+    ++count;
+  }
+  return RefPtr<InotifyFile>::Adopt(new InotifyFile(flags, uid));
+}
+
+InotifyFile::~InotifyFile() {
+  MutexLock lock(Instances().mu);
+  auto it = Instances().counts.find(uid_);
+  if (--it->second == 0) Instances().counts.erase(it);
 }
 
 Result<int> InotifyFile::AddWatch(const RefPtr<Inode>& inode, uint32_t mask) {

@@ -56,7 +56,14 @@ class InotifyWatches {
 
 class InotifyFile final : public FileDescription {
  public:
-  static RefPtr<InotifyFile> Create(int flags);  // O_NONBLOCK
+  // /proc/sys/fs/inotify; the second one is for each instance.
+  static constexpr int kMaxUserInstances = 8192;
+  static constexpr size_t kMaxWatches = 65536;
+  static constexpr size_t kMaxQueuedEvents = 16384;
+
+  // `flags`: O_NONBLOCK. EMFILE: the user has kMaxUserInstances.
+  static Result<RefPtr<InotifyFile>> Create(int flags, uint32_t uid);
+  ~InotifyFile() override;
 
   // Watch descriptor. ENOSPC, EEXIST (IN_MASK_CREATE), EINVAL.
   Result<int> AddWatch(const RefPtr<Inode>& inode, uint32_t mask);
@@ -86,10 +93,11 @@ class InotifyFile final : public FileDescription {
     std::string name;
     size_t size() const;  // as read(2) gives it
   };
-  explicit InotifyFile(int flags);
+  InotifyFile(int flags, uint32_t uid);
   void Queue(int descriptor, uint32_t mask, uint32_t cookie, std::string_view name);
   void Forget(int descriptor);  // the inode side has dropped the watch
 
+  const uint32_t uid_;  // whose limit it counts for
   Mutex mu_{LockRank::kLeaf};
   std::deque<Event> events_ ABSL_GUARDED_BY(mu_);
   size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
