@@ -184,7 +184,7 @@ Result<int64_t> SysPrctl(Task& task, PrctlOption option, uint64_t arg2, uint64_t
 }
 
 Result<int64_t> SysArchPrctl(Task& task, int code, uint64_t address) {
-  constexpr uint64_t kUserEnd = uint64_t{1} << 47;
+  constexpr uint64_t kUserEnd = (uint64_t{1} << 47) - 4096;  // Linux: TASK_SIZE_MAX
   Registers& registers = task.registers();
   switch (code) {
     case ARCH_SET_FS:
