@@ -1,0 +1,8 @@
+#!/bin/sh
+# Builds what is missing and times the same work natively, in runsc and in a peer (Debian's gVisor
+# when it is installed, or --peer 'COMMAND'), in one run. Prints one table, in ratios; draws the plot.
+#   tools/benchmark.sh [--programs] [--svg FILE] [--quick] [--platform P] [--peer 'COMMAND'] …
+set -eu
+cd "$(dirname "$0")/.."
+tools/build.sh runsc benchmark_micro >&2
+exec test/benchmark/run.py "$@"
