@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "platform/base/check.h"
 #include "platform/base/log.h"
 #include "sentry/memory/extent_set.h"
@@ -18,9 +21,14 @@ namespace {
 // pages to the host and taking new ones, as long as it is little.
 constexpr uint64_t kMaxDirty = 4 << 20;
 // A freed range of this size or more goes back to the host at once.
-constexpr uint64_t kPunchAtOnce = 64 << 10;
+constexpr uint64_t kPunchAtOnce = 512 << 10;
 // Larger allocations are rarely used whole, so zeroing them would be a waste.
 constexpr uint64_t kMaxDirtyReuse = 64 << 10;
+
+// Page counts are changed under the lock of their part of the file, so that a range costs
+// one lock and not one locked instruction a page.
+constexpr uint64_t kStripe = 2 << 20;
+constexpr size_t kStripes = 64;
 
 constexpr uint64_t kMaxLimit = uint64_t{8} << 40;
 
@@ -29,10 +37,15 @@ constexpr uint64_t kMaxLimit = uint64_t{8} << 40;
 struct MemoryFile::State {
   UniqueFd fd;
   std::byte* base = nullptr;
-  std::atomic<uint32_t>* refs = nullptr;  // one a page; what is free has 0
+  std::atomic<uint32_t>* refs = nullptr;  // one a page; what is free has 0; see StripeLock
   uint64_t capacity = 0;                  // bytes of the mapping and of the file
   uint64_t limit = 0;
   std::atomic<uint64_t> allocated{0};
+
+  struct Stripe {
+    Mutex mu{LockRank::kLeaf};
+  };
+  std::array<Stripe, kStripes> stripes;
 
   Mutex mu{LockRank::kMemoryFile};
   ExtentSet clean ABSL_GUARDED_BY(mu);                 // holes of the file
@@ -45,6 +58,17 @@ struct MemoryFile::State {
   }
   uint64_t RefsBytes() const { return capacity / kPageSize * sizeof(refs[0]); }
   std::atomic<uint32_t>& Refs(uint64_t offset) { return refs[offset / kPageSize]; }
+  Mutex& StripeLock(uint64_t offset) { return stripes[offset / kStripe % kStripes].mu; }
+  // Calls f(part) for the parts of a range that have one lock each, with that held.
+  template <typename F>
+  void ForStripes(FileRange range, F f) {
+    for (uint64_t at = range.offset; at < range.end();) {
+      uint64_t end = std::min(range.end(), (at / kStripe + 1) * kStripe);
+      MutexLock lock(StripeLock(at));
+      f(FileRange{at, end - at});
+      at = end;
+    }
+  }
 
   Result<uint64_t> TakeExtent(uint64_t length, bool* is_dirty) ABSL_LOCKS_EXCLUDED(mu);
   void Free(FileRange range) ABSL_LOCKS_EXCLUDED(mu);
@@ -127,35 +151,34 @@ Result<FileRange> MemoryFile::Allocate(uint64_t length) {
 }
 
 void MemoryFile::AddPageRefs(FileRange range) {
-  for (uint64_t page = range.offset; page < range.end(); page += kPageSize) {
-    uint32_t old = state_->Refs(page).fetch_add(1, std::memory_order_relaxed);
-    CHECK(old != 0 && old != UINT32_MAX);
-  }
+  State& s = *state_;
+  s.ForStripes(range, [&](FileRange part) {
+    for (uint64_t page = part.offset; page < part.end(); page += kPageSize) {
+      std::atomic<uint32_t>& refs = s.Refs(page);
+      uint32_t old = refs.load(std::memory_order_relaxed);
+      CHECK(old != 0 && old != UINT32_MAX);
+      refs.store(old + 1, std::memory_order_relaxed);
+    }
+  });
 }
 
 void MemoryFile::ReleasePageRefs(FileRange range) {
   State& s = *state_;
-  FileRange freed{range.offset, 0};
-  for (uint64_t page = range.offset; page < range.end(); page += kPageSize) {
-    std::atomic<uint32_t>& refs = s.Refs(page);
-    bool last;
-    if (refs.load(std::memory_order_acquire) == 1) {
-      // Ours is the only reference, so nobody can add one meanwhile.
-      refs.store(0, std::memory_order_relaxed);
-      last = true;
-    } else {
-      uint32_t old = refs.fetch_sub(1, std::memory_order_acq_rel);
+  absl::InlinedVector<FileRange, 8> freed;
+  s.ForStripes(range, [&](FileRange part) {
+    for (uint64_t page = part.offset; page < part.end(); page += kPageSize) {
+      std::atomic<uint32_t>& refs = s.Refs(page);
+      uint32_t old = refs.load(std::memory_order_relaxed);
       CHECK(old != 0);
-      last = old == 1;
+      refs.store(old - 1, std::memory_order_release);
+      if (old > 1) continue;
+      if (!freed.empty() && freed.back().end() == page)
+        freed.back().length += kPageSize;
+      else
+        freed.push_back({page, kPageSize});
     }
-    if (last && freed.length != 0 && freed.end() == page) {
-      freed.length += kPageSize;
-    } else if (last) {
-      if (freed.length != 0) s.Free(freed);
-      freed = {page, kPageSize};
-    }
-  }
-  if (freed.length != 0) s.Free(freed);
+  });
+  for (FileRange extent : freed) s.Free(extent);
 }
 
 void MemoryFile::State::Free(FileRange range) {
@@ -181,6 +204,11 @@ void MemoryFile::State::Punch(const std::vector<FileRange>& extents) {
     MutexLock lock(mu);
     (rc == 0 ? clean : dirty).Insert(extent);
   }
+}
+
+bool MemoryFile::IsFilled(FileRange range) const {
+  off_t hole = lseek(state_->fd.get(), static_cast<off_t>(range.offset), SEEK_HOLE);
+  return hole >= 0 && static_cast<uint64_t>(hole) >= range.end();
 }
 
 bool MemoryFile::IsShared(uint64_t offset) const {

@@ -31,6 +31,8 @@ class MemoryFile final : public BackingFile {
   void AddPageRefs(FileRange range) override;
   void ReleasePageRefs(FileRange range) override;
   // Whether somebody else holds a reference on this page too (copy before writing).
+  // Whether every page of the range has been touched.
+  bool IsFilled(FileRange range) const;
   bool IsShared(uint64_t offset) const;
 
   // A range that is always zero: what untouched memory reads as. Never released and
