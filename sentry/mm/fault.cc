@@ -196,6 +196,7 @@ Result<void> MemoryManager::State::EnsurePma(VmaMap::iterator vma_it, uint64_t a
   const Span vma_range{vma_it->first, vma.end};
   const uint64_t page = PageRoundDown(addr);
   const bool write = options.access == MemoryAccess::kWrite;
+  bool precommit = options.precommit;
   Span stale;  // what the host still maps of memory that is no longer here
 
   auto it = FindPma(page);
@@ -206,6 +207,10 @@ Result<void> MemoryManager::State::EnsurePma(VmaMap::iterator vma_it, uint64_t a
       MakeZeroPma(vma_range, vma, page);
     } else {
       ASSIGN_OR_RETURN(stale, MakeAnonymousPma(vma_range, vma, page, options.want_end, garbage));
+      // (Where the guest itself goes on from; a large copy of the Sentry's fills it anyway.)
+      auto made = FindPma(page);
+      if (options.map && made->first == page && WillBeFilled({made->first, made->second.end}))
+        precommit = true;
     }
     it = FindPma(page);
   }
@@ -231,7 +236,7 @@ Result<void> MemoryManager::State::EnsurePma(VmaMap::iterator vma_it, uint64_t a
     HostUnmap(stale, garbage);
     stale = {};
   }
-  Result<void> mapped = MapPma(page, options.precommit);
+  Result<void> mapped = MapPma(page, precommit);
   if (!mapped.ok()) HostUnmap(stale, garbage);
   // The Sentry itself does not need the host's mapping.
   return options.map ? mapped : Ok();

@@ -14,11 +14,12 @@ namespace {
 constexpr uint64_t kMinChunk = 64 << 10;         // of new anonymous memory
 constexpr uint64_t kMaxChunk = 2 << 20;          // as it grows in one direction
 constexpr uint64_t kMaxWanted = 16 << 20;        // at once for one large copy
-constexpr uint64_t kFileWindow = 2 << 20;        // around a fault on a file
+constexpr uint64_t kPrecommit = 256 << 10;       // a step this large behind touched memory is filled at once
+constexpr uint64_t kFileWindow = 16 << 20;       // around a fault on a file
 constexpr uint64_t kFileWriteWindow = 64 << 10;  // pages that a file may have to make
 constexpr uint64_t kCopyCluster = 16 << 10;      // copied at a copy-on-write fault
-constexpr uint64_t kCopySequence = 64 << 10;     // when the pages before it were copied too
-constexpr uint64_t kMaxClusteredFile = 1 << 20;
+constexpr uint64_t kMaxCopyCluster = 256 << 10;  // when the pages beside it were copied too
+constexpr uint64_t kMaxClusteredFile = 16 << 20;
 constexpr uint64_t kReuseReach = 1 << 20;  // on each side, of pages that are ours alone
 
 uint64_t AlignDown(uint64_t value, uint64_t alignment) { return value & ~(alignment - 1); }
@@ -33,6 +34,33 @@ Span Window(uint64_t page, uint64_t size, uint64_t want_end) {
 Span Intersect(Span a, Span b) { return {std::max(a.start, b.start), std::min(a.end, b.end)}; }
 
 }  // namespace
+
+// How much private memory adjoins `range` on the side where there is more of it, as far
+// as `enough`.
+uint64_t MemoryManager::State::AnonymousBeside(Span range, uint64_t enough) {
+  auto counts = [&](const Pma& pma) { return pma.anonymous && !pma.cow; };
+  uint64_t above = 0, below = 0;
+  auto first_above = pmas.lower_bound(range.end);
+  for (auto it = first_above; above < enough && it != pmas.end(); ++it) {
+    if (it->first != range.end + above || !counts(it->second)) break;
+    above = it->second.end - range.end;
+  }
+  for (auto it = pmas.lower_bound(range.start); below < enough && it != pmas.begin();) {
+    --it;
+    if (it->second.end != range.start - below || !counts(it->second)) break;
+    below = range.start - it->first;
+  }
+  return std::min(std::max(above, below), enough);
+}
+
+bool MemoryManager::State::WillBeFilled(Span range) {
+  if (range.length() < kPrecommit || range.start == 0) return false;
+  auto below = FindPma(range.start - 1);
+  if (below == pmas.end() || !below->second.anonymous) return false;
+  uint64_t length = std::min(below->second.end - below->first, kPrecommit);
+  uint64_t end = below->second.offset + (below->second.end - below->first);
+  return memory_file.IsFilled({end - length, length});
+}
 
 Span MemoryManager::State::ClipToHole(uint64_t addr, Span range, bool over_zero) {
   for (auto it = FirstPmaFrom(addr); it != pmas.end() && it->first < range.end; ++it) {
@@ -67,16 +95,8 @@ Result<Span> MemoryManager::State::MakeAnonymousPma(Span vma_range, const Vma& v
   uint64_t chunk = tight ? kPageSize : kMinChunk;
   Span range = ClipToHole(addr, Intersect(vma_range, Window(addr, chunk, want_end)), true);
   // Memory that grows upwards (heaps) or downwards (stacks) gets more at each step.
-  uint64_t neighbour = 0;
-  if (auto above = pmas.lower_bound(range.end);
-      above != pmas.end() && above->first == range.end && above->second.anonymous)
-    neighbour = above->second.end - above->first;
-  if (range.start > 0) {
-    if (auto below = FindPma(range.start - 1); below != pmas.end() && below->second.anonymous)
-      neighbour = std::max(neighbour, below->second.end - below->first);
-  }
-  if (neighbour > chunk && !tight) {
-    chunk = std::min(std::bit_floor(neighbour), kMaxChunk);
+  if (uint64_t beside = AnonymousBeside(range, kMaxChunk); beside > chunk && !tight) {
+    chunk = std::bit_floor(beside);
     range = ClipToHole(addr, Intersect(vma_range, Window(addr, chunk, want_end)), true);
   }
   Result<FileRange> memory = memory_file.Allocate(range.length());
@@ -99,7 +119,9 @@ Result<Span> MemoryManager::State::MakeFilePma(Span vma_range, const Vma& vma, u
                                                MemoryAccess access, uint64_t want_end, Garbage& garbage) {
   if (!vma.shared) access = MemoryAccess::kRead;
   const bool write = access == MemoryAccess::kWrite;
-  Span range = Intersect(vma_range, Window(addr, write ? kFileWriteWindow : kFileWindow, want_end));
+  Span range = vma_range;
+  if (write || vma_range.length() > kFileWindow)
+    range = Intersect(range, Window(addr, write ? kFileWriteWindow : kFileWindow, want_end));
   if (auto old = FindPma(addr); old != pmas.end())
     range = Intersect(range, {addr, old->second.end});  // one that may not be written
   else
@@ -161,11 +183,8 @@ Result<Span> MemoryManager::State::BreakCow(Span vma_range, const Vma& vma, uint
   // noticed that they no longer follow the file.
   const bool alone = !pma.anonymous && vma_range.length() > kMaxClusteredFile;
   Span range = Intersect(whole, Window(addr, alone ? kPageSize : kCopyCluster, want_end));
-  if (range.start > 0 && !alone) {
-    auto below = FindPma(range.start - 1);
-    if (below != pmas.end() && below->second.anonymous && !below->second.cow)
-      range = Intersect(whole, Window(addr, kCopySequence, want_end));
-  }
+  if (uint64_t beside = alone ? 0 : AnonymousBeside(range, kMaxCopyCluster); beside >= kCopyCluster)
+    range = Intersect(whole, Window(addr, std::bit_floor(beside) * 2, want_end));
   if (!pma.anonymous && vma_range.length() <= kMaxEagerSegment) range = Intersect(whole, vma_range);
   for (;; range = {addr, addr + kPageSize}) {
     bool single = range.length() == kPageSize;

@@ -5,6 +5,13 @@
 #include "sentry/mm/state.h"
 
 namespace runsc {
+namespace {
+
+// Private memory up to this size is there at once: it nearly always is written, and a
+// fault costs more than the call that asks for it.
+constexpr uint64_t kEagerAnonymous = 64 << 10;
+
+}  // namespace
 
 Result<UserAddr> MemoryManager::MMap(const MMapOptions& options) {
   State& s = *state_;
@@ -70,12 +77,23 @@ Result<UserAddr> MemoryManager::MMap(const MMapOptions& options) {
   }
 
   Span range{addr, addr + *length};
+  const bool populate = options.populate || vma.locked;
+  const bool eager = s.started && !vma.object && !vma.grows_down && !vma.no_reserve &&
+                     (vma.prot & PROT_WRITE) != 0 && *length <= kEagerAnonymous;
+  if (eager) s.space->BeginBatch();
   if (replaced != 0) s.UnmapRange(range, garbage);
   vma.end = range.end;
-  const bool populate = options.populate || vma.locked;
   s.InsertVma(addr, std::move(vma));
   s.MergeVmas(range);
   if (populate) s.PopulateQuietly(range, garbage);
+  if (eager) {
+    if (!populate) {
+      State::FaultOptions fault{.access = MemoryAccess::kWrite, .want_end = range.end, .map = true};
+      (void)s.FaultIn(addr, fault, garbage);
+    }
+    // (A fault finds out what could not be mapped.)
+    if (!s.space->EndBatch().ok()) s.ForgetHostMappings(garbage);
+  }
   return UserAddr(addr);
 }
 

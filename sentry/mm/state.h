@@ -176,6 +176,12 @@ struct MemoryManager::State {
   // Page-aligned [addr, addr+length) below max_address; error otherwise.
   Result<Span> CheckRange(UserAddr addr, uint64_t length, int overflow_error) const;
 
+  // --- fault_pages.cc ---
+  uint64_t AnonymousBeside(Span range, uint64_t enough) ABSL_SHARED_LOCKS_REQUIRED(mu);
+  // Whether new memory at `addr` follows memory of which every page is in use: then what
+  // comes next will be too, and faults one by one would cost more than filling it.
+  bool WillBeFilled(Span range) ABSL_SHARED_LOCKS_REQUIRED(mu);
+
   // --- pma_set.cc ---
   PmaMap::iterator FindPma(uint64_t addr) ABSL_SHARED_LOCKS_REQUIRED(mu);
   // The first pma that ends behind `addr`, or end().
