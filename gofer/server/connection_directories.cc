@@ -78,11 +78,12 @@ Result<void> Connection::List(NodeId id, const ReadDir& request, ReadDirReply& r
     reply.end = 1;
     return Ok();
   }
-  if (!node->directory) {
+  const bool fresh = !node->directory;
+  if (fresh) {
     ASSIGN_OR_RETURN(node->directory, OpenBeneath(node->path.get(), ".", O_RDONLY | O_DIRECTORY, 0));
     node->cookie = 0;
   }
-  if (node->cookie != request.cookie || request.cookie == 0) {
+  if (node->cookie != request.cookie || (request.cookie == 0 && !fresh)) {
     if (lseek(node->directory.get(), static_cast<off_t>(request.cookie), SEEK_SET) < 0) return HostErrno();
     node->cookie = request.cookie;
   }

@@ -53,7 +53,7 @@ bool GoferFilesystem::Revalidate(Dentry& dir, Dentry& child) {
   auto& cached = static_cast<GoferInode&>(*inode);
   if (KeyOf(reply->attributes) != cached.key() || (reply->attributes.mode & S_IFMT) != cached.file_type())
     return false;
-  cached.StoreAttributes(reply->attributes);
+  cached.StoreJustAsked(reply->attributes);
   return true;
 }
 

@@ -16,6 +16,20 @@ gofer::Timestamp ToTimestamp(const timespec& time) {
   return {time.tv_sec, static_cast<uint32_t>(time.tv_nsec)};
 }
 
+// The file of a shared root that this thread's walk has just looked up.
+struct JustAsked {
+  const GoferInode* inode = nullptr;  // only compared
+  int64_t until = 0;
+};
+thread_local JustAsked just_asked;
+constexpr int64_t kJustNow = 1'000'000;  // nanoseconds
+
+int64_t Now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
 }  // namespace
 
 GoferInode::GoferInode(GoferFilesystem& filesystem, Key key, const gofer::NodeReply& found,
@@ -115,6 +129,11 @@ void GoferInode::StoreAttributes(const gofer::Attributes& attributes) {
   stale_ = false;
 }
 
+void GoferInode::StoreJustAsked(const gofer::Attributes& attributes) {
+  StoreAttributes(attributes);
+  just_asked = {this, Now() + kJustNow};
+}
+
 void GoferInode::MarkStale() {
   MutexLock lock(attributes_mu_);
   ++changes_;
@@ -135,6 +154,7 @@ Result<InodeAttributes> GoferInode::Attributes() {
     attributes = attributes_;
     changes = changes_;
     known = !stale_ && gofer_.exclusive();
+    if (!stale_ && just_asked.inode == this) known = Now() < std::exchange(just_asked, {}).until;
   }
   bool changed = data_changed_.load(std::memory_order_relaxed);
   if (known && !changed) return ToInodeAttributes(attributes);

@@ -68,6 +68,9 @@ class GoferInode final : public Inode {
   // --- for the filesystem and its open files ---
   // What the Gofer says of the file now.
   void StoreAttributes(const gofer::Attributes& attributes);
+  // The same as the answer to a walk of this thread that is about to use the file: the next
+  // one who asks on this thread, at once, need not ask the Gofer again.
+  void StoreJustAsked(const gofer::Attributes& attributes);
   // Something else changed them: ask next time.
   void MarkStale();
   // Bytes were or may be written on the donated descriptor: ask that one.

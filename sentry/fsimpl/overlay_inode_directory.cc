@@ -264,8 +264,9 @@ Result<std::vector<OverlayInode::Entry>> OverlayInode::List() {
   absl::flat_hash_set<std::string> hidden;
   if (Inode* upper_dir = upper()) {
     ASSIGN_OR_RETURN(std::vector<Entry> in_upper, ListLayer(*upper_dir));
+    all.reserve(in_upper.size());
     for (Entry& entry : in_upper) {
-      hidden.insert(entry.name);
+      if (lower() != nullptr) hidden.insert(entry.name);
       if (entry.type == DT_CHR) {
         UpperDirectoryLock lock(*upper_dir);
         auto inode = LookupInLayer(*upper_dir, entry.name);
@@ -277,6 +278,7 @@ Result<std::vector<OverlayInode::Entry>> OverlayInode::List() {
   }
   if (lower() != nullptr) {
     ASSIGN_OR_RETURN(std::vector<Entry> in_lower, ListLayer(*lower()));
+    if (all.empty() && hidden.empty()) return in_lower;
     for (Entry& entry : in_lower) {
       if (!hidden.contains(entry.name)) all.push_back(std::move(entry));
     }
