@@ -1,5 +1,6 @@
 #include <climits>
 
+#include "absl/container/flat_hash_set.h"
 #include "sentry/syscalls/signal_permission.h"
 #include "sentry/syscalls/sys_signal.h"
 
@@ -12,14 +13,25 @@ Result<void> KillOne(Task& task, ThreadGroup& target, int signal) {
   return SendSignalFrom(task, target, SenderInfo(task, target, signal, SI_USER));
 }
 
-// Success if any of them got it, else the last error.
-Result<int64_t> KillMany(Task& task, const std::vector<RefPtr<ThreadGroup>>& targets, int signal) {
+// Sends to all that `list` gives; success if any of them got it, else the last error. A process that forks
+// meanwhile must not leave a child behind that is spared: fork(2) fails once its caller has the signal, so
+// what comes up in a further look was born before that. Only SIGKILL looks until nothing is new, because
+// those that live on may fork as long as they like.
+template <typename List>
+Result<int64_t> KillMany(Task& task, int signal, List list) {
   bool any = false;
   int error = ESRCH;
-  for (const auto& target : targets) {
-    Result<void> sent = KillOne(task, *target, signal);
-    any |= sent.ok();
-    if (!sent.ok()) error = sent.error().value();
+  absl::flat_hash_set<RefPtr<ThreadGroup>> seen;
+  bool again = true;
+  for (int round = 0; again && (round < 2 || signal == SIGKILL); ++round) {
+    again = false;
+    for (const RefPtr<ThreadGroup>& target : list()) {
+      if (!seen.insert(target).second) continue;
+      again = true;
+      Result<void> sent = KillOne(task, *target, signal);
+      any |= sent.ok();
+      if (!sent.ok()) error = sent.error().value();
+    }
   }
   if (any) return 0;
   return Errno(error);
@@ -58,15 +70,17 @@ Result<int64_t> SysKill(Task& task, pid_t pid, SignalNumber signal) {
   }
   if (pid == INT_MIN) return Errno(ESRCH);
   if (pid == -1) {
-    std::vector<RefPtr<ThreadGroup>> targets = space.ThreadGroups();
-    std::erase_if(targets, [&](const RefPtr<ThreadGroup>& target) {
-      return space.IdOf(*target) == 1 || target == &task.thread_group();
+    return KillMany(task, signal, [&] {
+      std::vector<RefPtr<ThreadGroup>> targets = space.ThreadGroups();
+      std::erase_if(targets, [&](const RefPtr<ThreadGroup>& target) {
+        return space.IdOf(*target) == 1 || target == &task.thread_group();
+      });
+      return targets;
     });
-    return KillMany(task, targets, signal);
   }
   RefPtr<ProcessGroup> group = pid == 0 ? task.thread_group().process_group() : space.FindProcessGroup(-pid);
   if (!group) return Errno(ESRCH);
-  return KillMany(task, group->Members(), signal);
+  return KillMany(task, signal, [&] { return group->Members(); });
 }
 
 Result<int64_t> SysTkill(Task& task, pid_t tid, SignalNumber signal) {

@@ -1,4 +1,6 @@
 // clone(2), vfork(2), threads.
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -113,4 +115,38 @@ TEST(ExecKillsOtherThreadsAndKeepsThePid) {
         for (;;) pause();
       },
       0);
+}
+
+// A signal to a group finds every process of it, also one that is being made: each member forks the next and
+// waits, so that a spared one would go on for ever, and the pipe would stay open.
+TEST(KillOfAGroupSparesNoneThatIsBeingForked) {
+  for (int round = 0; round < 60; ++round) {
+    int fds[2], ready[2];
+    ASSERT_OK(pipe2(fds, O_CLOEXEC));
+    ASSERT_OK(pipe2(ready, O_CLOEXEC));
+    pid_t child = fork();
+    if (child == 0) {
+      setpgid(0, 0);
+      close(fds[0]);
+      (void)!write(ready[1], "x", 1);
+      for (;;) {
+        pid_t next = fork();
+        if (next == 0) continue;
+        if (next > 0) pause();
+      }
+    }
+    close(fds[1]);
+    char byte;
+    ASSERT_EQ(read(ready[0], &byte, 1), 1);
+    usleep(200 * (round % 10));
+    EXPECT_OK(kill(-child, SIGKILL));
+    EXPECT_EQ(WaitFor(child), SIGKILL);
+    pollfd poll_fd{fds[0], POLLIN, 0};
+    bool over = poll(&poll_fd, 1, 3000) == 1;
+    EXPECT_TRUE(over);
+    if (!over) kill(-child, SIGKILL);
+    close(fds[0]);
+    close(ready[0]);
+    close(ready[1]);
+  }
 }
