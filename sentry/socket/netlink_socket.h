@@ -1,8 +1,6 @@
-// NetlinkSocket: AF_NETLINK, protocol ROUTE, as far as getifaddrs(3), if_nameindex(3) and `ip addr` ask:
-// dumps of links, addresses and routes, of which there is the loopback interface only.
-//
-// A request is answered at once, into the socket's queue. Threading: any thread; `mu_` guards the queue.
-// Linux counterpart: net/netlink/af_netlink.c, net/core/rtnetlink.c; netlink(7), rtnetlink(7).
+// NetlinkSocket: AF_NETLINK, protocol ROUTE. A request is answered at once, into the socket's queue
+// (netlink_route.h). Threading: any thread; `mu_` guards the queue. Linux counterpart:
+// net/netlink/af_netlink.c, net/core/rtnetlink.c; netlink(7), rtnetlink(7).
 #ifndef SENTRY_SOCKET_NETLINK_SOCKET_H_
 #define SENTRY_SOCKET_NETLINK_SOCKET_H_
 
@@ -31,7 +29,6 @@ class NetlinkSocket final : public SocketFile {
 
  private:
   uint32_t PortId(Task* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Answer(std::string_view request, uint32_t port) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   WaitQueue wait_queue_;
   Mutex mu_{LockRank::kSocket};

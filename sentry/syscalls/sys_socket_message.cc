@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "sentry/socket/control_message.h"
 #include "sentry/socket/unix_rights.h"
 #include "sentry/syscalls/blocking_io.h"
 #include "sentry/syscalls/sys_socket.h"
@@ -76,25 +77,20 @@ Result<void> ReadControl(Task& task, const SocketFile& socket, const UserMessage
                          SendRequest* request) {
   if (message.control_length == 0) return Ok();
   if (message.control_length > kMaxControl) return Errno(ENOBUFS);
-  std::string control(message.control_length, '\0');
-  RETURN_IF_ERROR(task.memory().ReadArray(UserPtr<const char>(message.control), std::span<char>(control)));
-  size_t offset = 0;
-  while (control.size() - offset >= sizeof(cmsghdr)) {
-    cmsghdr header;
-    std::memcpy(&header, control.data() + offset, sizeof(header));
-    if (header.cmsg_len < sizeof(header) || header.cmsg_len > control.size() - offset) return Errno(EINVAL);
-    std::string_view data(control.data() + offset + sizeof(header), header.cmsg_len - sizeof(header));
-    if (header.cmsg_level != SOL_SOCKET) {
-      request->control.append(control, offset, header.cmsg_len);
+  std::string bytes(message.control_length, '\0');
+  RETURN_IF_ERROR(task.memory().ReadArray(UserPtr<const char>(message.control), std::span<char>(bytes)));
+  ASSIGN_OR_RETURN(std::vector<ControlMessage> messages, ParseControlMessages(bytes));
+  for (const ControlMessage& control : messages) {
+    if (control.level != SOL_SOCKET) {
+      request->control += control.whole;
       request->control.resize(CMSG_ALIGN(request->control.size()));
-    } else if (header.cmsg_type == SCM_RIGHTS && socket.family() == AF_UNIX) {
-      RETURN_IF_ERROR(AddRights(task, data, request));
-    } else if (header.cmsg_type == SCM_CREDENTIALS) {
-      RETURN_IF_ERROR(AddCredentials(task, data, request));
+    } else if (control.type == SCM_RIGHTS && socket.family() == AF_UNIX) {
+      RETURN_IF_ERROR(AddRights(task, control.data, request));
+    } else if (control.type == SCM_CREDENTIALS) {
+      RETURN_IF_ERROR(AddCredentials(task, control.data, request));
     } else {
       return Errno(EINVAL);
     }
-    offset = std::min(control.size(), offset + CMSG_ALIGN(header.cmsg_len));
   }
   return Ok();
 }
