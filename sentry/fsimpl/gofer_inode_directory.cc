@@ -107,6 +107,7 @@ Result<RefPtr<const GoferListing>> GoferInode::FetchListing(uint8_t attributes, 
   } else {
     ASSIGN_OR_RETURN(request.node, Node());
   }
+  size_t seen = 0;  // also those that are left out
   for (size_t replies = 1;; ++replies) {
     ASSIGN_OR_RETURN(gofer::ReadDirReply reply, gofer_.Call(request));
     if (!request.name.empty()) {
@@ -118,17 +119,21 @@ Result<RefPtr<const GoferListing>> GoferInode::FetchListing(uint8_t attributes, 
       // Another thread's may have been first.
       ASSIGN_OR_RETURN(request.node, Node());
     }
+    // A reply that brings neither an entry nor the end is a broken Gofer's; it would be asked for ever.
+    if (reply.entries.empty() && reply.end == 0) return Errno(EIO);
+    seen += reply.entries.size();
     for (gofer::DirectoryEntry& entry : reply.entries) {
       request.cookie = entry.next;
       // What no Linux filesystem would say must not reach the guest either.
-      if (entry.name.empty() || entry.name.size() > 255 || entry.name.find('/') != std::string::npos ||
-          entry.name == "." || entry.name == ".." || entry.attributes.size() > 1)
+      if (entry.name.empty() || entry.name.size() > 255 ||
+          entry.name.find_first_of(std::string_view("/\0", 2)) != std::string::npos || entry.name == "." ||
+          entry.name == ".." || entry.attributes.size() > 1)
         continue;
       entries.push_back(std::move(entry));
     }
     if (reply.end != 0) break;
     if (replies == most_replies) return RefPtr<const GoferListing>();
-    if (entries.size() > kMaxEntries) return Errno(EOVERFLOW);
+    if (seen > kMaxEntries) return Errno(EOVERFLOW);
   }
   entries.shrink_to_fit();
   auto listing = MakeRef<GoferListing>(std::move(entries), attributes);
