@@ -1,5 +1,6 @@
 #include "gofer/server/seccomp_rules.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -14,7 +15,6 @@ std::vector<SeccompPolicy> GoferSeccompPolicies() {
           {SYS_recvmsg, "receive a request"},
           {SYS_sendmsg, "send a reply and donate a descriptor"},
           {SYS_poll, "wait for requests of several connections"},
-          {SYS_ppoll, "the same where the C library has no poll"},
           {SYS_openat2, "look up or create one component beneath a root"},
           {SYS_openat,
            "open a held file through /proc/self/fd; never creates",
@@ -44,10 +44,8 @@ std::vector<SeccompPolicy> GoferSeccompPolicies() {
           {SYS_unlinkat, "remove a file or directory"},
           {SYS_renameat2, "rename"},
           {SYS_mmap, "memory allocator", {ArgHasNot(2, PROT_EXEC)}},
-          {SYS_mprotect, "memory allocator", {ArgHasNot(2, PROT_EXEC)}},
           {SYS_munmap, "memory allocator"},
-          {SYS_mremap, "memory allocator"},
-          {SYS_madvise, "memory allocator"},
+          {SYS_mremap, "the memory allocator may ask, and does without", {}, ENOMEM},
           {SYS_brk, "memory allocator"},
           {SYS_futex, "C library locks"},
           {SYS_write, "the log; no other descriptor is open for writing"},

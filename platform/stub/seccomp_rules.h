@@ -4,6 +4,7 @@
 #ifndef PLATFORM_STUB_SECCOMP_RULES_H_
 #define PLATFORM_STUB_SECCOMP_RULES_H_
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -29,7 +30,7 @@ inline std::vector<SyscallRule> StubPlatformRules() {
       {SYS_munmap, "pages of stub processes that are gone"},
       {SYS_close, "the same"},
       {SYS_sched_setaffinity, "keep a task's thread and its stub thread on one CPU"},
-      {SYS_getcpu, "where a thread is, if the vDSO cannot tell"},
+      {SYS_getcpu, "where a thread is; the vDSO tells, or nobody", {}, ENOSYS},
       {SYS_gettid, "who a task's thread is to the balancer and to ptrace"},
       {SYS_clock_nanosleep, "the balancer's tick"},
       {SYS_sched_yield, "the balancer before it sleeps (std::atomic::wait)"},

@@ -86,7 +86,7 @@ std::string LayFoundation(const BootOptions& options, Foundation& foundation) {
   auto platform = options.platform == "systrap" ? NewSystrapPlatform() : NewPtracePlatform();
   if (!platform.ok()) return fmt::format("the {} platform: {}", options.platform, platform.error().message());
   foundation.platform = std::move(*platform);
-  uint64_t limit = options.memory_limit != 0 ? options.memory_limit : HostMemory();
+  uint64_t limit = options.memory_limit;
   auto memory_file = MemoryFile::Create(limit);
   if (!memory_file.ok()) return fmt::format("guest memory: {}", memory_file.error().message());
   foundation.memory_file = std::move(*memory_file);
@@ -101,6 +101,8 @@ int BootSentry(BootOptions options) {
   SetLog(options.log_fd, options.log_level, "sentry");
   // Else the allocator looks into /sys for the number of CPUs when threads become many.
   ::mallopt(M_ARENA_MAX, static_cast<int>(2 * CpuCount()));
+  // The host is asked now: the filter has no such call.
+  if (options.memory_limit == 0) options.memory_limit = HostMemory();
   Foundation foundation;
   std::string wrong = ConfineSentry(options);
   if (wrong.empty()) wrong = LayFoundation(options, foundation);
@@ -125,7 +127,7 @@ int BootSentry(BootOptions options) {
   kernel_options.host_name = options.hostname;
   kernel_options.cpu_count = CpuCount();
   kernel_options.max_tasks = std::min(kernel_options.max_tasks, MaxTasks(options.host_tasks));
-  kernel_options.total_memory = options.memory_limit != 0 ? options.memory_limit : HostMemory();
+  kernel_options.total_memory = options.memory_limit;
   Kernel kernel(std::move(kernel_options));
 
   auto loader =

@@ -5,6 +5,7 @@
 #define SENTRY_BOOT_CHANNEL_H_
 
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -38,13 +39,21 @@ struct ChannelMessage {
 };
 
 inline bool SendMessage(int socket, const ChannelMessage& message) {
-  return ::send(socket, &message, sizeof(message), MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof(message));
+  iovec data{const_cast<ChannelMessage*>(&message), sizeof(message)};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  return ::sendmsg(socket, &header, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof(message));
 }
 // False when the other end is gone (or sent something that is no message).
 inline bool ReceiveMessage(int socket, ChannelMessage* message) {
+  iovec data{message, sizeof(*message)};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
   ssize_t size;
   do {
-    size = ::recv(socket, message, sizeof(*message), 0);
+    size = ::recvmsg(socket, &header, 0);
   } while (size < 0 && errno == EINTR);
   message->text[sizeof(message->text) - 1] = '\0';
   return size == static_cast<ssize_t>(sizeof(*message));

@@ -47,7 +47,7 @@ void HostBackingFile::ReleasePageRefs(FileRange range) {
 
 Result<struct stat> HostBackingFile::Stat() const {
   struct stat stat {};
-  if (fstat(fd_.get(), &stat) < 0) return HostErrno();
+  if (HostFstat(fd_.get(), &stat) < 0) return HostErrno();
   return stat;
 }
 
@@ -91,17 +91,20 @@ Result<size_t> TransferBlocks(
   return done;
 }
 
+// An offset of -1 would mean the descriptor's own to preadv2(2) and pwritev2(2).
 Result<size_t> HostBackingFile::PRead(IoSequence& to, uint64_t offset) {
+  if (offset > static_cast<uint64_t>(INT64_MAX)) return Errno(EINVAL);
   return TransferBlocks(to, MemoryAccess::kWrite, [&](std::span<const iovec> blocks, uint64_t done) {
-    return preadv(fd_.get(), blocks.data(), static_cast<int>(blocks.size()),
-                  static_cast<off_t>(offset + done));
+    return preadv2(fd_.get(), blocks.data(), static_cast<int>(blocks.size()),
+                   static_cast<off_t>(offset + done), 0);
   });
 }
 
 Result<size_t> HostBackingFile::PWrite(IoSequence& from, uint64_t offset) {
+  if (offset > static_cast<uint64_t>(INT64_MAX)) return Errno(EINVAL);
   return TransferBlocks(from, MemoryAccess::kRead, [&](std::span<const iovec> blocks, uint64_t done) {
-    return pwritev(fd_.get(), blocks.data(), static_cast<int>(blocks.size()),
-                   static_cast<off_t>(offset + done));
+    return pwritev2(fd_.get(), blocks.data(), static_cast<int>(blocks.size()),
+                    static_cast<off_t>(offset + done), 0);
   });
 }
 

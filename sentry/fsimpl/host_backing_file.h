@@ -8,6 +8,8 @@
 #define SENTRY_FSIMPL_HOST_BACKING_FILE_H_
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <vector>
@@ -19,6 +21,10 @@
 #include "sentry/usermem/io_sequence.h"
 
 namespace runsc {
+
+// fstat(2) itself: what the C library calls for it differs from one version to the next, and the Sentry's
+// filter has one call for each purpose.
+inline int HostFstat(int fd, struct stat* stat) { return static_cast<int>(::syscall(SYS_fstat, fd, stat)); }
 
 class HostBackingFile final : public RefCounted, public BackingFile {
  public:

@@ -120,7 +120,7 @@ ssize_t HostInode::ReadBlocks(std::span<const iovec> blocks) {
     errno = EAGAIN;
     return -1;
   }
-  return readv(fd(), blocks.data(), count);
+  return preadv2(fd(), blocks.data(), count, -1, 0);
 }
 
 ssize_t HostInode::WriteBlocks(std::span<const iovec> blocks) {
@@ -139,7 +139,8 @@ ssize_t HostInode::WriteBlocks(std::span<const iovec> blocks) {
     errno = EAGAIN;
     return -1;
   }
-  return write(fd(), blocks[0].iov_base, std::min(blocks[0].iov_len, kPolledWrite));
+  iovec first{blocks[0].iov_base, std::min(blocks[0].iov_len, kPolledWrite)};
+  return pwritev2(fd(), &first, 1, -1, 0);
 }
 
 Result<size_t> HostInode::TryRead(IoSequence& to) {
@@ -193,7 +194,7 @@ Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds) {
     }
     struct stat stat {};
     int flags = fcntl(fd.get(), F_GETFL);
-    if (flags < 0 || fstat(fd.get(), &stat) < 0) return Errno(EINVAL);
+    if (flags < 0 || HostFstat(fd.get(), &stat) < 0) return Errno(EINVAL);
     RefPtr<Terminal> terminal;
     bool names_terminal = false;  // the first descriptor of this terminal
     if (S_ISCHR(stat.st_mode) && isatty(fd.get()) == 1) {

@@ -115,7 +115,7 @@ Result<int64_t> HostStream::Ioctl(UserMemory& memory, uint32_t request, uint64_t
 
 Result<size_t> HostSeekable::Read(IoSequence& to) {
   return TransferBlocks(to, MemoryAccess::kWrite, [&](std::span<const iovec> blocks, uint64_t) {
-    return readv(host_.fd(), blocks.data(), static_cast<int>(blocks.size()));
+    return preadv2(host_.fd(), blocks.data(), static_cast<int>(blocks.size()), -1, 0);
   });
 }
 
@@ -124,8 +124,7 @@ Result<size_t> HostSeekable::Write(IoSequence& from) {
   return TransferBlocks(from, MemoryAccess::kRead, [&](std::span<const iovec> blocks, uint64_t) {
     int count = static_cast<int>(blocks.size());
     // With an offset of -1 the shared offset moves too, as after O_APPEND.
-    return append ? pwritev2(host_.fd(), blocks.data(), count, -1, RWF_APPEND)
-                  : writev(host_.fd(), blocks.data(), count);
+    return pwritev2(host_.fd(), blocks.data(), count, -1, append ? RWF_APPEND : 0);
   });
 }
 
