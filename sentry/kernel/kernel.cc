@@ -95,9 +95,15 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
   request.limits.locked = options.limits[RLIMIT_MEMLOCK].current;
   ASSIGN_OR_RETURN(LoadedProgram program, loader_->Load(request));
 
-  auto group = MakeRef<ThreadGroup>(*this, root_pid_namespace_, MakeRef<SignalHandlers>(), SIGCHLD);
+  auto handlers = MakeRef<SignalHandlers>();
+  for (int signal = 1; signal <= kSignalMax; ++signal) {
+    constexpr uint64_t kIgnore = 1;  // SIG_IGN
+    if (options.ignored_signals.Has(signal)) handlers->Exchange(signal, {.handler = kIgnore});
+  }
+  auto group = MakeRef<ThreadGroup>(*this, root_pid_namespace_, std::move(handlers), SIGCHLD);
   group->limits_.SetAll(options.limits);
   group->has_execed.store(true);
+  group->is_ordinary_init_ = is_init && options.is_ordinary;
   auto task = RefPtr<Task>::Adopt(new Task(*this, group));
   task->memory_ = std::move(program.memory);
   task->memory_->SetExecutable(std::move(program.executable));
@@ -107,6 +113,7 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
   task->creds_ = program.creds ? std::move(program.creds) : std::move(options.creds);
   task->uts_ = uts_;
   task->name_ = program.name;
+  task->blocked_.store((options.blocked_signals & ~kUnblockableSignals).bits(), std::memory_order_relaxed);
   task->initial_fp_state_ = InitialFpState(platform_->fp_state_size());
   {
     MutexLock lock(task_tree_mu_);

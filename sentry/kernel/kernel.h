@@ -46,6 +46,11 @@ struct InitOptions {
   std::string filename;  // path in the guest
   std::vector<std::string> argv, envp;
   RefPtr<Terminal> terminal;  // becomes its controlling terminal, or null
+  SignalSet ignored_signals;  // what it inherits, as over execve(2)
+  SignalSet blocked_signals;
+  // A process like any other, although it is number 1: signals have their default actions, also stops,
+  // as if its parent were a shell outside; orphans are reaped for it, as by the init of that shell's machine.
+  bool is_ordinary = false;
   std::array<ResourceLimit, ResourceLimits::kCount> limits;
 };
 
@@ -91,6 +96,10 @@ class Kernel {
 
   // Opens a descriptor's file for pidfd_open, CLONE_PIDFD; given by the layer above at boot.
   std::function<RefPtr<FileDescription>(RefPtr<ThreadGroup>, int flags)> make_pidfd;
+
+  // An ordinary init was stopped by `signal` (job control); given at boot, called with the task tree lock
+  // held.
+  std::function<void(int signal)> on_init_stopped;
 
   // Ends the process with a report; given at boot, called at most once, from any thread.
   std::function<void(std::string_view why)> on_failure;

@@ -60,7 +60,9 @@ std::vector<RefPtr<ThreadGroup>> ProcessGroup::Members() const {
 bool ProcessGroup::IsOrphanedLocked(const ThreadGroup* ignored) const {
   for (const ThreadGroup* member : members_) {
     const ThreadGroup* parent = member->parent_;
-    if (member == ignored || member->zombie_ || parent == nullptr) continue;
+    if (member == ignored || member->zombie_) continue;
+    if (member->is_ordinary_init_) return false;  // whoever started the sandbox can continue it
+    if (parent == nullptr) continue;
     if (parent->process_group_ != this && parent->process_group_->session() == session_) return false;
   }
   return true;

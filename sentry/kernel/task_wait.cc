@@ -69,6 +69,7 @@ Result<WaitedChild> Task::Wait(const WaitRequest& request) {
       WaitRequest wanted = request;
       if (wanted.which == WaitRequest::Which::kProcessGroup && wanted.id == 0) wanted.id = own_group;
       for (const auto& child : group.children_) {
+        if (child->is_adopted_) continue;
         if (!IsWanted(wanted, *child, child->numbers_.In(space), child->process_group_->numbers().In(space)))
           continue;
         any = true;

@@ -143,12 +143,14 @@ siginfo_t ThreadGroup::ChildSignalLocked(const ThreadGroup& parent, int code, in
 
 void ThreadGroup::NotifyParentLocked(int code) {
   ThreadGroup* parent = parent_;
-  if (parent == nullptr || leader_ == nullptr) return;
+  if (leader_ == nullptr) return;
   int status = SIGCONT;
   if (code == CLD_STOPPED) {
     MutexLock lock(signal_mu_);
     status = stop_signal_;
   }
+  if (is_ordinary_init_ && code == CLD_STOPPED && kernel_.on_init_stopped) kernel_.on_init_stopped(status);
+  if (parent == nullptr || is_adopted_) return;
   siginfo_t info = ChildSignalLocked(*parent, code, status);
   {
     MutexLock lock(parent->signal_mu_);
@@ -163,7 +165,7 @@ void ThreadGroup::BecomeZombieLocked(std::vector<RefPtr<ThreadGroup>>& released)
   zombie_.store(true, std::memory_order_release);
   exit_queue_.Notify(EPOLLIN | EPOLLRDNORM);
   ThreadGroup* parent = parent_;
-  if (parent == nullptr) return ReapLocked(released);
+  if (parent == nullptr || is_adopted_) return ReapLocked(released);
   int status = exit_status();
   int signal = exit_signal();
   bool killed = (status & 0x7f) != 0;
@@ -190,8 +192,10 @@ void ThreadGroup::ReapLocked(std::vector<RefPtr<ThreadGroup>>& released) {
   leader->ReleaseLocked();
   process_group_->RemoveMemberLocked(*this);
   if (parent_ != nullptr) {
-    Add(parent_->children_usage_, dead_usage_);
-    Add(parent_->children_usage_, children_usage_);
+    if (!is_adopted_) {
+      Add(parent_->children_usage_, dead_usage_);
+      Add(parent_->children_usage_, children_usage_);
+    }
     auto self = std::find(parent_->children_.begin(), parent_->children_.end(), this);
     released.push_back(std::move(*self));
     parent_->children_.erase(self);
@@ -218,6 +222,8 @@ void ThreadGroup::ReparentChildrenLocked(std::vector<RefPtr<ThreadGroup>>& relea
     RefPtr<ThreadGroup> child = std::move(children.front());
     children.pop_front();
     child->parent_ = new_parent;
+    child->is_adopted_ =
+        new_parent != nullptr && new_parent->is_ordinary_init_ && !new_parent->child_subreaper.load();
     child->exit_signal_.store(SIGCHLD);
     if (new_parent != nullptr) new_parent->children_.push_back(child);
     for (const auto& task : child->tasks_) {

@@ -91,6 +91,8 @@ class ThreadGroup final : public RefCounted {
   int exit_status() const { return exit_status_.load(std::memory_order_relaxed); }
   int exit_signal() const { return exit_signal_.load(std::memory_order_relaxed); }
   bool IsInit() const;  // of its PID namespace
+  // See InitOptions::is_ordinary.
+  bool IsOrdinaryInit() const { return is_ordinary_init_; }
   // Notified (EPOLLIN) when it becomes a zombie (pidfd); and when a child changes state (wait).
   WaitQueue& exit_queue() { return exit_queue_; }
   WaitQueue& child_queue() { return child_queue_; }
@@ -157,7 +159,8 @@ class ThreadGroup final : public RefCounted {
 
   Kernel& kernel_;
   const RefPtr<PidNamespace> pid_namespace_;
-  PidNumbers numbers_;  // fixed once it is in the tree
+  PidNumbers numbers_;             // fixed once it is in the tree
+  bool is_ordinary_init_ = false;  // fixed before it runs
   ResourceLimits limits_;
   WaitQueue signal_queue_, exit_queue_, child_queue_;
   std::unique_ptr<PosixTimers> posix_timers_;
@@ -184,6 +187,7 @@ class ThreadGroup final : public RefCounted {
   std::vector<RefPtr<Task>> tasks_;
   // Guarded by Kernel::task_tree_lock().
   ThreadGroup* parent_ = nullptr;
+  bool is_adopted_ = false;  // by an ordinary init, which does not know of it
   std::list<RefPtr<ThreadGroup>> children_;
   RefPtr<ProcessGroup> process_group_;
   CpuUsage dead_usage_, children_usage_;

@@ -41,7 +41,7 @@ Result<void> ThreadGroup::SendLocked(const siginfo_t& info, Task* target, bool f
 }
 
 bool ThreadGroup::IsProtectedInit() const {
-  return IsInit() && !killable_init_.load(std::memory_order_relaxed);
+  return IsInit() && !is_ordinary_init_ && !killable_init_.load(std::memory_order_relaxed);
 }
 
 bool ThreadGroup::IsIgnoredLocked(const Task& task, int signal, bool from_outside) const {
