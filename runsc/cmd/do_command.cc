@@ -214,6 +214,7 @@ int RunDo(Arguments arguments) {
     boot.hostname = name;
   }
   SetLimits(boot);
+  boot.ordinary_init = true;
   for (int fd = 0; fd < 3; ++fd) boot.stdio[fd] = ::fcntl(fd, F_GETFD) >= 0 ? fd : -1;
   return RunSandbox(std::move(options));
 }

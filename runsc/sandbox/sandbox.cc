@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -22,14 +23,15 @@
 #include "platform/host/clone_process.h"
 #include "platform/host/confinement.h"
 #include "platform/host/task_capacity.h"
+#include "runsc/sandbox/caller_terminal.h"
 #include "sentry/boot/channel.h"
 
 namespace runsc {
 namespace {
 
-// Signals of the caller that go on to the guest.
-constexpr int kForwarded[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM, SIGUSR1, SIGUSR2,
-                              SIGALRM, SIGCONT, SIGWINCH, SIGTSTP, SIGTTIN, SIGTTOU};
+// Signals of the caller that do not go on to the guest: what cannot be caught, what is about this process.
+constexpr int kOwnSignals[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGSEGV,
+                               SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGSYS};
 
 // Host uid and gid "nobody": owns nothing.
 constexpr uint32_t kNobody = 65534;
@@ -42,10 +44,39 @@ void Say(fmt::format_string<Args...> format, Args&&... args) {
 
 sigset_t HandledSignals() {
   sigset_t set;
-  sigemptyset(&set);
-  for (int signal : kForwarded) sigaddset(&set, signal);
+  sigfillset(&set);
+  for (int signal : kOwnSignals) sigdelset(&set, signal);
   sigaddset(&set, SIGCHLD);
   return set;
+}
+
+bool ComesFromTerminal(const signalfd_siginfo& info) {
+  switch (static_cast<int>(info.ssi_signo)) {
+    case SIGINT:
+    case SIGQUIT:
+    case SIGTSTP:
+    case SIGWINCH:
+    case SIGHUP:
+      return info.ssi_code == SI_KERNEL;
+    default:
+      return false;
+  }
+}
+
+// The command inherits the caller's signal state, as over an execve(2); this process gets one of its own.
+void TakeSignalState(BootOptions& boot) {
+  sigset_t blocked;
+  sigset_t handled = HandledSignals();
+  ::sigprocmask(SIG_BLOCK, &handled, &blocked);
+  for (int signal = 1; signal < NSIG; ++signal) {
+    uint64_t bit = uint64_t{1} << (signal - 1);
+    if (sigismember(&blocked, signal) == 1) boot.blocked_signals |= bit;
+    struct sigaction action {};
+    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
+      boot.ignored_signals |= bit;
+  }
+  ::signal(SIGCHLD, SIG_DFL);
+  ::signal(SIGPIPE, SIG_IGN);
 }
 
 bool MakePair(UniqueFd& a, UniqueFd& b) {
@@ -205,11 +236,15 @@ uint64_t HostMemoryKills() {
 // The caller's part while the sandbox runs.
 class Watch {
  public:
-  Watch(Children& children, UniqueFd channel, UniqueFd signals)
+  Watch(Children& children, const std::array<int, 3>& streams, UniqueFd channel, UniqueFd signals)
       : children_(children),
+        terminal_(streams),
         channel_(std::move(channel)),
         signals_(std::move(signals)),
         memory_kills_(HostMemoryKills()) {}
+
+  // Whether a key of the terminal ended the command.
+  bool was_interrupted() const { return interrupted_; }
 
   int Run() {
     while (!done_) {
@@ -219,6 +254,7 @@ class Watch {
       if (polls[0].revents != 0) OnMessage();
       if (!done_ && polls[1].revents != 0) OnSignal();
     }
+    terminal_.Restore();
     return code_;
   }
 
@@ -241,33 +277,57 @@ class Watch {
       case ChannelMessage::kExited:
         if (message.text[0] != '\0') Say("{}", message.text);
         code_ = CodeOf(message.value);
+        interrupted_ = got_interrupt_ && WIFSIGNALED(message.value) && WTERMSIG(message.value) == SIGINT;
         done_ = true;
         break;
       case ChannelMessage::kStopped:
-        // As the shell expects of a job; SIGCONT comes back through OnSignal.
-        ::raise(SIGSTOP);
+        OnStop(message.value);
+        break;
+      case ChannelMessage::kAskForeground:
+        if (message.value != 0) terminal_.Save();
+        SendMessage(channel_.get(),
+                    ChannelMessage::Make(ChannelMessage::kForeground, terminal_.IsForeground() ? 1 : 0));
         break;
       default:
         break;
     }
   }
 
-  void OnSignal() {
+  // One signal that is waiting, unless it is `but`. False: none is.
+  bool OnSignal(int but = 0) {
     signalfd_siginfo info;
-    if (::read(signals_.get(), &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return;
+    if (::read(signals_.get(), &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return false;
     int signal = static_cast<int>(info.ssi_signo);
     if (signal == SIGCHLD) {
-      int status = 0;
-      if (children_.gofer > 0 && ::waitpid(children_.gofer, &status, WNOHANG) == children_.gofer) {
-        children_.gofer = -1;
-        gofer_status_ = status;
-        // The Sentry may have ended first, and the Gofer after it: then its message says more.
-        pollfd waiting{channel_.get(), POLLIN, 0};
-        if (::poll(&waiting, 1, 0) <= 0) GoferIsGone();
-      }
-      return;
+      OnChild();
+    } else if (signal != but) {
+      bool from_terminal = ComesFromTerminal(info);
+      if (from_terminal && signal == SIGINT) got_interrupt_ = true;
+      auto kind = from_terminal ? ChannelMessage::kTerminalSignal : ChannelMessage::kSignal;
+      SendMessage(channel_.get(), ChannelMessage::Make(kind, signal));
     }
-    SendMessage(channel_.get(), ChannelMessage::Make(ChannelMessage::kSignal, signal));
+    return true;
+  }
+
+  void OnChild() {
+    int status = 0;
+    if (children_.gofer <= 0 || ::waitpid(children_.gofer, &status, WNOHANG) != children_.gofer) return;
+    children_.gofer = -1;
+    gofer_status_ = status;
+    // The Sentry may have ended first, and the Gofer after it: then its message says more.
+    pollfd waiting{channel_.get(), POLLIN, 0};
+    if (::poll(&waiting, 1, 0) <= 0) GoferIsGone();
+  }
+
+  // The command has stopped; this process is what the shell knows of it, and stops in the same way.
+  void OnStop(int signal) {
+    bool is_stop = signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+    if (!is_stop) return;
+    TakeDefaultAction(signal);
+    // What came meanwhile reaches the command before it goes on, as it would natively.
+    while (OnSignal(SIGCONT)) {
+    }
+    SendMessage(channel_.get(), ChannelMessage::Make(ChannelMessage::kSignal, SIGCONT));
   }
 
   // Its connection closes a little before it can be waited for.
@@ -312,19 +372,22 @@ class Watch {
   }
 
   Children& children_;
+  CallerTerminal terminal_;
   UniqueFd channel_;
   UniqueFd signals_;
   const uint64_t memory_kills_;
   std::optional<int> gofer_status_;
   bool done_ = false;
+  bool got_interrupt_ = false;  // ^C
+  bool interrupted_ = false;
   int code_ = kExitFailed;
 };
 
 }  // namespace
 
 int RunSandbox(SandboxOptions options) {
+  TakeSignalState(options.boot);
   sigset_t handled = HandledSignals();
-  ::sigprocmask(SIG_BLOCK, &handled, nullptr);
   UniqueFd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   UniqueFd gofer_end;
   if (!signals || !MakePair(options.boot.gofer_socket, gofer_end)) {
@@ -356,8 +419,11 @@ int RunSandbox(SandboxOptions options) {
   }
   children.sentry = *sentry;
   options.boot.gofer_socket.reset();
-  int code = Watch(children, std::move(channel), std::move(signals)).Run();
+  Watch watch(children, options.boot.stdio, std::move(channel), std::move(signals));
+  int code = watch.Run();
   children.Kill();
+  // A shell gives its own loop or list up only for a command that ^C has killed.
+  if (watch.was_interrupted()) TakeDefaultAction(SIGINT);
   return code;
 }
 

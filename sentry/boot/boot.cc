@@ -146,6 +146,10 @@ int BootSentry(BootOptions options) {
                                               fmt::format("{}; the sandbox cannot go on", why)));
     ::_exit(kStubKilledCode);
   };
+  kernel.on_init_stopped = [channel](int signal) {
+    // A caller that takes no messages is stopped itself.
+    SendMessage(channel, ChannelMessage::Make(ChannelMessage::kStopped, signal), MSG_DONTWAIT);
+  };
   // Who notices first reports; the caller knows how the Gofer ended.
   auto gofer_gone = [channel] {
     LOG_WARNING("the gofer process is gone");
@@ -166,9 +170,7 @@ int BootSentry(BootOptions options) {
     uint64_t one = 1;
     (void)!::write(foundation.ended.get(), &one, sizeof(one));
   });
-  Supervisor(kernel, init.group, init.terminal, options.channel.get(), gofer_socket, foundation.ended.get(),
-             gofer_gone)
-      .Run();
+  Supervisor(kernel, init, options.channel.get(), gofer_socket, foundation.ended.get(), gofer_gone).Run();
   waiter.join();
   SendMessage(options.channel.get(), ChannelMessage::Make(ChannelMessage::kExited, status));
   // The process's end gives everything back at once; taking the kernel apart would only take time.

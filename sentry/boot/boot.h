@@ -47,6 +47,9 @@ struct BootOptions {
   std::vector<uint32_t> groups;
   uint64_t capabilities = 0;
   uint32_t umask = 022;
+  uint64_t ignored_signals = 0;  // what the command inherits; bit n-1 for signal n
+  uint64_t blocked_signals = 0;
+  bool ordinary_init = false;  // InitOptions::is_ordinary
   std::array<ResourceLimit, ResourceLimits::kCount> limits = ResourceLimits().GetAll();
 
   // The ids to become before the confinement; unset: stay. In the process's user namespace.

@@ -17,12 +17,15 @@ namespace runsc {
 
 struct ChannelMessage {
   enum Kind : uint32_t {
-    kGo = 1,        // caller: the namespaces are ready (id maps written); start
-    kFailed = 2,    // Sentry: cannot start or go on; `value` is runsc's exit code, `text` why
-    kExited = 3,    // Sentry: the guest's init ended; `value` is its wait status
-    kSignal = 4,    // caller: signal number `value` for the guest's foreground
-    kStopped = 5,   // Sentry: the guest's init was stopped by signal `value` (job control)
-    kGoferGone = 6  // Sentry: the Gofer's connection has closed, and so the sandbox ends
+    kGo = 1,              // caller: the namespaces are ready (id maps written); start
+    kFailed = 2,          // Sentry: cannot start or go on; `value` is runsc's exit code, `text` why
+    kExited = 3,          // Sentry: the guest's init ended; `value` is its wait status
+    kSignal = 4,          // caller: signal number `value` for the command
+    kStopped = 5,         // Sentry: the guest's init was stopped by signal `value` (job control)
+    kGoferGone = 6,       // Sentry: the Gofer's connection has closed, and so the sandbox ends
+    kTerminalSignal = 7,  // caller: signal number `value` of its terminal, for the foreground
+    kAskForeground = 8,   // Sentry: is the caller's job in the foreground? 1: the guest changes the mode
+    kForeground = 9       // caller: the answer; `value` is 0 or 1
   };
   uint32_t kind = 0;
   int32_t value = 0;
@@ -38,12 +41,12 @@ struct ChannelMessage {
   }
 };
 
-inline bool SendMessage(int socket, const ChannelMessage& message) {
+inline bool SendMessage(int socket, const ChannelMessage& message, int flags = 0) {
   iovec data{const_cast<ChannelMessage*>(&message), sizeof(message)};
   msghdr header{};
   header.msg_iov = &data;
   header.msg_iovlen = 1;
-  return ::sendmsg(socket, &header, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof(message));
+  return ::sendmsg(socket, &header, MSG_NOSIGNAL | flags) == static_cast<ssize_t>(sizeof(message));
 }
 // False when the other end is gone (or sent something that is no message).
 inline bool ReceiveMessage(int socket, ChannelMessage* message) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "sentry/boot/boot.h"
+#include "sentry/fsimpl/host_job.h"
 #include "sentry/kernel/kernel.h"
 
 namespace runsc {
@@ -13,8 +14,9 @@ namespace runsc {
 struct StartedInit {
   RefPtr<ThreadGroup> group;  // null: it could not be started
   RefPtr<Terminal> terminal;  // of its standard streams, or null
-  int exit_code = 125;        // when it could not be: runsc's exit code
-  std::string wrong;          // and why
+  RefPtr<HostJob> job;
+  int exit_code = 125;  // when it could not be: runsc's exit code
+  std::string wrong;    // and why
 };
 StartedInit StartInitProcess(Kernel& kernel, const RefPtr<MountNamespace>& mounts, BootOptions& options);
 

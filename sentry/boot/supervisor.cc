@@ -5,8 +5,6 @@
 
 #include <vector>
 
-#include "sentry/boot/channel.h"
-
 namespace runsc {
 
 void Supervisor::Run() {
@@ -32,27 +30,44 @@ void Supervisor::Run() {
         polls[0].fd = -1;
         continue;
       }
-      if (message.kind == ChannelMessage::kSignal) Forward(message.value);
+      OnMessage(message);
     }
   }
 }
 
-void Supervisor::Forward(int signal) {
-  if (!IsValidSignal(signal)) return;
-  bool from_keyboard = signal == SIGINT || signal == SIGQUIT || signal == SIGTSTP || signal == SIGWINCH;
-  if (terminal_ && from_keyboard) {
-    terminal_->SignalForeground(signal);
-    return;
+void Supervisor::OnMessage(const ChannelMessage& message) {
+  switch (message.kind) {
+    case ChannelMessage::kSignal:
+      if (IsValidSignal(message.value)) Signal(message.value);
+      break;
+    case ChannelMessage::kTerminalSignal:
+      if (IsValidSignal(message.value)) SignalFromTerminal(message.value);
+      break;
+    case ChannelMessage::kForeground:
+      init_.job->OnAnswer(message.value != 0);
+      break;
+    default:
+      break;
   }
-  // The command is the guest's init, and without a handler would be deaf to signals: to the
-  // caller it is a command like any other.
-  SignalDefault action = DefaultActionOf(signal);
-  bool ends = action == SignalDefault::kTerminate || action == SignalDefault::kCore;
-  if (ends && init_->handlers()->Get(signal).IsDefault()) {
-    init_->BeginExit(signal);
-    return;
+}
+
+void Supervisor::Signal(int signal) {
+  // What continues a job is sent to all of it, and only the caller is there to get it.
+  if (signal == SIGCONT) {
+    init_.group->process_group()->SendSignal(signal);
+  } else {
+    (void)init_.group->SendSignal(MakeUserSignalInfo(signal, SI_USER, 0, 0), true);
   }
-  (void)init_->SendSignal(MakeUserSignalInfo(signal, SI_USER, 0, 0), true);
+}
+
+void Supervisor::SignalFromTerminal(int signal) {
+  if (init_.terminal) {
+    init_.terminal->SignalForeground(signal);
+  } else {
+    init_.group->process_group()->SendSignal(signal);
+  }
+  // A hang-up concerns the session's leader too.
+  if (signal == SIGHUP) (void)init_.group->SendSignal(MakeSignalInfo(signal, SI_KERNEL), true);
 }
 
 }  // namespace runsc

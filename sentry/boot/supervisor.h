@@ -9,18 +9,18 @@
 #include <functional>
 
 #include "platform/base/unique_fd.h"
-#include "sentry/kernel/kernel.h"
+#include "sentry/boot/channel.h"
+#include "sentry/boot/init_process.h"
 
 namespace runsc {
 
 class Supervisor {
  public:
   // `ended` is a descriptor that becomes readable at the end of the guest.
-  Supervisor(Kernel& kernel, RefPtr<ThreadGroup> init, RefPtr<Terminal> terminal, int channel, int gofer,
-             int ended, std::function<void()> on_gofer_gone)
+  Supervisor(Kernel& kernel, StartedInit init, int channel, int gofer, int ended,
+             std::function<void()> on_gofer_gone)
       : kernel_(kernel),
         init_(std::move(init)),
-        terminal_(std::move(terminal)),
         channel_(channel),
         gofer_(gofer),
         ended_(ended),
@@ -29,11 +29,12 @@ class Supervisor {
   void Run();
 
  private:
-  void Forward(int signal);
+  void OnMessage(const ChannelMessage& message);
+  void Signal(int signal);
+  void SignalFromTerminal(int signal);
 
   Kernel& kernel_;
-  const RefPtr<ThreadGroup> init_;
-  const RefPtr<Terminal> terminal_;
+  const StartedInit init_;
   const int channel_, gofer_, ended_;
   const std::function<void()> on_gofer_gone_;
 };

@@ -17,6 +17,9 @@ namespace {
 
 constexpr uint64_t kPtmxIno = 2;
 constexpr uint64_t kFirstReplicaIno = 3;
+constexpr uint32_t kReplicaMajor = 136;
+
+uint64_t ReplicaDevice(int index) { return makedev(kReplicaMajor, static_cast<unsigned>(index)); }
 
 // A device node whose owner and mode can be changed (grantpt(3), mesg(1)).
 class TerminalNode : public Inode {
@@ -70,6 +73,23 @@ class ReplicaNode final : public TerminalNode {
 
  private:
   const RefPtr<Pty> pty_;
+};
+
+// A terminal that is not one of ours: the host's.
+class ForeignNode final : public TerminalNode {
+ public:
+  ForeignNode(Filesystem& filesystem, int index, uint32_t mode, Uid uid, Gid gid, RefPtr<Terminal> terminal)
+      : TerminalNode(filesystem, kFirstReplicaIno + static_cast<uint64_t>(index), ReplicaDevice(index), mode,
+                     uid, gid),
+        terminal_(std::move(terminal)) {}
+  Result<RefPtr<FileDescription>> Open(const VfsPath& path, const OpenOptions& options) override {
+    ASSIGN_OR_RETURN(RefPtr<FileDescription> file, terminal_->OpenFile(options.flags));
+    MaybeBecomeControlling(*terminal_, options.flags);
+    return file;
+  }
+
+ private:
+  const RefPtr<Terminal> terminal_;
 };
 
 class PtmxNode final : public TerminalNode {
@@ -133,7 +153,7 @@ class Devpts final : public Filesystem {
   RefPtr<PtmxNode> ptmx() { return ptmx_; }
   void MakePtmx() { ptmx_ = MakeRef<PtmxNode>(*this, options_.ptmx_mode); }
 
-  RefPtr<ReplicaNode> Find(int index) {
+  RefPtr<TerminalNode> Find(int index) {
     MutexLock lock(mu_);
     auto found = nodes_.find(index);
     return found != nodes_.end() ? found->second : nullptr;
@@ -143,6 +163,15 @@ class Devpts final : public Filesystem {
     std::vector<int> indices;
     for (const auto& [index, node] : nodes_) indices.push_back(index);
     return indices;
+  }
+
+  // Its number, the wanted one if that is free.
+  int AddForeign(RefPtr<Terminal> terminal, int wanted, Uid uid) {
+    MutexLock lock(mu_);
+    while (nodes_.contains(wanted)) ++wanted;
+    Gid gid = options_.gid >= 0 ? static_cast<Gid>(options_.gid) : 0;
+    nodes_[wanted] = MakeRef<ForeignNode>(*this, wanted, options_.mode, uid, gid, std::move(terminal));
+    return wanted;
   }
 
   // open(2) of ptmx: a new pair. `path` is the node that was opened.
@@ -188,7 +217,7 @@ class Devpts final : public Filesystem {
 
  private:
   void Remove(int index) {
-    RefPtr<ReplicaNode> node;
+    RefPtr<TerminalNode> node;
     MutexLock lock(mu_);
     auto found = nodes_.find(index);
     if (found == nodes_.end()) return;
@@ -200,7 +229,7 @@ class Devpts final : public Filesystem {
   const DevptsOptions options_;
   RefPtr<PtmxNode> ptmx_;
   Mutex mu_{LockRank::kInodeData};
-  absl::btree_map<int, RefPtr<ReplicaNode>> nodes_ ABSL_GUARDED_BY(mu_);
+  absl::btree_map<int, RefPtr<TerminalNode>> nodes_ ABSL_GUARDED_BY(mu_);
 };
 
 RefPtr<Devpts> FirstDevpts() {
@@ -225,7 +254,7 @@ Result<RefPtr<Inode>> DevptsRoot::Lookup(Dentry& dir, std::string_view name) {
   if (error != std::errc() || end != name.data() + name.size() || index < 0 ||
       (name.size() > 1 && name[0] == '0'))
     return Errno(ENOENT);
-  RefPtr<ReplicaNode> node = devpts_.Find(index);
+  RefPtr<TerminalNode> node = devpts_.Find(index);
   if (!node) return Errno(ENOENT);
   return RefPtr<Inode>(std::move(node));
 }
@@ -304,8 +333,18 @@ std::unique_ptr<FilesystemType> MakeDevptsType(Kernel& kernel) {
   return std::make_unique<DevptsType>(kernel);
 }
 
+Result<PlacedTerminal> PlaceTerminal(const VfsPath& devpts, RefPtr<Terminal> terminal, int wanted, Uid uid) {
+  auto* filesystem = dynamic_cast<Devpts*>(&devpts.dentry->filesystem());
+  if (filesystem == nullptr) return Errno(ENODEV);
+  int index = filesystem->AddForeign(std::move(terminal), wanted, uid);
+  RefPtr<Inode> directory = devpts.dentry->inode();
+  MutexLock lock(directory->directory_lock());
+  RefPtr<Dentry> node = devpts.dentry->AddChild(fmt::format("{}", index), filesystem->Find(index));
+  return PlacedTerminal{{devpts.mount, std::move(node)}, ReplicaDevice(index)};
+}
+
 void RegisterTerminalDevices() {
-  constexpr uint32_t kTtyMajor = 5, kReplicaMajor = 136, kReplicas = 1 << 20;
+  constexpr uint32_t kTtyMajor = 5, kReplicas = 1 << 20;
   DeviceRegistry& registry = DeviceRegistry::Get();
   registry.Register(S_IFCHR, kTtyMajor, 0, 2, OpenControllingTerminal);
   registry.Register(S_IFCHR, kTtyMajor, 2, 1,
@@ -318,7 +357,7 @@ void RegisterTerminalDevices() {
                     [](const VfsPath& path, const OpenOptions& options) -> Result<RefPtr<FileDescription>> {
                       RefPtr<Devpts> devpts = FirstDevpts();
                       ASSIGN_OR_RETURN(InodeAttributes attributes, path.inode()->Attributes());
-                      RefPtr<ReplicaNode> node =
+                      RefPtr<TerminalNode> node =
                           devpts ? devpts->Find(static_cast<int>(minor(attributes.rdev))) : nullptr;
                       if (!node) return Errno(ENXIO);
                       return node->Open(path, options);

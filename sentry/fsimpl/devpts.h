@@ -25,6 +25,14 @@ Result<DevptsOptions> ParseDevptsOptions(std::string_view text);
 NewFilesystem MakeDevpts(Kernel& kernel, const DevptsOptions& options);
 std::unique_ptr<FilesystemType> MakeDevptsType(Kernel& kernel);
 
+// A node for a terminal that is not a pseudo-terminal of ours, in the directory `devpts`, which must be the
+// root of one. It gets the number `wanted` or the next free one, and stays. ENODEV: no devpts.
+struct PlacedTerminal {
+  VfsPath path;
+  uint64_t device = 0;
+};
+Result<PlacedTerminal> PlaceTerminal(const VfsPath& devpts, RefPtr<Terminal> terminal, int wanted, Uid uid);
+
 // tty (5,0), console (5,1), ptmx (5,2) and the replicas' numbers; before the first task runs. A ptmx node
 // outside of a devpts belongs to the instance that was made first.
 void RegisterTerminalDevices();

@@ -38,41 +38,65 @@ const char* NameFor(uint32_t file_type) {
 
 }  // namespace
 
-void HostTerminal::SetInode(HostInode* inode) {
+void HostTerminal::AddInode(HostInode& inode) {
   MutexLock lock(inode_mu_);
-  inode_ = inode;
+  inodes_.push_back(&inode);
 }
 
 void HostTerminal::ForgetInode(const HostInode& inode) {
   MutexLock lock(inode_mu_);
-  if (inode_ == &inode) inode_ = nullptr;
+  std::erase(inodes_, &inode);
 }
 
 Result<RefPtr<FileDescription>> HostTerminal::OpenFile(int flags) {
-  RefPtr<HostInode> inode;
+  std::vector<RefPtr<HostInode>> inodes;
   {
     MutexLock lock(inode_mu_);
-    inode = RefPtr<HostInode>::TryFrom(inode_);
+    for (HostInode* inode : inodes_) {
+      if (auto alive = RefPtr<HostInode>::TryFrom(inode)) inodes.push_back(std::move(alive));
+    }
   }
-  if (!inode) return Errno(ENXIO);
   OpenOptions options;
   options.flags = flags & (O_ACCMODE | O_NONBLOCK);
-  VfsPath path = AnonymousPath("host:[%]", inode);
-  return inode->Open(path, options);
+  Result<RefPtr<FileDescription>> file = Errno(ENXIO);
+  for (const auto& inode : inodes) {
+    file = inode->Open(inode->NewPath(), options);
+    if (file.ok()) break;
+  }
+  return file;
+}
+
+Result<bool> HostTerminal::IsHostBackground(Task& task, bool to_change) {
+  if (!job_) return false;
+  ASSIGN_OR_RETURN(bool foreground, job_->IsInForeground(task, to_change));
+  return !foreground;
+}
+
+Result<void> HostTerminal::CheckUse(Task& task, int signal, bool to_change) {
+  RETURN_IF_ERROR(CheckBackground(task, signal));
+  ASSIGN_OR_RETURN(bool background, IsHostBackground(task, to_change));
+  return background ? StopInBackground(task, signal) : Ok();
 }
 
 HostInode::HostInode(Filesystem& filesystem, UniqueFd fd, const struct stat& stat, int flags,
-                     RefPtr<Terminal> terminal)
+                     RefPtr<HostTerminal> terminal, VfsPath terminal_path)
     : Inode(filesystem, stat.st_mode & S_IFMT),
       file_(MakeRef<HostBackingFile>(std::move(fd), (flags & O_ACCMODE) == O_RDWR)),
       ino_(filesystem.NextInodeNumber()),
       flags_(flags),
-      terminal_(std::move(terminal)) {}
+      terminal_(std::move(terminal)),
+      terminal_path_(std::move(terminal_path)) {
+  if (terminal_) terminal_->AddInode(*this);
+}
 
 void HostInode::OnLastRelease() {
-  if (auto* terminal = dynamic_cast<HostTerminal*>(terminal_.get())) terminal->ForgetInode(*this);
+  if (terminal_) terminal_->ForgetInode(*this);
   HostPoller::Get().Forget(fd());
   delete this;
+}
+
+VfsPath HostInode::NewPath() {
+  return terminal_path_ ? terminal_path_ : AnonymousPath(NameFor(file_type()), RefPtr<Inode>(this));
 }
 
 Result<InodeAttributes> HostInode::Attributes() {
@@ -100,7 +124,7 @@ Result<RefPtr<FileDescription>> HostInode::Open(const VfsPath& path, const OpenO
   if (had != O_RDWR && wanted != had) return Errno(EACCES);
   if (IsSeekable(file_type()))
     return RefPtr<FileDescription>(MakeRef<HostSeekable>(path, options.flags, *this));
-  return RefPtr<FileDescription>(MakeRef<HostStream>(path, options.flags, *this));
+  return RefPtr<FileDescription>(MakeRef<HostStream>(path, options.flags, RefPtr<HostInode>(this)));
 }
 
 ssize_t HostInode::ReadBlocks(std::span<const iovec> blocks) {
@@ -184,9 +208,13 @@ EventMask HostInode::Readiness(EventMask mask) {
   return ready;
 }
 
-Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds) {
+Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds, const ImportOptions& options) {
   ImportedFiles imported;
-  std::vector<RefPtr<HostTerminal>> terminals;
+  struct Known {
+    RefPtr<HostTerminal> terminal;
+    VfsPath path;
+  };
+  std::vector<Known> terminals;
   for (UniqueFd& fd : fds) {
     if (!fd) {
       imported.files.emplace_back();
@@ -195,25 +223,26 @@ Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds) {
     struct stat stat {};
     int flags = fcntl(fd.get(), F_GETFL);
     if (flags < 0 || HostFstat(fd.get(), &stat) < 0) return Errno(EINVAL);
-    RefPtr<Terminal> terminal;
-    bool names_terminal = false;  // the first descriptor of this terminal
+    RefPtr<HostTerminal> terminal;
+    VfsPath terminal_path;
     if (S_ISCHR(stat.st_mode) && isatty(fd.get()) == 1) {
       for (const auto& known : terminals) {
-        if (known->device() == stat.st_rdev) terminal = known;
+        if (known.terminal->host_device() != stat.st_rdev) continue;
+        terminal = known.terminal;
+        terminal_path = known.path;
       }
       if (!terminal) {
-        terminals.push_back(MakeRef<HostTerminal>(stat.st_rdev));
-        terminal = terminals.back();
-        names_terminal = true;
+        terminal = MakeRef<HostTerminal>(stat.st_rdev, options.job);
+        if (options.place_terminal) terminal_path = options.place_terminal(terminal);
+        terminals.push_back({terminal, terminal_path});
       }
       if (!imported.terminal) imported.terminal = terminal;
     }
-    auto inode = MakeRef<HostInode>(AnonymousFilesystem(), std::move(fd), stat, flags, std::move(terminal));
-    if (names_terminal) terminals.back()->SetInode(inode.get());
-    VfsPath path = AnonymousPath(NameFor(stat.st_mode & S_IFMT), inode);
-    OpenOptions options;
-    options.flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK);
-    ASSIGN_OR_RETURN(RefPtr<FileDescription> file, inode->Open(path, options));
+    auto inode = MakeRef<HostInode>(AnonymousFilesystem(), std::move(fd), stat, flags, std::move(terminal),
+                                    std::move(terminal_path));
+    OpenOptions open;
+    open.flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK);
+    ASSIGN_OR_RETURN(RefPtr<FileDescription> file, inode->Open(inode->NewPath(), open));
     imported.files.push_back(std::move(file));
   }
   return imported;

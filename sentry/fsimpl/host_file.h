@@ -10,10 +10,12 @@
 #define SENTRY_FSIMPL_HOST_FILE_H_
 
 #include <atomic>
+#include <functional>
 #include <span>
 #include <vector>
 
 #include "sentry/fsimpl/host_backing_file.h"
+#include "sentry/fsimpl/host_job.h"
 #include "sentry/kernel/process_group.h"
 #include "sentry/kernel/terminal.h"
 #include "sentry/vfs/file_description.h"
@@ -21,37 +23,57 @@
 
 namespace runsc {
 
-// What the kernel knows of a host terminal: its guest foreground process group.
+class HostInode;
+
+// What the kernel knows of a host terminal: its guest foreground process group, and who else types on it.
 class HostTerminal final : public Terminal {
  public:
-  explicit HostTerminal(uint64_t device) : device_(device) {}
+  HostTerminal(uint64_t host_device, RefPtr<HostJob> job)
+      : host_device_(host_device), device_(host_device), job_(std::move(job)) {}
+  uint64_t host_device() const { return host_device_; }
+  // The number by which the guest knows it.
   uint64_t device() const override { return device_; }
-  // /dev/tty: another open file on the descriptor that came first.
+  void SetDevice(uint64_t device) { device_ = device; }  // before the first task
+  // /dev/tty, or its own node: another open file on the first descriptor that allows `flags`. EACCES, ENXIO.
   Result<RefPtr<FileDescription>> OpenFile(int flags) override;
-  void SetInode(class HostInode* inode);
-  void ForgetInode(const class HostInode& inode);  // before it goes
+  void AddInode(HostInode& inode);
+  void ForgetInode(const HostInode& inode);  // before it goes
+
+  // Whether the host would call the whole sandbox a background job of this terminal. ERESTARTSYS.
+  Result<bool> IsHostBackground(Task& task, bool to_change);
+  // CheckBackground among the guest's jobs and, with those, among the host's.
+  Result<void> CheckUse(Task& task, int signal, bool to_change = false);
 
  private:
-  const uint64_t device_;
+  const uint64_t host_device_;
+  uint64_t device_;
+  const RefPtr<HostJob> job_;  // null: always in the foreground
   Mutex inode_mu_{LockRank::kLeaf};
-  class HostInode* inode_ ABSL_GUARDED_BY(inode_mu_) = nullptr;
+  std::vector<HostInode*> inodes_ ABSL_GUARDED_BY(inode_mu_);
 };
 
+struct ImportOptions {
+  // Gives a terminal a name and a device number in the guest; without a path it has none.
+  std::function<VfsPath(const RefPtr<HostTerminal>&)> place_terminal;
+  RefPtr<HostJob> job;
+};
 struct ImportedFiles {
   std::vector<RefPtr<FileDescription>> files;  // in the order of the descriptors; null where one is -1
   RefPtr<Terminal> terminal;                   // of the first one that is a terminal, or null
 };
 // Takes the descriptors over. EINVAL: one of them is none.
-Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds);
+Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds, const ImportOptions& options = {});
 
 class HostInode final : public Inode {
  public:
   HostInode(Filesystem& filesystem, UniqueFd fd, const struct stat& stat, int flags,
-            RefPtr<Terminal> terminal);
+            RefPtr<HostTerminal> terminal, VfsPath terminal_path);
 
   int fd() const { return file_->host_fd(); }
   HostBackingFile& file() const { return *file_; }
-  const RefPtr<Terminal>& terminal() const { return terminal_; }
+  const RefPtr<HostTerminal>& terminal() const { return terminal_; }
+  // How the guest names it: the terminal's node, or a name of its own.
+  VfsPath NewPath();
   int host_flags() const { return flags_; }
   bool IsSocket() const { return file_type() == S_IFSOCK; }
   WaitQueue& wait_queue() { return wait_queue_; }
@@ -79,7 +101,8 @@ class HostInode final : public Inode {
   const RefPtr<HostBackingFile> file_;
   const uint64_t ino_;
   const int flags_;
-  const RefPtr<Terminal> terminal_;
+  const RefPtr<HostTerminal> terminal_;
+  const VfsPath terminal_path_;
   std::atomic<bool> takes_no_wait_{true};  // RWF_NOWAIT works on it
   WaitQueue wait_queue_;
 };

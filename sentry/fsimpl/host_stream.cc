@@ -6,7 +6,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "sentry/kernel/task.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/time/clock.h"
 
 extern "C" int ioctl(int fd, unsigned long request, ...);
 
@@ -40,28 +41,66 @@ Result<int64_t> WritePid(Result<pid_t> pid, UserMemory& memory, uint64_t argumen
 
 }  // namespace
 
+HostStream::HostStream(const VfsPath& path, int flags, RefPtr<HostInode> inode)
+    : FileDescription(path, flags), host_(std::move(inode)) {}
+
 Result<size_t> HostStream::Read(IoSequence& to) {
   Task* task = Task::CurrentOrNull();
-  if (host_.terminal() && task != nullptr) RETURN_IF_ERROR(host_.terminal()->CheckBackground(*task, SIGTTIN));
-  return host_.TryRead(to);
+  if (!host_->terminal() || task == nullptr) return host_->TryRead(to);
+  RETURN_IF_ERROR(host_->terminal()->CheckUse(*task, SIGTTIN));
+  return TerminalRead(*task, to);
+}
+
+// The host calls a terminal with VMIN 0 readable once there is something: that a read of it ends without, at
+// once or after VTIME, is to be done here.
+Result<size_t> HostStream::TerminalRead(Task& task, IoSequence& to) {
+  constexpr int64_t kTenth = 100'000'000;
+  // A deadline that is long gone was set by a read that a signal ended.
+  constexpr int64_t kForgotten = 1'000'000'000;
+  Result<size_t> done = host_->TryRead(to);
+  struct termios settings {};
+  if (!done.is(EAGAIN)) read_deadline_.store(INT64_MAX);
+  if (!done.is(EAGAIN) || non_blocking() || ioctl(host_->fd(), TCGETS, &settings) < 0) return done;
+  if ((settings.c_lflag & ICANON) != 0 || settings.c_cc[VMIN] != 0) return done;
+  int64_t wait = settings.c_cc[VTIME] * kTenth;
+  if (wait == 0) return size_t{0};
+  int64_t now = MonotonicNow();
+  int64_t deadline = read_deadline_.load();
+  if (deadline == INT64_MAX || now - deadline > kForgotten) {
+    read_deadline_.store(now + wait);
+    NewOrOldTimer(task).Set(Deadline::AtMonotonic(now + wait));
+    return done;
+  }
+  if (now < deadline) return done;
+  read_deadline_.store(INT64_MAX);
+  return size_t{0};
+}
+
+Timer& HostStream::NewOrOldTimer(Task& task) {
+  MutexLock lock(timer_mu_);
+  if (!timer_) {
+    timer_ = std::make_unique<Timer>(task.kernel().timers(),
+                                     [host = host_] { host->wait_queue().Notify(EPOLLIN); });
+  }
+  return *timer_;
 }
 
 Result<size_t> HostStream::Write(IoSequence& from) {
   Task* task = Task::CurrentOrNull();
-  if (host_.terminal() && task != nullptr) {
+  if (host_->terminal() && task != nullptr) {
     struct termios settings {};
-    if (ioctl(host_.fd(), TCGETS, &settings) == 0 && (settings.c_lflag & TOSTOP) != 0)
-      RETURN_IF_ERROR(host_.terminal()->CheckBackground(*task, SIGTTOU));
+    if (ioctl(host_->fd(), TCGETS, &settings) == 0 && (settings.c_lflag & TOSTOP) != 0)
+      RETURN_IF_ERROR(host_->terminal()->CheckUse(*task, SIGTTOU));
   }
-  return host_.TryWrite(from);
+  return host_->TryWrite(from);
 }
 
 Result<int64_t> HostStream::Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) {
-  int fd = host_.fd();
+  int fd = host_->fd();
   if (request == FIONREAD) return HostToGuest<int32_t>(fd, request, memory, argument);
   Task* task = Task::CurrentOrNull();
-  if (!host_.terminal() || task == nullptr) return Errno(ENOTTY);
-  Terminal& terminal = *host_.terminal();
+  if (!host_->terminal() || task == nullptr) return Errno(ENOTTY);
+  HostTerminal& terminal = *host_->terminal();
   switch (request) {
     case TCGETS:
       return HostToGuest<struct termios>(fd, request, memory, argument);
@@ -74,29 +113,34 @@ Result<int64_t> HostStream::Ioctl(UserMemory& memory, uint32_t request, uint64_t
     case TCSETS:
     case TCSETSW:
     case TCSETSF:
-      RETURN_IF_ERROR(terminal.CheckBackground(*task, SIGTTOU));
+      RETURN_IF_ERROR(terminal.CheckUse(*task, SIGTTOU, true));
       return GuestToHost<struct termios>(fd, request, memory, argument);
     case TCSETS2:
     case TCSETSW2:
     case TCSETSF2:
-      RETURN_IF_ERROR(terminal.CheckBackground(*task, SIGTTOU));
+      RETURN_IF_ERROR(terminal.CheckUse(*task, SIGTTOU, true));
       return GuestToHost<struct termios2>(fd, request, memory, argument);
     case TIOCSWINSZ:
+      RETURN_IF_ERROR(terminal.CheckUse(*task, SIGTTOU, true));
       return GuestToHost<WindowSize>(fd, request, memory, argument);
     case TCSBRK:
     case TCSBRKP:
     case TCXONC:
     case TCFLSH:
-      RETURN_IF_ERROR(terminal.CheckBackground(*task, SIGTTOU));
+      RETURN_IF_ERROR(terminal.CheckUse(*task, SIGTTOU, true));
       if (ioctl(fd, request, static_cast<unsigned long>(static_cast<uint32_t>(argument))) < 0)
         return HostErrno();
       return 0;
-    case TIOCGPGRP:
-      return WritePid(terminal.ForegroundGroup(*task), memory, argument);
+    case TIOCGPGRP: {
+      ASSIGN_OR_RETURN(bool background, terminal.IsHostBackground(*task, false));
+      Result<pid_t> group = terminal.ForegroundGroup(*task);
+      // As for a process group of another PID namespace: none that is known here.
+      return WritePid(background && group.ok() ? Result<pid_t>(0) : group, memory, argument);
+    }
     case TIOCGSID:
       return WritePid(terminal.SessionId(*task), memory, argument);
     case TIOCSPGRP: {
-      RETURN_IF_ERROR(terminal.CheckBackground(*task, SIGTTOU));
+      RETURN_IF_ERROR(terminal.CheckUse(*task, SIGTTOU, true));
       ASSIGN_OR_RETURN(int32_t group, memory.Read(UserPtr<const int32_t>(argument)));
       RETURN_IF_ERROR(terminal.SetForegroundGroup(*task, group));
       return 0;

@@ -3,26 +3,36 @@
 #ifndef SENTRY_FSIMPL_HOST_STREAM_H_
 #define SENTRY_FSIMPL_HOST_STREAM_H_
 
+#include <memory>
+
 #include "sentry/fsimpl/host_file.h"
+#include "sentry/time/timer_queue.h"
 
 namespace runsc {
 
 class HostStream final : public FileDescription {
  public:
-  HostStream(const VfsPath& path, int flags, HostInode& inode) : FileDescription(path, flags), host_(inode) {}
+  HostStream(const VfsPath& path, int flags, RefPtr<HostInode> inode);
 
   Result<size_t> Read(IoSequence& to) override;
   Result<size_t> Write(IoSequence& from) override;
-  EventMask Readiness(EventMask mask) override { return host_.Readiness(mask); }
-  WaitQueue* wait_queue() override { return &host_.wait_queue(); }
+  EventMask Readiness(EventMask mask) override { return host_->Readiness(mask); }
+  WaitQueue* wait_queue() override { return &host_->wait_queue(); }
   // Terminals (ioctl_tty(2)): what concerns the device goes to the host; sessions and
   // process groups are the guest's own.
   Result<int64_t> Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) override;
 
-  HostInode& host() const { return host_; }
+  HostInode& host() const { return *host_; }
 
  private:
-  HostInode& host_;  // kept by the base class
+  Result<size_t> TerminalRead(Task& task, IoSequence& to);
+  Timer& NewOrOldTimer(Task& task);
+
+  const RefPtr<HostInode> host_;  // a terminal's path leads to its node instead
+  // When a read with VMIN 0 and VTIME gives up, monotonic; INT64_MAX: none is waiting.
+  std::atomic<int64_t> read_deadline_{INT64_MAX};
+  Mutex timer_mu_{LockRank::kLeaf};
+  std::unique_ptr<Timer> timer_ ABSL_GUARDED_BY(timer_mu_);  // stays once it is made
 };
 
 // Reads and writes at the offset that it shares with the host's processes.

@@ -256,6 +256,7 @@ Result<size_t> PtyReplica::Read(IoSequence& to) {
   if (minimum == 0 && wait == 0) return pty_->ReplicaRead(to, 0, &was_empty);
   size_t wanted = non_blocking() ? 1 : std::min<size_t>(std::max<size_t>(minimum, 1), to.size());
   Result<size_t> done = pty_->ReplicaRead(to, wanted, &was_empty);
+  if (!done.is(EAGAIN)) read_deadline_.store(INT64_MAX);
   if (!done.is(EAGAIN) || wait == 0 || non_blocking()) return done;
   // VMIN > 0: the time runs from byte to byte, and not before the first.
   if (minimum > 0 && was_empty) return done;

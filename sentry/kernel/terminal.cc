@@ -108,6 +108,11 @@ Result<void> Terminal::CheckBackground(Task& task, int signal) {
     MutexLock lock(mu_);
     if (session_ != group->session() || !foreground_ || foreground_ == group) return Ok();
   }
+  return StopInBackground(task, signal);
+}
+
+Result<void> Terminal::StopInBackground(Task& task, int signal) {
+  RefPtr<ProcessGroup> group = task.thread_group().process_group();
   bool ignored = task.blocked().Has(signal) || task.thread_group().handlers()->Get(signal).IsIgnored();
   if (signal == SIGTTIN) {
     if (ignored || group->IsOrphaned()) return Errno(EIO);

@@ -45,6 +45,10 @@ class Terminal : public RefCounted {
   // signal is ignored (reads); Ok if it may go on.
   Result<void> CheckBackground(Task& task, int signal);
 
+ protected:
+  // What CheckBackground does once the task is known to be in the background.
+  Result<void> StopInBackground(Task& task, int signal);
+
  private:
   friend class Session;
   void Disconnect(bool signal_leader);

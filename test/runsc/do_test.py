@@ -97,7 +97,7 @@ def commands(runsc):
     for code in (0, 1, 42, 255):
         check_run(runsc, ["do", "sh", "-c", f"exit {code}"], code, "")
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGPIPE):
-        # The command is the guest's init, deaf to its own signals as Linux has it; its child is not.
+        check_run(runsc, ["do", "sh", "-c", f"kill -{int(number)} $$"], 128 + number, "")
         check_run(runsc, ["do", "sh", "-c", f"sh -c 'kill -{int(number)} $$'; exit $?"], 128 + number)
     fault = "import ctypes; ctypes.string_at(0)"
     if shutil.which("python3"):
