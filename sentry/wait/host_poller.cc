@@ -31,14 +31,16 @@ void HostPoller::Arm(int fd, WaitQueue& queue, EventMask events) {
     std::thread(&HostPoller::Run, this, epoll_).detach();
   }
   auto [it, added] = watches_.try_emplace(fd);
-  Watch& watch = it->second;
-  watch.queue = &queue;
-  events &= EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP;
-  watch.armed |= events;
+  it->second.queue = &queue;
+  it->second.armed |= events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
+  WatchLocked(added ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, it->second.armed);
+}
+
+void HostPoller::WatchLocked(int operation, int fd, EventMask events) {
   epoll_event event{};
-  event.events = watch.armed | EPOLLONESHOT;
+  event.events = events | EPOLLONESHOT;
   event.data.fd = fd;
-  if (epoll_ctl(epoll_, added ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) < 0)
+  if (epoll_ctl(epoll_, operation, fd, &event) < 0)
     LOG_WARNING("cannot wait for host descriptor {}: {}", fd, HostErrno().message());
 }
 
@@ -55,8 +57,12 @@ void HostPoller::Run(int epoll) {
       MutexLock lock(mu_);
       auto it = watches_.find(events[i].data.fd);
       if (it == watches_.end()) continue;
-      it->second.armed = 0;
       EventMask told = events[i].events;
+      // One event disarms the descriptor for all of them, and others may wait for the rest: those go on.
+      // A hang-up or an error is for everybody, and would come again at once.
+      bool ended = (told & (EPOLLHUP | EPOLLERR)) != 0;
+      it->second.armed &= ended ? 0 : ~told;
+      if (it->second.armed != 0) WatchLocked(EPOLL_CTL_MOD, events[i].data.fd, it->second.armed);
       if ((told & EPOLLIN) != 0) told |= EPOLLRDNORM;
       if ((told & EPOLLOUT) != 0) told |= EPOLLWRNORM;
       it->second.queue->Notify(told);

@@ -33,6 +33,7 @@ class HostPoller {
   };
   HostPoller() = default;
   void Run(int epoll);
+  void WatchLocked(int operation, int fd, EventMask events) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Mutex mu_{LockRank::kHostPoller};
   int epoll_ ABSL_GUARDED_BY(mu_) = -1;
