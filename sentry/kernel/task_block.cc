@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "sentry/kernel/kernel.h"
+#include "sentry/wait/deferred.h"
 
 namespace runsc {
 namespace {
@@ -74,6 +75,7 @@ bool Task::HasPendingWork() const {
 }
 
 Result<void> Task::Block(Deadline deadline) {
+  RunDeferred();
   for (;;) {
     // Looked at with the interrupted bit cleared, so that an interruption from now on ends the sleep.
     wake_word_.fetch_and(~kInterrupted, std::memory_order_acq_rel);

@@ -9,6 +9,7 @@
 #include "platform/base/log.h"
 #include "platform/base/signal_mask.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/wait/deferred.h"
 
 namespace runsc {
 namespace {
@@ -87,6 +88,7 @@ void TaskRunner::Run() {
   if (task_.set_child_tid_) (void)task_.memory_->Write(task_.set_child_tid_, int32_t{task_.tid()});
   RunGuest();
   task_.Exit();
+  RunDeferred();
 }
 
 void TaskRunner::RunGuest() {
@@ -137,6 +139,7 @@ void TaskRunner::HandleSyscall() {
   task_.current_syscall = static_cast<int>(registers.orig_rax);
   Result<int64_t> result = task_.kernel_.dispatcher()(task_, registers.orig_rax, task_.syscall_arguments());
   task_.current_syscall = -1;
+  RunDeferred();
   if (result.ok()) {
     registers.rax = static_cast<uint64_t>(*result);
   } else {

@@ -4,6 +4,7 @@
 
 #include "sentry/fsimpl/pipe.h"
 #include "sentry/kernel/thread_group.h"
+#include "sentry/syscalls/async_command.h"
 #include "sentry/syscalls/blocking_io.h"
 #include "sentry/syscalls/record_lock_wait.h"
 #include "sentry/vfs/file_locks.h"
@@ -11,11 +12,6 @@
 namespace runsc {
 
 namespace {
-
-struct OwnerEx {  // struct f_owner_ex
-  int32_t type;
-  int32_t pid;
-};
 
 // --- record locks ---
 
@@ -102,22 +98,6 @@ Result<int64_t> SetLock(Task& task, FileDescription& file, UserPtr<struct flock>
   return 0;
 }
 
-// --- owners of SIGIO ---
-
-Result<int64_t> SetOwnerEx(Task& task, FileDescription& file, UserAddr address) {
-  ASSIGN_OR_RETURN(OwnerEx owner, task.memory().Read(UserPtr<const OwnerEx>(address)));
-  if (owner.type < F_OWNER_TID || owner.type > F_OWNER_PGRP) return Errno(EINVAL);
-  file.async_owner.store(owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid, std::memory_order_relaxed);
-  return 0;
-}
-
-Result<int64_t> GetOwnerEx(Task& task, FileDescription& file, UserAddr address) {
-  int32_t owner = file.async_owner.load(std::memory_order_relaxed);
-  OwnerEx out{owner < 0 ? F_OWNER_PGRP : F_OWNER_PID, owner < 0 ? -owner : owner};
-  RETURN_IF_ERROR(task.memory().Write(UserPtr<OwnerEx>(address), out));
-  return 0;
-}
-
 Result<int64_t> PipeSize(Task& task, FileDescription& file, int command, uint64_t argument) {
   Pipe* pipe = AsPipe(file);
   if (pipe == nullptr) return Errno(EBADF);
@@ -128,15 +108,6 @@ Result<int64_t> PipeSize(Task& task, FileDescription& file, int command, uint64_
 }
 
 // --- the rest ---
-
-Result<int64_t> SetFlags(Task& task, FileDescription& file, int flags) {
-  if ((flags & O_NOATIME) != 0 && (file.flags() & O_NOATIME) == 0) {
-    ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
-    if (task.creds().fsuid != attributes.uid && !task.creds().HasCapability(CAP_FOWNER)) return Errno(EPERM);
-  }
-  RETURN_IF_ERROR(file.SetStatusFlags(flags));
-  return 0;
-}
 
 Result<int64_t> Duplicate(Task& task, RefPtr<FileDescription> file, uint64_t minimum, bool close_on_exec) {
   if (minimum >= task.Limit(RLIMIT_NOFILE) || minimum > INT32_MAX) return Errno(EINVAL);
@@ -170,6 +141,18 @@ std::optional<Result<int64_t>> DescriptorCommand(Task& task, int fd, const RefPt
 
 }  // namespace
 
+Result<int64_t> SetStatusFlags(Task& task, int fd, FileDescription& file, int flags) {
+  int old = file.flags();
+  if ((flags & ~old & O_NOATIME) != 0) {
+    ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
+    if (task.creds().fsuid != attributes.uid && !task.creds().HasCapability(CAP_FOWNER)) return Errno(EPERM);
+  }
+  if (!CanSignalReadiness(file)) flags &= ~O_ASYNC;
+  RETURN_IF_ERROR(file.SetStatusFlags(flags));
+  if (((flags ^ old) & O_ASYNC) != 0) SetAsync(task, fd, file, (flags & O_ASYNC) != 0);
+  return 0;
+}
+
 Result<int64_t> SysFcntl(Task& task, Fd fd, FcntlCommand command, uint64_t argument) {
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFileOrPath(fd));
   if (std::optional<Result<int64_t>> done = DescriptorCommand(task, fd, file, command, argument))
@@ -178,7 +161,7 @@ Result<int64_t> SysFcntl(Task& task, Fd fd, FcntlCommand command, uint64_t argum
   UserPtr<struct flock> lock(argument);
   switch (command) {
     case F_SETFL:
-      return SetFlags(task, *file, static_cast<int>(argument));
+      return SetStatusFlags(task, fd, *file, static_cast<int>(argument));
     case F_GETLK:
       return GetLock(task, *file, lock, false);
     case F_SETLK:
@@ -192,28 +175,20 @@ Result<int64_t> SysFcntl(Task& task, Fd fd, FcntlCommand command, uint64_t argum
     case F_OFD_SETLKW:
       return SetLock(task, *file, lock, true, true);
     case F_GETOWN:
-      return file->async_owner.load(std::memory_order_relaxed);
     case F_SETOWN:
-      if (static_cast<int32_t>(argument) == INT32_MIN) return Errno(EINVAL);
-      file->async_owner.store(static_cast<int32_t>(argument), std::memory_order_relaxed);
-      return 0;
     case F_GETOWN_EX:
-      return GetOwnerEx(task, *file, UserAddr(argument));
     case F_SETOWN_EX:
-      return SetOwnerEx(task, *file, UserAddr(argument));
     case F_GETSIG:
-      return file->async_signal.load(std::memory_order_relaxed);
     case F_SETSIG:
-      if (argument > 64) return Errno(EINVAL);
-      file->async_signal.store(static_cast<int32_t>(argument), std::memory_order_relaxed);
-      return 0;
+    case F_NOTIFY:
+      return AsyncCommand(task, fd, *file, command, argument);
     case F_GETLEASE:
       return F_UNLCK;
     case F_SETPIPE_SZ:
     case F_GETPIPE_SZ:
       return PipeSize(task, *file, command, argument);
     default:
-      // Seals, and what the file knows itself; leases, notification and hints are EINVAL.
+      // Seals, and what the file knows itself; leases and hints are EINVAL.
       return file->FileCommand(command, argument);
   }
 }

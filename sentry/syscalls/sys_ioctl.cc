@@ -1,18 +1,37 @@
 // ioctl(2): the requests that every file serves; the rest is the file's.
 #include <linux/fs.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
 
+#include "sentry/syscalls/async_command.h"
 #include "sentry/syscalls/sys_fcntl.h"
 
 namespace runsc {
 
 namespace {
 
-Result<int64_t> ChangeFlag(Task& task, FileDescription& file, int flag, uint64_t argument) {
+Result<int64_t> ChangeFlag(Task& task, int fd, FileDescription& file, int flag, uint64_t argument) {
   ASSIGN_OR_RETURN(int on, task.memory().Read(UserPtr<const int>(argument)));
-  RETURN_IF_ERROR(file.SetStatusFlags(on != 0 ? file.flags() | flag : file.flags() & ~flag));
+  return SetStatusFlags(task, fd, file, on != 0 ? file.flags() | flag : file.flags() & ~flag);
+}
+
+// FIOASYNC. ENOTTY for what never signals, unless nothing is to change (Linux: ioctl_fioasync).
+Result<int64_t> ChangeAsync(Task& task, int fd, FileDescription& file, uint64_t argument) {
+  ASSIGN_OR_RETURN(int on, task.memory().Read(UserPtr<const int>(argument)));
+  if (on != 0 && !CanSignalReadiness(file)) return Errno(ENOTTY);
+  return ChangeFlag(task, fd, file, O_ASYNC, argument);
+}
+
+// FIOSETOWN and its relatives.
+Result<int64_t> SocketOwner(Task& task, int fd, FileDescription& file, bool set, UserPtr<int> argument) {
+  if (set) {
+    ASSIGN_OR_RETURN(int owner, task.memory().Read(argument));
+    return AsyncCommand(task, fd, file, F_SETOWN, static_cast<uint64_t>(static_cast<int64_t>(owner)));
+  }
+  ASSIGN_OR_RETURN(int64_t owner, AsyncCommand(task, fd, file, F_GETOWN, 0));
+  RETURN_IF_ERROR(task.memory().Write(argument, static_cast<int>(owner)));
   return 0;
 }
 
@@ -42,9 +61,16 @@ Result<int64_t> SysIoctl(Task& task, Fd fd, IoctlRequest request, uint64_t argum
     case FIONCLEX:
       return SetCloseOnExec(task, fd, false);
     case FIONBIO:
-      return ChangeFlag(task, *file, O_NONBLOCK, argument);
+      return ChangeFlag(task, fd, *file, O_NONBLOCK, argument);
     case FIOASYNC:
-      return ChangeFlag(task, *file, O_ASYNC, argument);
+      return ChangeAsync(task, fd, *file, argument);
+    case FIOSETOWN:
+    case SIOCSPGRP:
+    case FIOGETOWN:
+    case SIOCGPGRP:
+      if (file->inode()->file_type() != S_IFSOCK) break;
+      return SocketOwner(task, fd, *file, request == FIOSETOWN || request == SIOCSPGRP,
+                         UserPtr<int>(argument));
     case FIONREAD:
       if (regular) {
         Result<int64_t> done = file->Ioctl(task.memory(), request, argument);

@@ -181,7 +181,7 @@ constexpr auto MakeTable() {
   // 71
   t[71] = {"msgctl", Missing()};
   // 72
-  t[72] = {"fcntl", Full<SysFcntl>()};
+  t[72] = {"fcntl", Partial<SysFcntl>("no leases")};
   // 73
   t[73] = {"flock", Full<SysFlock>()};
   // 74

@@ -12,6 +12,7 @@
 #include "platform/base/check.h"
 #include "platform/base/mutex.h"
 #include "platform/base/signal_mask.h"
+#include "sentry/wait/deferred.h"
 
 namespace runsc {
 
@@ -79,6 +80,9 @@ void TimerQueue::State::Run() {
     mu.Lock();
     running = nullptr;
     finished.notify_all();
+    mu.Unlock();
+    RunDeferred();
+    mu.Lock();
   }
 }
 

@@ -118,9 +118,6 @@ class FileDescription : public MappedObject {
   uint64_t device() const override;
   uint64_t inode_number() const override;
 
-  // fcntl(F_SETOWN), F_SETSIG: kept for the task layer.
-  std::atomic<int32_t> async_owner{0};
-  std::atomic<int32_t> async_signal{0};
   // Counted: as often removed as added.
   void AddReleaseListener(RefPtr<FileReleaseListener> listener);
   void RemoveReleaseListener(FileReleaseListener& listener);

@@ -234,6 +234,15 @@ Result<size_t> InotifyFile::Read(IoSequence& to) {
   return to.CopyOut(bytes);
 }
 
+size_t InotifyFile::DiscardEvents() {
+  MutexLock lock(mu_);
+  size_t entries = static_cast<size_t>(
+      std::count_if(events_.begin(), events_.end(), [](const Event& event) { return !event.name.empty(); }));
+  events_.clear();
+  bytes_ = 0;
+  return entries;
+}
+
 Result<int64_t> InotifyFile::Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) {
   if (request != FIONREAD) return Errno(ENOTTY);
   int bytes = 0;

@@ -73,6 +73,8 @@ class InotifyFile final : public FileDescription {
   Result<int64_t> Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) override;
   EventMask Readiness(EventMask mask) override;
   WaitQueue* wait_queue() override { return &wait_queue_; }
+  // Takes every event without giving it to anybody; how many were about an entry of a directory.
+  size_t DiscardEvents();
   // /proc/pid/fdinfo's lines.
   struct WatchInfo {
     int descriptor;

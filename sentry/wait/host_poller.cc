@@ -9,6 +9,7 @@
 #include "platform/base/errno.h"
 #include "platform/base/log.h"
 #include "platform/base/signal_mask.h"
+#include "sentry/wait/deferred.h"
 
 namespace runsc {
 
@@ -67,6 +68,7 @@ void HostPoller::Run(int epoll) {
       if ((told & EPOLLOUT) != 0) told |= EPOLLWRNORM;
       it->second.queue->Notify(told);
     }
+    RunDeferred();
   }
 }
 
