@@ -80,7 +80,10 @@ void PrintHelp(const FlagSet& flags) {
       "overlay; the caller's directory, user, environment, stdin, stdout and stderr.\n\n"
       "Usage: runsc do [flags] [--] COMMAND [ARGUMENT...]\n\nFlags:\n{}\n"
       "Exit code: the command's; 128+n if signal n ended it; 127 if there is no such command, 126 if\n"
-      "it cannot be executed, 125 if runsc itself failed. Signals that runsc gets go to the command.\n",
+      "it cannot be executed, 125 if runsc itself failed.\n\n"
+      "Signals that runsc gets go to the command, which is process 1 of the sandbox but has no init's\n"
+      "privileges. A terminal among stdin, stdout and stderr is the command's own: ^C, ^Z, fg, bg and the\n"
+      "window's size work as without runsc, and its mode is set back at the end.\n",
       flags.Help());
 }
 
