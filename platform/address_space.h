@@ -7,9 +7,13 @@
 #define PLATFORM_ADDRESS_SPACE_H_
 
 #include <cstdint>
+#include <optional>
+#include <span>
 
+#include "absl/functional/function_ref.h"
 #include "platform/base/ref.h"
 #include "platform/base/result.h"
+#include "platform/code_patch.h"
 
 namespace runsc {
 
@@ -39,6 +43,23 @@ class AddressSpace : public RefCounted {
   // force when the outermost EndBatch returns. Nestable.
   virtual void BeginBatch() {}
   virtual Result<void> EndBatch() { return Ok(); }
+
+  // --- Rewritten guest code, for platforms that ask for it (SwitchResult::hot_call) ---
+  // Whether and how to rewrite the system call instruction at `call`, made with number `number`. `code`,
+  // which begins at `code_address`, is what surrounds it.
+  virtual std::optional<CodePatch> PlanPatch(uint64_t /*call*/, uint64_t /*number*/,
+                                             std::span<const std::byte> /*code*/, uint64_t /*code_address*/) {
+    return std::nullopt;
+  }
+  // Calls `write` (which puts the replacement in place) while no thread is in guest code, and from then on
+  // knows of the patch; false: that was not to be had, and nothing was written.
+  virtual bool ApplyPatch(const CodePatch&, absl::FunctionRef<void()> /*write*/) { return false; }
+  // The same for the original, which is always written. The place is not planned again.
+  virtual void UndoPatch(const CodePatch&, absl::FunctionRef<void()> /*write*/) {}
+  // What was patched in [addr, addr + length) is not there any more.
+  virtual void ForgetPatches(uint64_t /*addr*/, uint64_t /*length*/) {}
+  // Before this space's first use: its memory will have these patches of the other one.
+  virtual Result<void> InheritPatches(AddressSpace& /*from*/, std::span<const CodePatch>) { return Ok(); }
 };
 
 }  // namespace runsc

@@ -32,6 +32,8 @@ struct SwitchResult {
   int code = 0;          // si_code as the host gave it
   uint64_t address = 0;  // si_addr
   Access access = Access::kUnknown;
+  // kSyscall: the instruction's address if it is worth a patch (see AddressSpace::PlanPatch), else 0.
+  uint64_t hot_call = 0;
 };
 
 class Context {
@@ -50,6 +52,14 @@ class Context {
   // Switch() calls. Lazily fetched: only signal delivery, fork and exec ask for it.
   virtual Result<void> GetFpState(std::span<std::byte> xsave) = 0;
   virtual Result<void> SetFpState(std::span<const std::byte> xsave) = 0;
+
+  // The results of system calls that the platform may answer itself from now on, without a Switch()
+  // returning; those not named are the Sentry's. By the task's thread.
+  struct KnownResult {
+    uint64_t number;
+    uint64_t value;
+  };
+  virtual void SetKnownResults(std::span<const KnownResult>) {}
 
   // Lets go of what the context holds in an address space (its stub thread), for
   // exec and exit. The next Switch() starts afresh there.

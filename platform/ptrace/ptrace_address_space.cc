@@ -18,7 +18,8 @@ thread_local StubThread* borrowable_thread = nullptr;
 }  // namespace
 
 PtraceAddressSpace::PtraceAddressSpace(PtracePlatform& platform, std::unique_ptr<StubProcess> process)
-    : StubAddressSpace(platform.master(), std::move(process)), platform_(platform) {}
+    : StubAddressSpace(platform.master(), std::move(process), kMinAddress, platform.master().base()),
+      platform_(platform) {}
 
 void PtraceAddressSpace::SetBorrowable(PtraceAddressSpace* space, StubThread* thread) {
   borrowable_space = space;

@@ -24,7 +24,7 @@ Result<int32_t> StubAddressSpace::CarryOutLocked(std::span<const StubCommand> li
 bool StubAddressSpace::InRange(uint64_t addr, uint64_t length) const {
   uint64_t end;
   return ((addr | length) & kPageMask) == 0 && length != 0 && !__builtin_add_overflow(addr, length, &end) &&
-         addr >= kMinAddress && end <= master_.base();
+         addr >= min_address_ && end <= max_address_;
 }
 
 Result<void> StubAddressSpace::MapFile(uint64_t addr, int host_fd, uint64_t offset, uint64_t length,

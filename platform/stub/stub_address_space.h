@@ -37,8 +37,10 @@ class StubAddressSpace : public AddressSpace {
   void MarkDead() { process_->MarkDead(); }
 
  protected:
-  StubAddressSpace(StubMaster& master, std::unique_ptr<StubProcess> process)
-      : master_(master), process_(std::move(process)) {}
+  // The guest's memory is to be in [min_address, max_address).
+  StubAddressSpace(StubMaster& master, std::unique_ptr<StubProcess> process, uint64_t min_address,
+                   uint64_t max_address)
+      : master_(master), process_(std::move(process)), min_address_(min_address), max_address_(max_address) {}
   void OnLastRelease() override;
   // Runs one list; the default is to let the keeper do it.
   virtual Result<int32_t> CarryOutLocked(std::span<const StubCommand> list)
@@ -46,6 +48,7 @@ class StubAddressSpace : public AddressSpace {
 
   StubMaster& master_;
   std::unique_ptr<StubProcess> process_;  // the pointer is constant; commands are run under mu_
+  const uint64_t min_address_, max_address_;
   Mutex mu_{LockRank::kAddressSpace};
 
  private:

@@ -6,6 +6,9 @@
 //   stack  rw-  the alternate signal stack; the host's signal frame on it *is* the
 //               published state, general registers and FP state alike
 //
+// A system call of a patched site makes no frame: the general registers are in the out page, FP state
+// stays in the CPU, and the guest's gs base (0 as far as the guest knows) has led there.
+//
 // A guest thread can write to the out page and the stack of every slot of its own process,
 // and therefore say anything at any time about itself and its siblings there; the Sentry
 // takes each field once into a local and believes no address. It cannot write to an in page:
@@ -27,13 +30,21 @@
 #define SLOT_IN_SENTRY_SLEEPS 8
 #define SLOT_IN_SPIN 12
 #define SLOT_IN_LOAD_FP 16
-#define SLOT_IN_UNBLOCK 24
-#define SLOT_IN_ALTSTACK 32
-#define SLOT_IN_FS_BASE 64
-#define SLOT_IN_GS_BASE 72
-#define SLOT_IN_REGISTERS 80
-#define SLOT_IN_CLEAN_FLAGS 200
-#define SLOT_IN_RIP 208
+#define SLOT_IN_SAVE_FP 20
+#define SLOT_IN_FAST 24
+#define SLOT_IN_FAST_TARGET 32
+#define SLOT_IN_FAST_RAX 40
+#define SLOT_IN_FAST_FLAGS 48
+#define SLOT_IN_FAST_RSP 56
+#define SLOT_IN_UNBLOCK 64
+#define SLOT_IN_ALTSTACK 72
+#define SLOT_IN_FS_BASE 112
+#define SLOT_IN_GS_BASE 120
+#define SLOT_IN_REGISTERS 128
+#define SLOT_IN_CLEAN_FLAGS 248
+#define SLOT_IN_RIP 256
+#define SLOT_IN_ANSWERS 512
+#define SLOT_ANSWERS 192  // system calls that may have a known result: those below this number
 
 #define SLOT_OUT_DONE 0
 #define SLOT_OUT_SLEEPS 4
@@ -44,9 +55,37 @@
 #define SLOT_OUT_FP 32
 #define SLOT_OUT_FS_BASE 40
 #define SLOT_OUT_GS_BASE 48
+#define SLOT_OUT_SITE 56
+#define SLOT_OUT_REGISTERS 64                     // in the order of Registers, but for the next two
+#define SLOT_OUT_FLAGS (SLOT_OUT_REGISTERS + 48)  // in r11's place, where syscall puts them
+#define SLOT_OUT_RAX (SLOT_OUT_REGISTERS + 80)
+#define SLOT_OUT_RSP (SLOT_OUT_REGISTERS + 88)  // in rcx's place
+#define SLOT_OUT_TARGET 192
+#define SLOT_OUT_FP_AREA 0x1000
 
 #define SLOT_KIND_SIGNAL 1       // a signal frame has everything
 #define SLOT_KIND_NOT_RESUMED 2  // interrupted before guest code ran: the registers are those of the in page
+#define SLOT_KIND_SITE 3         // a system call of a patched site; FP state is still in the CPU
+#define SLOT_KIND_FP_SAVED 4     // as the Sentry asked for: FP state is where `fp` says
+
+// Patched sites (site_table.h): pages at fixed low addresses of every address space that
+// has them: pointers for the sites' jumps, then a trampoline for each.
+#define SITE_TABLE 0x60000
+#define SITE_CODE 0x61000
+#define SITE_CODE_SIZE 0x8000
+#define SITE_END 0x70000  // where the guest's own memory may begin
+#define SITE_SIZE 64
+#define SITES (SITE_CODE_SIZE / SITE_SIZE)
+// Offsets in a trampoline.
+#define SITE_ENTER 7    // behind the guest's own instruction that loads rax
+#define SITE_TRAP 20    // a real `syscall`
+#define SITE_RETURN 22  // loads rcx
+#define SITE_TAIL 32    // the instructions that stood behind the call
+
+// Slots are above this address and guest memory is below it. A shift and 16 bits tell.
+#define SLOTS_ABOVE 0x7fff00000000
+#define SLOTS_SHIFT 32
+#define SLOTS_HIGH_BITS 0x7fff
 
 // The host's signal used to interrupt guest code. Nobody else has a use for it.
 #define SYSTRAP_INTERRUPT_SIGNAL 23  // SIGURG
@@ -85,38 +124,53 @@ struct SlotIn {
   std::atomic<uint32_t> sentry_sleeps;  // the Sentry thread waits on `done` in a futex
   std::atomic<uint32_t> spin;           // how often the stub looks for `go` before it sleeps
   uint32_t load_fp;                     // the FP state is in the FP area
+  uint32_t save_fp;                     // this run is not one: only to save FP state
+  uint32_t fast;  // a stub thread that still has the registers may use the next four only
   uint32_t unused0;
+  uint64_t fast_target, fast_rax, fast_flags, fast_rsp;
   uint64_t unblock;       // signal mask
   uint64_t alt_stack[3];  // stack_t
-  uint64_t unused1;
+  uint64_t unused1[2];
   uint64_t fs_base, gs_base;
-  uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+  uint64_t registers[15];  // as the first ones of Registers
   uint64_t clean_flags;
   uint64_t rip, cs, eflags, rsp, ss;  // what iretq wants
+  uint64_t unused2[27];
+  std::atomic<uint64_t> answers[SLOT_ANSWERS];  // results by system call number; ~0: ask the Sentry
 };
+static_assert(offsetof(SlotIn, save_fp) == SLOT_IN_SAVE_FP);
+static_assert(offsetof(SlotIn, fast_target) == SLOT_IN_FAST_TARGET);
+static_assert(offsetof(SlotIn, fast_rsp) == SLOT_IN_FAST_RSP);
 static_assert(offsetof(SlotIn, unblock) == SLOT_IN_UNBLOCK);
 static_assert(offsetof(SlotIn, alt_stack) == SLOT_IN_ALTSTACK);
 static_assert(offsetof(SlotIn, fs_base) == SLOT_IN_FS_BASE);
-static_assert(offsetof(SlotIn, r15) == SLOT_IN_REGISTERS);
+static_assert(offsetof(SlotIn, registers) == SLOT_IN_REGISTERS);
 static_assert(offsetof(SlotIn, clean_flags) == SLOT_IN_CLEAN_FLAGS);
 static_assert(offsetof(SlotIn, rip) == SLOT_IN_RIP);
+static_assert(offsetof(SlotIn, answers) == SLOT_IN_ANSWERS);
+static_assert(sizeof(SlotIn) <= SLOT_IN_FP);
 
 struct SlotOut {
   std::atomic<uint32_t> done;    // the number of the run that ended
   std::atomic<uint32_t> sleeps;  // the stub waits on `go` in a futex
   std::atomic<uint32_t> kind, signal;
   std::atomic<uint64_t> frame, info;  // addresses of the ucontext and the siginfo
-  std::atomic<uint64_t> fp;           // address of the FP state
+  std::atomic<uint64_t> fp;           // address of the FP state; 0: in the CPU
   std::atomic<uint64_t> fs_base, gs_base;
+  std::atomic<uint32_t> site, unused;
+  uint64_t registers[15];  // of SLOT_KIND_SITE
 };
 static_assert(offsetof(SlotOut, frame) == SLOT_OUT_FRAME);
 static_assert(offsetof(SlotOut, gs_base) == SLOT_OUT_GS_BASE);
+static_assert(offsetof(SlotOut, site) == SLOT_OUT_SITE);
+static_assert(offsetof(SlotOut, registers) == SLOT_OUT_REGISTERS);
 
 }  // namespace runsc
 
 extern "C" {
 extern const char runsc_systrap_stub_begin[];
 extern const char runsc_systrap_stub_handler[];
+extern const char runsc_systrap_stub_enter[];
 extern const char runsc_systrap_stub_end[];
 }
 #endif  // __ASSEMBLER__

@@ -13,8 +13,19 @@
 // since the in page's word is looked at in .Lresume. rt_sigreturn is never used (and not allowed,
 // for it could mask signals): iretq loads everything.
 //
-// Registers outside guest code: rbx slot, r12 the run's number, r13 address of the FP state.
-// Nothing here needs a stack but the signal frames.
+// Registers outside guest code: rbx slot, r12 the run's number, r13 address of the FP state (0: it is
+// in the CPU). Nothing here needs a stack but the signal frames.
+//
+// The trampoline of a patched site (site_table.h) comes to `enter` with all of the guest's registers but
+// rcx and r11, which a system call may clobber, and with its flags. From there to .Lfast_end all
+// but rax, rcx and r11 stay in the CPU:
+//
+//   .Lknown     a call whose result the in page knows goes back at once
+//   .Lhandover  publishes the registers, spins for the next run
+//   .Lfast      goes back, if only what a system call returns has changed; else on to .Lresume
+//
+// An interrupt before .Lknown is seen there in the in page's word; one in .Lknown takes the call back, as
+// though it had not begun; one in .Lhandover finds a call that is handed over; .Lfast is like .Lresume.
 #include <asm/unistd.h>
 
 #include "platform/stub/stub_layout.h"
@@ -25,6 +36,7 @@
         .section .rodata.runsc_systrap_stub,"a",@progbits
         .balign 64
         .globl runsc_systrap_stub_begin, runsc_systrap_stub_handler, runsc_systrap_stub_end
+        .globl runsc_systrap_stub_enter
 #define STUB_BEGIN runsc_systrap_stub_begin
 runsc_systrap_stub_begin:
 #include "platform/stub/keeper.inc"
@@ -85,6 +97,8 @@ runsc_systrap_stub_begin:
         movl    $0, SLOT_OUT+SLOT_OUT_SLEEPS(%rbx)
 
 .Lresume:
+        cmpl    $0, SLOT_IN_SAVE_FP(%rbx)
+        jne     .Lsave_fp
         cmpl    $0, SLOT_IN_INTERRUPT(%rbx)
         jne     .Lnot_resumed
         cmpl    $0, SLOT_IN_LOAD_FP(%rbx)
@@ -129,14 +143,14 @@ runsc_systrap_stub_handler:
         leaq    BEGIN(%rip), %rcx
         subq    %rcx, %rax
         cmpq    $(runsc_systrap_stub_end-BEGIN), %rax
-        jae     .Lcapture
+        jae     .Lnot_in_stub
         // A fault in stub code is the work of a guest: it is told of like any other.
         cmpl    $SYSTRAP_INTERRUPT_SIGNAL, %edi
         jne     .Lcapture
         cmpq    $(.Lresume-BEGIN), %rax
         jb      .Lreturn
         cmpq    $(.Lresume_end-BEGIN), %rax
-        jae     .Lreturn
+        jae     .Lnot_in_resume
         cmpq    $(.Lfp_loaded-BEGIN), %rax
         jae     .Lfp_in_frame
         movq    UC_R13(%rdx), %r13
@@ -148,6 +162,8 @@ runsc_systrap_stub_handler:
         movq    UC_FPSTATE(%rdx), %r13
 
 .Lnot_resumed:
+        cmpl    $0, SLOT_IN_SAVE_FP(%rbx)
+        jne     .Lfp_saved
         cmpl    $0, SLOT_IN_LOAD_FP(%rbx)
         je      1f
         leaq    SLOT_IN_FP(%rbx), %r13
@@ -172,12 +188,63 @@ runsc_systrap_stub_handler:
         xchgl   %eax, SLOT_OUT+SLOT_OUT_DONE(%rbx)
         cmpl    $0, SLOT_IN_SENTRY_SLEEPS(%rbx)
         je      .Lidle
+.Lwake:
         leaq    SLOT_OUT+SLOT_OUT_DONE(%rbx), %rdi
         movl    $1, %esi                        // FUTEX_WAKE
         movl    $1, %edx
         movl    $__NR_futex, %eax
         syscall
         jmp     .Lidle
+
+// FP state that is still in the CPU, or that a frame has got meanwhile.
+.Lsave_fp:
+        testq   %r13, %r13
+        jnz     .Lfp_saved
+        leaq    SLOT_OUT+SLOT_OUT_FP_AREA(%rbx), %rcx
+        movl    $-1, %eax
+        movl    $-1, %edx
+        xsave64 (%rcx)
+        movq    %rcx, %r13
+.Lfp_saved:
+        movl    $SLOT_KIND_FP_SAVED, SLOT_OUT+SLOT_OUT_KIND(%rbx)
+        jmp     .Lpublish
+
+.Lnot_in_resume:
+        cmpq    $(.Lknown-BEGIN), %rax
+        jb      .Lreturn
+        cmpq    $(.Lknown_end-BEGIN), %rax
+        jb      .Ltake_back
+        cmpq    $(.Lfast-BEGIN), %rax
+        jb      .Lreturn
+        cmpq    $(.Lfast_end-BEGIN), %rax
+        jb      .Lfp_in_frame
+        jmp     .Lreturn
+
+// The call of a patched site, which has not been answered yet, begins anew.
+.Ltake_back:
+        movq    SLOT_OUT+SLOT_OUT_RAX(%rbx), %rax
+        movq    %rax, UC_RAX(%rdx)
+        movq    SLOT_OUT+SLOT_OUT_RSP(%rbx), %rax
+        movq    %rax, UC_RSP(%rdx)
+        movq    SLOT_OUT+SLOT_OUT_FLAGS(%rbx), %rax
+        movq    %rax, UC_EFLAGS(%rdx)
+        movl    SLOT_OUT+SLOT_OUT_SITE(%rbx), %eax
+        shlq    $6, %rax                        // SITE_SIZE
+        addq    $SITE_CODE, %rax
+        movq    %rax, UC_RIP(%rdx)
+        jmp     .Lcapture
+
+// Before its jump to `enter` a trampoline goes on; behind it, it is like guest code.
+.Lnot_in_stub:
+        cmpl    $SYSTRAP_INTERRUPT_SIGNAL, %edi
+        jne     .Lcapture
+        movq    UC_RIP(%rdx), %rax
+        subq    $SITE_CODE, %rax
+        cmpq    $SITE_CODE_SIZE, %rax
+        jae     .Lcapture
+        andl    $(SITE_SIZE-1), %eax
+        cmpl    $SITE_TRAP, %eax
+        jae     .Lcapture
 
 // Goes on where the signal came. The frame has the FP state, which the host has reset.
 .Lreturn:
@@ -209,5 +276,97 @@ runsc_systrap_stub_handler:
         movq    UC_RCX(%rsi), %rcx
         movq    UC_RSI(%rsi), %rsi
         iretq
+
+// r11 is the site's number; rcx is free. Flags are the guest's until they are pushed.
+runsc_systrap_stub_enter:
+        rdgsbase %rcx
+        rorxq   $SLOTS_SHIFT, %rcx, %rcx
+        movzwl  %cx, %ecx
+        leal    -SLOTS_HIGH_BITS(%rcx), %ecx
+        jrcxz   1f
+        // The guest uses gs for itself.
+        leaq    (,%r11,8), %r11
+        leaq    SITE_CODE+SITE_TRAP(,%r11,8), %r11
+        jmp     *%r11
+1:      rdgsbase %rcx
+        movq    %rsp, SLOT_OUT+SLOT_OUT_RSP(%rcx)
+        leaq    SLOT_OUT+SLOT_OUT_FLAGS+8(%rcx), %rsp
+        pushfq
+        movq    %rax, SLOT_OUT+SLOT_OUT_RAX(%rcx)
+        movl    %r11d, SLOT_OUT+SLOT_OUT_SITE(%rcx)
+        cmpq    $SLOT_ANSWERS, %rax
+        jae     .Lhandover
+
+.Lknown:
+        movq    SLOT_IN_ANSWERS(%rcx,%rax,8), %rax
+        cmpq    $-1, %rax
+        je      .Lhandover
+        cmpl    $0, SLOT_IN_INTERRUPT(%rcx)
+        jne     .Lhandover
+        shlq    $6, %r11                        // SITE_SIZE
+        addq    $(SITE_CODE+SITE_RETURN), %r11
+        movq    %r11, SLOT_OUT+SLOT_OUT_TARGET(%rcx)
+        popfq
+        movq    SLOT_OUT+SLOT_OUT_RSP(%rcx), %rsp
+        movq    SLOT_OUT+SLOT_OUT_FLAGS(%rcx), %r11
+        movq    SLOT_OUT+SLOT_OUT_TARGET(%rcx), %rcx
+        jmp     *%rcx
+.Lknown_end:
+
+.Lhandover:
+        movq    %r15, SLOT_OUT+SLOT_OUT_REGISTERS+0(%rcx)
+        movq    %r14, SLOT_OUT+SLOT_OUT_REGISTERS+8(%rcx)
+        movq    %r13, SLOT_OUT+SLOT_OUT_REGISTERS+16(%rcx)
+        movq    %r12, SLOT_OUT+SLOT_OUT_REGISTERS+24(%rcx)
+        movq    %rbp, SLOT_OUT+SLOT_OUT_REGISTERS+32(%rcx)
+        movq    %rbx, SLOT_OUT+SLOT_OUT_REGISTERS+40(%rcx)
+        movq    %r10, SLOT_OUT+SLOT_OUT_REGISTERS+56(%rcx)
+        movq    %r9, SLOT_OUT+SLOT_OUT_REGISTERS+64(%rcx)
+        movq    %r8, SLOT_OUT+SLOT_OUT_REGISTERS+72(%rcx)
+        movq    %rdx, SLOT_OUT+SLOT_OUT_REGISTERS+96(%rcx)
+        movq    %rsi, SLOT_OUT+SLOT_OUT_REGISTERS+104(%rcx)
+        movq    %rdi, SLOT_OUT+SLOT_OUT_REGISTERS+112(%rcx)
+        rdfsbase %r11
+        movq    %r11, SLOT_OUT+SLOT_OUT_FS_BASE(%rcx)
+        movq    $0, SLOT_OUT+SLOT_OUT_FP(%rcx)
+        movl    $SLOT_KIND_SITE, SLOT_OUT+SLOT_OUT_KIND(%rcx)
+        movl    SLOT_IN_GO(%rcx), %r11d
+        movl    %r11d, %eax
+        xchgl   %eax, SLOT_OUT+SLOT_OUT_DONE(%rcx)
+        cmpl    $0, SLOT_IN_SENTRY_SLEEPS(%rcx)
+        jne     .Lslow_wake
+        movl    SLOT_IN_SPIN(%rcx), %eax
+.Lfast_spin:
+        cmpl    %r11d, SLOT_IN_GO(%rcx)
+        jne     .Lfast
+        subl    $1, %eax
+        jc      .Lslow
+        pause
+        jmp     .Lfast_spin
+
+.Lslow_wake:
+        movq    %rcx, %rbx
+        movl    %r11d, %r12d
+        xorl    %r13d, %r13d
+        jmp     .Lwake
+.Lslow:
+        movq    %rcx, %rbx
+        movl    %r11d, %r12d
+        xorl    %r13d, %r13d
+        jmp     .Lsleep
+
+.Lfast:
+        cmpl    $0, SLOT_IN_FAST(%rcx)
+        je      .Lslow
+        cmpl    $0, SLOT_IN_INTERRUPT(%rcx)
+        jne     .Lslow
+        leaq    SLOT_IN_FAST_FLAGS(%rcx), %rsp
+        popfq
+        movq    SLOT_IN_FAST_RAX(%rcx), %rax
+        movq    SLOT_IN_FAST_FLAGS(%rcx), %r11
+        movq    SLOT_IN_FAST_RSP(%rcx), %rsp
+        movq    SLOT_IN_FAST_TARGET(%rcx), %rcx
+        jmp     *%rcx
+.Lfast_end:
 runsc_systrap_stub_end:
         .section .note.GNU-stack,"",@progbits

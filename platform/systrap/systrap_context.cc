@@ -43,6 +43,10 @@ constexpr int kCheckIntervalMs = 50;
 // A stub that does not answer an interrupt for this long runs stub code that a guest has got hold of.
 constexpr int kGiveUpAfterChecks = 20'000 / kCheckIntervalMs;
 
+// A call that was trapped this often is worth a patch.
+constexpr uint32_t kHotCall = 32;
+constexpr uint64_t kNoAnswer = ~uint64_t{0};
+
 constexpr size_t kXsaveReservedOffset = 464, kXsaveReservedSize = 48;
 constexpr size_t kXsaveHeaderOffset = 512, kXsaveHeaderSize = 64;
 
@@ -52,6 +56,11 @@ static_assert(offsetof(ucontext_t, uc_mcontext.gregs[REG_R13]) == UC_R13);
 static_assert(offsetof(ucontext_t, uc_mcontext.gregs[REG_RCX]) == UC_RCX);
 static_assert(offsetof(ucontext_t, uc_mcontext.fpregs) == UC_FPSTATE);
 static_assert(SYSTRAP_INTERRUPT_SIGNAL == SIGURG);
+// The registers of a slot are the first ones of Registers.
+static_assert(offsetof(Registers, rdi) + 8 == sizeof(SlotIn::registers));
+static_assert(SLOT_OUT_REGISTERS + offsetof(Registers, r11) == SLOT_OUT_FLAGS);
+static_assert(SLOT_OUT_REGISTERS + offsetof(Registers, rax) == SLOT_OUT_RAX);
+static_assert(SLOT_OUT_REGISTERS + offsetof(Registers, rcx) == SLOT_OUT_RSP);
 
 bool IsCanonical(uint64_t address) {
   return static_cast<int64_t>(address << 16) >> 16 == static_cast<int64_t>(address);
@@ -66,6 +75,15 @@ SwitchResult FetchFault(Registers& registers) {
   SwitchResult result = Fault(registers, SIGSEGV, SEGV_MAPERR, registers.rip);
   result.access = SwitchResult::Access::kExecute;
   return result;
+}
+
+// What the instruction does, the site's replacement being there or not.
+void BeginCall(Registers& r, uint64_t after_call, SwitchResult& result) {
+  r.rip = r.rcx = after_call;
+  r.r11 = r.eflags;
+  r.orig_rax = r.rax;
+  r.rax = static_cast<uint64_t>(-ENOSYS);
+  result = {.reason = SwitchResult::Reason::kSyscall};
 }
 
 void CopyRegisters(const PublishedSignal& signal, Registers& r) {
@@ -107,14 +125,19 @@ Result<void> SystrapContext::Attach(SystrapAddressSpace& space) {
     MutexLock lock(mu_);
     slot_ = slot;
   }
+  site_ = nullptr;
   LoadFpState(fp_.empty() ? InitialXsave() : fp_);
   fp_.clear();
+  WriteKnownResults();
+  space.AddContext(this);
   return Ok();
 }
 
 void SystrapContext::Detach() {
   fp_.clear();
   if (!space_) return;
+  space_->RemoveContext(this);
+  site_ = nullptr;
   ThreadSlot* slot;
   {
     MutexLock lock(mu_);
@@ -169,30 +192,43 @@ SwitchResult SystrapContext::Switch(AddressSpace& address_space, Registers& regi
       (registers.gs_base >= kTaskSize && registers.gs_base != gs_base_))
     return Fault(registers, SIGSEGV, SI_KERNEL, 0);
 
-  running_.store(true, std::memory_order_seq_cst);
   platform_.balancer().Enter(handover_.pair());
   SwitchResult result = Run(registers, single_step);
+  running_.store(false, std::memory_order_release);
   platform_.balancer().Leave(handover_.pair());
-  running_.store(false, std::memory_order_relaxed);
   return result;
 }
 
 SwitchResult SystrapContext::Run(Registers& registers, bool single_step) {
   SlotIn& in = slot_->in();
   while (true) {
-    // The word first: an Interrupt between the two lines is then seen by the second one, or by the stub.
+    // The word first: an Interrupt between the lines is then seen by the third one, or by the stub.
     if (in.interrupt.load(std::memory_order_relaxed) != 0) in.interrupt.store(0, std::memory_order_seq_cst);
+    running_.store(true, std::memory_order_seq_cst);
     if (interrupt_.load(std::memory_order_seq_cst)) {
       interrupt_.store(false, std::memory_order_seq_cst);
       return {.reason = SwitchResult::Reason::kInterrupted};
     }
+    if (space_->gate_closed()) {
+      running_.store(false, std::memory_order_seq_cst);
+      space_->WaitAtGate();
+      continue;
+    }
+    SwitchResult result;
+    if ((single_step || (registers.eflags & kTrapFlag) != 0) && StepOverPatch(registers, result))
+      return result;
     LoadRegisters(registers, single_step);
     if (!RunOnce()) return Dead();
     const SlotOut& out = slot_->out();
+    uint32_t kind = out.kind.load(std::memory_order_relaxed);
     fp_address_ = out.fp.load(std::memory_order_relaxed);
-    if (out.kind.load(std::memory_order_relaxed) == SLOT_KIND_NOT_RESUMED) continue;
+    site_ = nullptr;
+    if (kind == SLOT_KIND_NOT_RESUMED) continue;
     in.load_fp = 0;
-    SwitchResult result;
+    if (kind == SLOT_KIND_SITE) {
+      ReadSite(registers, result);
+      return result;
+    }
     if (ReadSignal(registers, single_step, result)) return result;
   }
 }
@@ -210,30 +246,112 @@ bool SystrapContext::RunOnce() {
   return true;
 }
 
+bool SystrapContext::StepOverPatch(Registers& registers, SwitchResult& result) {
+  auto patched = space_->FindPatched(registers.rip);
+  if (!patched) return false;
+  const CallSite& site = *patched->site;
+  if (registers.rip == site.call_address()) {
+    BeginCall(registers, site.after_call(), result);
+    return true;
+  }
+  if (registers.rip != site.address) return false;
+  registers.rax = site.number();
+  registers.rip = site.call_address();
+  result = Fault(registers, SIGTRAP, TRAP_TRACE, registers.rip);
+  return true;
+}
+
+bool SystrapContext::OnlyResultChanged(const Registers& r) const {
+  const Registers& h = handed_over_;
+  constexpr size_t kBefore = offsetof(Registers, rax), kAfter = offsetof(Registers, rcx);
+  auto same = [&](size_t from, size_t to) {
+    return memcmp(reinterpret_cast<const char*>(&r) + from, reinterpret_cast<const char*>(&h) + from,
+                  to - from) == 0;
+  };
+  return same(0, kBefore) && same(kAfter, offsetof(Registers, orig_rax)) &&
+         same(offsetof(Registers, rip), offsetof(Registers, ds));
+}
+
 void SystrapContext::LoadRegisters(const Registers& r, bool single_step) {
   SlotIn& in = slot_->in();
-  in.r15 = r.r15;
-  in.r14 = r.r14;
-  in.r13 = r.r13;
-  in.r12 = r.r12;
-  in.rbp = r.rbp;
-  in.rbx = r.rbx;
-  in.r11 = r.r11;
-  in.r10 = r.r10;
-  in.r9 = r.r9;
-  in.r8 = r.r8;
-  in.rax = r.rax;
-  in.rcx = r.rcx;
-  in.rdx = r.rdx;
-  in.rsi = r.rsi;
-  in.rdi = r.rdi;
+  uint64_t rip = r.rip;
+  const uint32_t epoch = space_->patch_epoch();
+  const bool fast = site_ != nullptr && epoch == patch_epoch_ && !single_step && in.load_fp == 0 &&
+                    (r.eflags & kTrapFlag) == 0 && OnlyResultChanged(r);
+  const uint64_t eflags = (r.eflags & kGuestFlags) | kFixedFlags | (single_step ? kTrapFlag : 0);
+  if (fast) {
+    in.fast_target = SITE_CODE + uint64_t{site_index_} * SITE_SIZE + SITE_RETURN;
+    in.fast_rax = r.rax;
+    in.fast_flags = eflags;
+    in.fast_rsp = r.rsp;
+    rip = in.fast_target;
+  } else if (auto patched = space_->FindPatched(rip)) {
+    rip = MapIn(*patched->site, patched->index, rip);
+  }
+  patch_epoch_ = epoch;
+  in.fast = fast ? 1 : 0;
+  // A stub thread that went to sleep has lost its registers.
+  memcpy(in.registers, &r, sizeof(in.registers));
   in.fs_base = r.fs_base;
-  in.gs_base = r.gs_base;
-  in.rip = r.rip;
+  in.gs_base = r.gs_base == 0 ? slot_->address() : r.gs_base;
+  in.rip = rip;
   in.cs = r.cs == kUserCode32 ? kUserCode32 : kUserCode64;
-  in.eflags = (r.eflags & kGuestFlags) | kFixedFlags | (single_step ? kTrapFlag : 0);
+  in.eflags = eflags;
   in.rsp = r.rsp;
   in.ss = kUserData;
+}
+
+void SystrapContext::ReadSite(Registers& r, SwitchResult& result) {
+  const SlotOut& out = slot_->out();
+  const uint32_t index = out.site.load(std::memory_order_relaxed);
+  const CallSite* site = space_->SiteAt(index);
+  memcpy(&r, out.registers, sizeof(out.registers));
+  r.eflags = r.r11;
+  r.rsp = r.rcx;
+  r.fs_base = fs_base_ = out.fs_base.load(std::memory_order_relaxed);
+  r.gs_base = gs_base_ = 0;
+  r.cs = kUserCode64;
+  r.ss = kUserData;
+  r.ds = r.es = r.fs = r.gs = 0;
+  if (site == nullptr) {
+    r.rip = 0;
+    result = Fault(r, SIGSEGV, SI_KERNEL, 0);
+    return;
+  }
+  BeginCall(r, site->after_call(), result);
+  site_ = site;
+  site_index_ = index;
+  handed_over_ = r;
+}
+
+bool SystrapContext::LeaveTrampoline(Registers& registers, int signal, SwitchResult& result) {
+  const uint64_t offset = registers.rip - SITE_CODE;
+  if (offset >= SITE_CODE_SIZE) return false;
+  const CallSite* site = space_->SiteAt(static_cast<uint32_t>(offset / SITE_SIZE));
+  if (site == nullptr) return false;
+  const uint64_t at = offset % SITE_SIZE;
+  if (at < SITE_TRAP && signal == SIGTRAP) {
+    // The jump was single-stepped. What it stands for is one step, too.
+    if (at == 0 && site->call != 0) {
+      registers.rax = site->number();
+      registers.rip = site->call_address();
+      return false;
+    }
+    BeginCall(registers, site->after_call(), result);
+    return true;
+  }
+  if (at < SITE_ENTER) {
+    registers.rip = site->address;
+  } else if (at <= SITE_TRAP) {
+    registers.rip = site->call_address();
+  } else if (at < SITE_TAIL) {
+    registers.rip = registers.rcx = site->after_call();
+  } else if (at < SITE_TAIL + site->tail().size()) {
+    registers.rip = site->after_call() + (at - SITE_TAIL);
+  } else {
+    registers.rip = site->end();
+  }
+  return false;
 }
 
 bool SystrapContext::ReadSignal(Registers& registers, bool single_step, SwitchResult& result) {
@@ -243,7 +361,7 @@ bool SystrapContext::ReadSignal(Registers& registers, bool single_step, SwitchRe
   bool found =
       slot_->ReadStack(out.frame.load(std::memory_order_relaxed), &signal.context, sizeof(signal.context)) &&
       slot_->ReadStack(out.info.load(std::memory_order_relaxed), &signal.info, sizeof(signal.info));
-  uint64_t stub = platform_.max_address();
+  uint64_t stub = platform_.stub_base();
   uint64_t rip = signal.Get(REG_RIP);
   if (!found || (rip >= stub && rip - stub < SYSTRAP_REGION_SIZE)) {
     // A guest has jumped into the stub's code, or has tampered with what it needs.
@@ -253,9 +371,14 @@ bool SystrapContext::ReadSignal(Registers& registers, bool single_step, SwitchRe
   CopyRegisters(signal, registers);
   registers.fs_base = fs_base_ = out.fs_base.load(std::memory_order_relaxed);
   registers.gs_base = gs_base_ = out.gs_base.load(std::memory_order_relaxed);
+  if (gs_base_ == slot_->address()) registers.gs_base = gs_base_ = 0;
   if (single_step) registers.eflags &= ~kTrapFlag;
+  if (signal.info.si_code > 0 && LeaveTrampoline(registers, signal.number, result)) return true;
 
-  if (signal.info.si_code <= 0) return false;  // sent by somebody
+  if (signal.info.si_code <= 0) {  // sent by somebody
+    (void)LeaveTrampoline(registers, signal.number, result);
+    return false;
+  }
   switch (signal.number) {
     case SIGSYS:
       SystemCallSignal(registers, signal, result);
@@ -266,8 +389,18 @@ bool SystrapContext::ReadSignal(Registers& registers, bool single_step, SwitchRe
     case SIGFPE:
     case SIGILL:
     case SIGTRAP:
+      if (signal.number == SIGILL) {
+        // A jump of the guest's own to a patched call.
+        auto patched = space_->FindPatched(registers.rip);
+        if (patched && registers.rip != patched->site->address &&
+            registers.rip == patched->site->call_address()) {
+          BeginCall(registers, patched->site->after_call(), result);
+          return true;
+        }
+      }
       result = Fault(registers, signal.number, signal.info.si_code,
                      reinterpret_cast<uint64_t>(signal.info.si_addr));
+      if (result.address == rip) result.address = registers.rip;
       break;
     default:
       return false;
@@ -291,7 +424,7 @@ void SystrapContext::SystemCallSignal(Registers& registers, const PublishedSigna
     return;
   }
   uint64_t at = reinterpret_cast<uint64_t>(signal.info.si_call_addr);
-  if (at != registers.rip) {
+  if (at != signal.Get(REG_RIP)) {
     // The host's vsyscall page, emulated on a page fault, asked the filter. As
     // though it were not there: the call's return address goes back onto the stack.
     registers.rip = at;
@@ -302,6 +435,40 @@ void SystrapContext::SystemCallSignal(Registers& registers, const PublishedSigna
   registers.orig_rax = registers.rax;
   registers.rax = static_cast<uint64_t>(-ENOSYS);
   result = {.reason = SwitchResult::Reason::kSyscall};
+  if (at == registers.rip) result.hot_call = CountCall(at - 2, registers.orig_rax);
+}
+
+uint64_t SystrapContext::CountCall(uint64_t call, uint64_t number) {
+  if (!platform_.can_patch() || number == SYS_rt_sigreturn) return 0;
+  Counter& counter = counters_[(call ^ (call >> 6)) % counters_.size()];
+  if (counter.call != call) counter = {call, 0};
+  return ++counter.count == kHotCall ? call : 0;
+}
+
+void SystrapContext::SetKnownResults(std::span<const KnownResult> results) {
+  known_results_.assign(results.begin(), results.end());
+  if (slot_ != nullptr) WriteKnownResults();
+}
+
+void SystrapContext::WriteKnownResults() {
+  SlotIn& in = slot_->in();
+  for (auto& answer : in.answers) answer.store(kNoAnswer, std::memory_order_relaxed);
+  for (auto [number, value] : known_results_)
+    if (number < SLOT_ANSWERS) in.answers[number].store(value, std::memory_order_relaxed);
+}
+
+void SystrapContext::SaveFpState() {
+  SlotIn& in = slot_->in();
+  in.save_fp = 1;
+  in.fast = 0;
+  site_ = nullptr;
+  bool done = RunOnce();
+  in.save_fp = 0;
+  if (!done) {
+    (void)Dead();
+    return;
+  }
+  fp_address_ = slot_->out().fp.load(std::memory_order_relaxed);
 }
 
 void SystrapContext::LoadFpState(std::span<const std::byte> state) {
@@ -317,6 +484,7 @@ Result<void> SystrapContext::GetFpState(std::span<std::byte> xsave) {
   } else if (slot_->in().load_fp != 0) {
     state.assign(slot_->in_fp(), slot_->in_fp() + XsaveSize());
   } else {
+    if (fp_address_ == 0 && !dead_) SaveFpState();
     auto frame = slot_->FpState(fp_address_, XsaveSize());
     state.assign(frame.begin(), frame.end());
     state.resize(XsaveSize());

@@ -1,10 +1,13 @@
 // SystrapContext: one guest thread; it holds a slot in at most one address space, taken
 // at the first Switch there and kept until Detach or another space.
 //
+// It counts where system calls are trapped, and asks for a patch where they are often.
+//
 // Threading: as Context says.
 #ifndef PLATFORM_SYSTRAP_SYSTRAP_CONTEXT_H_
 #define PLATFORM_SYSTRAP_SYSTRAP_CONTEXT_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +20,7 @@
 
 namespace runsc {
 
+struct CallSite;
 class SystrapAddressSpace;
 class SystrapPlatform;
 
@@ -29,18 +33,36 @@ class SystrapContext final : public Context {
   void Interrupt() override ABSL_LOCKS_EXCLUDED(mu_);
   Result<void> GetFpState(std::span<std::byte> xsave) override;
   Result<void> SetFpState(std::span<const std::byte> xsave) override;
+  void SetKnownResults(std::span<const KnownResult> results) override;
   void Detach() override ABSL_LOCKS_EXCLUDED(mu_);
+
+  // For the address space's gate, which has this context in its list. Any thread.
+  bool running() const { return running_.load(std::memory_order_seq_cst); }
+  // The stub thread leaves guest code, and its task's thread comes to the gate.
+  void SendBack() { Kick(); }
 
  private:
   Result<void> Attach(SystrapAddressSpace& space) ABSL_LOCKS_EXCLUDED(mu_);
   SwitchResult Run(Registers& registers, bool single_step);
   // Lets guest code run until the stub thread publishes something; false: it is dead.
   bool RunOnce();
+  // Does what a single step at a patched call would have done; false: nothing to do.
+  bool StepOverPatch(Registers& registers, SwitchResult& result);
   void LoadRegisters(const Registers& registers, bool single_step);
+  // Whether all but rax is as it was when the call at site_ came.
+  bool OnlyResultChanged(const Registers& registers) const;
+  void ReadSite(Registers& registers, SwitchResult& result);
   void LoadFpState(std::span<const std::byte> state);
   // Reads what a signal in guest code left; false if guest code should just go on.
   bool ReadSignal(Registers& registers, bool single_step, SwitchResult& result);
   void SystemCallSignal(Registers& registers, const struct PublishedSignal& signal, SwitchResult& result);
+  // From a place in a trampoline to the one in the guest's code that it stands for. True: that is a
+  // call, and begun.
+  bool LeaveTrampoline(Registers& registers, int signal, SwitchResult& result);
+  uint64_t CountCall(uint64_t call, uint64_t number);
+  void WriteKnownResults();
+  // Lets the stub thread put FP state that is in its CPU into memory.
+  void SaveFpState();
   void Kick();
   SwitchResult Dead();
 
@@ -48,8 +70,21 @@ class SystrapContext final : public Context {
   Handover handover_;
   RefPtr<SystrapAddressSpace> space_;   // where slot_ is
   std::vector<std::byte> fp_;           // state for the next slot; empty: initial
-  uint64_t fp_address_ = 0;             // where the stub has put it
+  uint64_t fp_address_ = 0;             // where the stub has put it; 0: in its CPU
   uint64_t fs_base_ = 0, gs_base_ = 0;  // as guest code left them
+  // The site whose call the stub thread handed over, if it has not lost the registers since; and what they
+  // were.
+  const CallSite* site_ = nullptr;
+  uint32_t site_index_ = 0;
+  uint32_t patch_epoch_ = 0;
+  Registers handed_over_ = {};
+  std::vector<KnownResult> known_results_;
+  // Trapped calls by address, as far as they do not get into each other's way.
+  struct Counter {
+    uint64_t call = 0;
+    uint32_t count = 0;
+  };
+  std::array<Counter, 64> counters_ = {};
   bool dead_ = false;
   ThreadSlot* slot_ = nullptr;  // written under mu_, by the task's thread
 

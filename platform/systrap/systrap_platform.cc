@@ -15,6 +15,7 @@ namespace {
 
 // The region must not cross a multiple of 4 GiB: the filter compares halves of addresses.
 constexpr uint64_t kHighestBase = 0x7fff70000000;
+static_assert(kHighestBase - 64 * 0x100000 >= SLOTS_ABOVE && SLOTS_ABOVE >> SLOTS_SHIFT == SLOTS_HIGH_BITS);
 constexpr unsigned long kHwcap2FsGsBase = 2;
 
 }  // namespace
@@ -33,11 +34,12 @@ Result<std::unique_ptr<Platform>> NewSystrapPlatform() {
   image.handled_signals = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SYSTRAP_INTERRUPT_SIGNAL};
   image.handler = static_cast<uint64_t>(runsc_systrap_stub_handler - runsc_systrap_stub_begin);
   ASSIGN_OR_RETURN(auto master, StubMaster::Start(image));
-  return std::unique_ptr<Platform>(std::make_unique<SystrapPlatform>(std::move(master)));
+  return std::unique_ptr<Platform>(
+      std::make_unique<SystrapPlatform>(std::move(master), __builtin_cpu_supports("bmi2") != 0));
 }
 
 Result<RefPtr<AddressSpace>> SystrapPlatform::NewAddressSpace() {
-  ASSIGN_OR_RETURN(auto space, SystrapAddressSpace::New(*master_));
+  ASSIGN_OR_RETURN(auto space, SystrapAddressSpace::New(*master_, can_patch_));
   return RefPtr<AddressSpace>(std::move(space));
 }
 

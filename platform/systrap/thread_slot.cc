@@ -29,6 +29,7 @@ Result<std::unique_ptr<ThreadSlot>> ThreadSlot::New(StubPages& pages, uint64_t r
        {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, static_cast<int>(SYSTRAP_INTERRUPT_SIGNAL)})
     in.unblock |= SignalBit(signal);
   in.clean_flags = 2;
+  for (auto& answer : in.answers) answer.store(~uint64_t{0}, std::memory_order_relaxed);
   return slot;
 }
 

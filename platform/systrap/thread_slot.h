@@ -35,6 +35,8 @@ class ThreadSlot {
   SlotOut& out() { return *reinterpret_cast<SlotOut*>(base_ + SLOT_OUT); }
   std::byte* in_fp() { return reinterpret_cast<std::byte*>(base_ + SLOT_IN_FP); }
 
+  uint64_t address() const { return address_; }  // in the stub process
+
   // The commands that make the thread: map both parts of the slot, then clone.
   static constexpr size_t kCommands = 3;
   void AddCommands(const StubPages& pages, std::span<StubCommand, kCommands> commands) const;

@@ -87,6 +87,9 @@ class Guest {
   RefPtr<AddressSpace> space_;
 };
 
+// Where the code of the backend's stubs is.
+uint64_t StubBase(Platform& platform);
+
 struct Test {
   const char* name;
   void (*run)(Platform&);

@@ -21,6 +21,11 @@ std::vector<Test>& Tests() {
   return tests;
 }
 
+uint64_t StubBase(Platform& platform) {
+  auto* systrap = dynamic_cast<SystrapPlatform*>(&platform);
+  return systrap != nullptr ? systrap->stub_base() : platform.max_address();
+}
+
 void Failed(const char* file, int line, const char* what, long long a, long long b) {
   int n = failures.fetch_add(1);
   if (n < 50)

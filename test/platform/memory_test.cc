@@ -216,15 +216,18 @@ TEST(StubCodeIsNoWayOut) {
   Guest guest(platform);
   guest.Load(guest_poke, guest_poke_end);
   auto context = guest.NewContext();
-  uint64_t stub = platform.max_address();
+  uint64_t stub = StubBase(platform);
+  constexpr uint64_t kJump = 0x800;
+  memcpy(guest.memory() + kJump, "\x41\xff\xe4", 3);  // jmp *%r12
   for (uint64_t page = 0; page < 2; ++page) {
     SwitchResult s = At(*context, guest, stub + page * kPage);
     EXPECT(s.reason == Reason::kFault);
     EXPECT_EQ(s.code, SEGV_ACCERR);
   }
-  for (uint64_t offset = 0; offset < 700; ++offset) {
+  for (uint64_t offset = 0; offset < 1700; ++offset) {
     Registers r = guest.Start();
-    r.rip = stub + offset;
+    r.rip = kCode + kJump;
+    r.r12 = stub + offset;
     // An mmap that the stub's filter would let pass.
     r.rax = SYS_mmap;
     r.rdi = kArea;
@@ -254,7 +257,7 @@ TEST(GuestForgesKeeperAnswers) {
   auto context = guest.NewContext();
   std::thread task([&] {
     Registers r = guest.Start();
-    r.rsi = platform.max_address() + 2 * kPage;
+    r.rsi = StubBase(platform) + 2 * kPage;
     SwitchResult s = context->Switch(guest.space(), r, false);
     EXPECT(s.reason == Reason::kInterrupted || s.reason == Reason::kDead);
     context->Detach();
