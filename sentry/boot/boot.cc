@@ -25,6 +25,7 @@
 #include "sentry/boot/supervisor.h"
 #include "sentry/fsimpl/pidfd.h"
 #include "sentry/fsimpl/proc.h"
+#include "sentry/kernel/known_results.h"
 #include "sentry/loader/elf_loader.h"
 #include "sentry/socket/host_socket.h"
 #include "sentry/socket/unix_endpoint.h"
@@ -120,6 +121,7 @@ int BootSentry(BootOptions options) {
   }
 
   strace_enabled = options.strace;
+  known_results_allowed = !options.strace;
   KernelOptions kernel_options;
   kernel_options.platform = std::move(foundation.platform);
   kernel_options.memory_file = std::move(foundation.memory_file);

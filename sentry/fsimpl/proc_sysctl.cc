@@ -112,7 +112,6 @@ constexpr FixedValue kFixed[] = {
     {"kernel/pty", "max", "4096"},
     {"kernel/pty", "reserve", "1024"},
     {"kernel/seccomp", "actions_avail", "kill_process kill_thread trap errno trace log allow"},
-    {"vm", "mmap_min_addr", "65536"},
     {"vm", "nr_hugepages", "0"},
     {"vm", "panic_on_oom", "0"},
     {"vm", "min_free_kbytes", "67584"},
@@ -231,6 +230,8 @@ void AddSysctls(ProcFilesystem& filesystem, StaticDirectory& root) {
   for (const FixedValue& value : kFixed)
     sys.Subdirectory(value.directory)
         .Add(value.name, MakeTextInode(filesystem, value.value + std::string("\n")));
+  sys.Subdirectory("vm").Add("mmap_min_addr",
+                             MakeTextInode(filesystem, fmt::format("{}\n", kernel.platform().min_address())));
   for (const KeptNumber& number : kNumbers) {
     sys.Subdirectory(number.directory)
         .Add(number.name, MakeRef<NumberInode>(filesystem, number.value, number.minimum, number.maximum));

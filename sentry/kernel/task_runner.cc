@@ -3,12 +3,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include <cerrno>
 
 #include "platform/base/log.h"
 #include "platform/base/signal_mask.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/known_results.h"
 #include "sentry/wait/deferred.h"
 
 namespace runsc {
@@ -97,6 +99,7 @@ void TaskRunner::RunGuest() {
     if (task_.restart_code_ != 0 || changed_mask || task_.work_pending_.load(std::memory_order_acquire)) {
       if (!task_.DoWork()) return;
     }
+    if (&task_.creds() != known_creds_.get() || task_.tid() != known_tid_) UpdateKnownResults();
     // Pairs with Task::Interrupt().
     task_.in_guest_.store(true, std::memory_order_seq_cst);
     if (task_.work_pending_.load(std::memory_order_seq_cst)) {
@@ -113,6 +116,8 @@ void TaskRunner::RunGuest() {
     task_.in_guest_.store(false, std::memory_order_seq_cst);
     switch (result.reason) {
       case SwitchResult::Reason::kSyscall:
+        if (result.hot_call != 0)
+          task_.memory_->PatchCode(UserAddr(result.hot_call), task_.registers_.orig_rax);
         HandleSyscall();
         break;
       case SwitchResult::Reason::kFault:
@@ -131,6 +136,22 @@ void TaskRunner::RunGuest() {
         return;
     }
   }
+}
+
+void TaskRunner::UpdateKnownResults() {
+  known_creds_ = RefPtr<const Credentials>(&task_.creds());
+  known_tid_ = task_.tid();
+  if (!known_results_allowed.load(std::memory_order_relaxed)) return;
+  const Credentials& creds = *known_creds_;
+  const Context::KnownResult results[] = {
+      {SYS_getpid, static_cast<uint64_t>(task_.thread_group_->pid())},
+      {SYS_gettid, static_cast<uint64_t>(known_tid_)},
+      {SYS_getuid, creds.ruid},
+      {SYS_geteuid, creds.euid},
+      {SYS_getgid, creds.rgid},
+      {SYS_getegid, creds.egid},
+  };
+  task_.context_->SetKnownResults(results);
 }
 
 void TaskRunner::HandleSyscall() {

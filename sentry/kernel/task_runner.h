@@ -20,12 +20,17 @@ class TaskRunner {
   static void* Main(void* argument);
   void Run();
   void RunGuest();
+  // Tells the platform who the task is, if that has changed.
+  void UpdateKnownResults();
   void HandleSyscall();
   void HandleFault(const SwitchResult& result);
   bool IsReadable(uint64_t address) const;
   void SendFault(int signal, int code, uint64_t address);
 
   Task& task_;
+  // What the platform knows (getppid is not in it: others change it).
+  RefPtr<const Credentials> known_creds_;
+  pid_t known_tid_ = 0;
 };
 
 }  // namespace runsc

@@ -157,7 +157,7 @@ VmaMap::iterator MemoryManager::State::GrowStack(uint64_t addr) {
   auto it = FirstVmaFrom(addr);
   if (it == vmas.end() || !it->second.grows_down || it->first <= addr) return vmas.end();
   uint64_t start = PageRoundDown(addr);
-  if (start < kMinMapAddress || it->second.end - start > limits.stack) return vmas.end();
+  if (start < min_address || it->second.end - start > limits.stack) return vmas.end();
   if (it != vmas.begin()) {
     auto previous = std::prev(it);
     const Vma& below = previous->second;

@@ -61,6 +61,7 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
       c.pmas.emplace_hint(c.pmas.end(), it->first, shared);
     }
   }
+  Result<void> inherited = c.InheritPatches(s);
   s.space->BeginBatch();
   s.ProtectRange({0, s.max_address}, garbage);
   Result<void> batch = s.space->EndBatch();
@@ -75,6 +76,7 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
                                         vma.writable_mapping());
   }
   if (!batch.ok()) return batch.error();
+  if (!inherited.ok()) return inherited.error();
   return child;
 }
 

@@ -107,6 +107,10 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   // not have faulted.
   Result<void> HandleFault(UserAddr addr, SwitchResult::Access access, int* si_code);
 
+  // The platform would like to rewrite the system call instruction at `call`, which is made often
+  // with this number. Done if it can be done unseen.
+  void PatchCode(UserAddr call, uint64_t number);
+
   // --- UserMemory ---
   size_t CopyOut(UserAddr to, std::span<const std::byte> from) override;
   size_t CopyIn(UserAddr from, std::span<std::byte> to) override;

@@ -126,6 +126,7 @@ Result<void> MemoryManager::MProtect(UserAddr addr, uint64_t length, int prot, b
     range.start = it->first;
   }
   if (s.vmas.size() + 2 > kMaxVmas) return Errno(ENOMEM);
+  RETURN_IF_ERROR(s.UndoPatches(range, garbage));
   s.SplitVmaAt(range.start);
   s.SplitVmaAt(range.end);
   // As Linux: what stands before a hole or a refusal is changed.

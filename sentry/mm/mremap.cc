@@ -23,6 +23,7 @@ Result<void> MemoryManager::State::CheckResize(VmaMap::iterator it, Span old_ran
 Result<UserAddr> MemoryManager::State::MoveVma(Span old_range, Span new_range, bool keep_old,
                                                Garbage& garbage) {
   if (vmas.size() + 3 > kMaxVmas) return Errno(ENOMEM);
+  RETURN_IF_ERROR(UndoPatches(old_range, garbage));
   auto it = FindVma(old_range.start);
   Vma moved = it->second;
   if (moved.object) moved.offset += old_range.start - it->first;

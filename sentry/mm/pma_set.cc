@@ -63,6 +63,7 @@ Span MemoryManager::State::DetachPmas(Span range, Garbage& garbage) {
 }
 
 void MemoryManager::State::RemovePmas(Span range, Garbage& garbage) {
+  ForgetPatches(range, garbage);
   HostUnmap(DetachPmas(range, garbage), garbage);
 }
 

@@ -71,6 +71,7 @@ struct Pma {
   }
 };
 using PmaMap = absl::btree_map<uint64_t, Pma>;
+using CodePatchMap = absl::btree_map<uint64_t, CodePatch>;
 
 // [start, end) as plain numbers.
 struct Span {
@@ -128,6 +129,7 @@ struct MemoryManager::State {
   SharedMutex mu{LockRank::kMm};
   VmaMap vmas ABSL_GUARDED_BY(mu);
   PmaMap pmas ABSL_GUARDED_BY(mu);
+  CodePatchMap patches ABSL_GUARDED_BY(mu);  // in force; their pages are anonymous
   MemoryLimits limits ABSL_GUARDED_BY(mu);
   uint64_t mmap_base ABSL_GUARDED_BY(mu) = 0;  // mappings are placed top-down from here
   // For lengths from 2^n: no gap as long as 2^n ends between this and mmap_base.
@@ -254,6 +256,20 @@ struct MemoryManager::State {
   template <typename Copy>
   size_t CopyPages(uint64_t addr, uint64_t length, MemoryAccess access, bool forced, Copy copy)
       ABSL_LOCKS_EXCLUDED(mu);
+
+  // --- code_patches.cc ---
+  void PatchCode(uint64_t call, uint64_t number, Garbage& garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Its pages are this address space's own, and in it.
+  bool MakePatchable(const CodePatch& patch, Garbage& garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void WriteCode(uint64_t addr, std::span<const std::byte> bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  CodePatchMap::iterator FirstPatchFrom(uint64_t addr) ABSL_SHARED_LOCKS_REQUIRED(mu);
+  bool IsPatched(Span range) ABSL_SHARED_LOCKS_REQUIRED(mu);
+  // Puts the original bytes back. ENOMEM: some could not be.
+  Result<void> UndoPatches(Span range, Garbage& garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // The memory of the range goes away.
+  void ForgetPatches(Span range, Garbage& garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // In a forked child that nobody else knows yet: what its memory has of the parent's patches.
+  Result<void> InheritPatches(State& parent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu, parent.mu);
 
   // --- usage.cc ---
   uint64_t ResidentBytes() ABSL_SHARED_LOCKS_REQUIRED(mu);

@@ -42,6 +42,7 @@ size_t MemoryManager::State::CopyPages(uint64_t addr, uint64_t length, MemoryAcc
         if (it == pmas.end() || !Accessible(it->second, access, forced)) break;
         const Pma& pma = it->second;
         uint64_t piece = std::min({length - done, pma.end - at, budget});
+        if (IsPatched({at, at + piece})) break;
         uint64_t offset = pma.offset + (at - it->first);
         if (pma.file != &memory_file) {
           file = pma.file;
@@ -74,7 +75,9 @@ size_t MemoryManager::State::CopyPages(uint64_t addr, uint64_t length, MemoryAcc
     uint64_t want_end = 0;
     if (__builtin_add_overflow(addr, length, &want_end)) want_end = 0;
     FaultOptions options{.access = access, .want_end = want_end, .forced = forced};
-    if (!FaultIn(at, options, garbage).ok()) return done;
+    if (!UndoPatches({at, want_end != 0 ? want_end : UINT64_MAX}, garbage).ok() ||
+        !FaultIn(at, options, garbage).ok())
+      return done;
   }
   return done;
 }
@@ -130,6 +133,7 @@ Result<size_t> MemoryManager::WithBlocks(UserAddr addr, size_t length, MemoryAcc
       if (it == s.pmas.end() || !State::Accessible(it->second, access, false)) return;
       const Pma& pma = it->second;
       uint64_t piece = std::min(end, pma.end) - at;
+      if (s.IsPatched({at, at + piece})) return;
       uint64_t offset = pma.offset + (at - it->first);
       FileRange range{PageRoundDown(offset), 0};
       range.length = PageRoundDown(offset + piece + kPageMask) - range.offset;
@@ -158,7 +162,7 @@ Result<size_t> MemoryManager::WithBlocks(UserAddr addr, size_t length, MemoryAcc
     Garbage garbage;
     WriterLock lock(s.mu);
     State::FaultOptions options{.access = access, .want_end = end};
-    if (!s.FaultIn(at, options, garbage).ok()) break;
+    if (!s.UndoPatches({at, end}, garbage).ok() || !s.FaultIn(at, options, garbage).ok()) break;
     gather();
   }
   if (blocks.empty()) return Errno(EFAULT);
@@ -175,7 +179,8 @@ Result<void> MemoryManager::WithWord(UserAddr addr, MemoryAccess access,
     {
       ReaderLock lock(s.mu);
       auto it = s.FindPma(addr.value());
-      if (it != s.pmas.end() && State::Accessible(it->second, access, false)) {
+      if (it != s.pmas.end() && State::Accessible(it->second, access, false) &&
+          !s.IsPatched({addr.value(), addr.value() + sizeof(uint32_t)})) {
         const Pma& pma = it->second;
         uint64_t offset = pma.offset + (addr.value() - it->first);
         std::byte* memory = pma.file->At({PageRoundDown(offset), kPageSize});
@@ -188,7 +193,9 @@ Result<void> MemoryManager::WithWord(UserAddr addr, MemoryAccess access,
     }
     Garbage garbage;
     WriterLock lock(s.mu);
-    if (!s.FaultIn(addr.value(), {.access = access}, garbage).ok()) return Errno(EFAULT);
+    Span word{addr.value(), addr.value() + sizeof(uint32_t)};
+    if (!s.UndoPatches(word, garbage).ok() || !s.FaultIn(word.start, {.access = access}, garbage).ok())
+      return Errno(EFAULT);
   }
 }
 
