@@ -180,7 +180,7 @@ def interactive_shell(runsc, flags):
     shell.type("\x1a")
     shell.expect(r"\[1\]\+\s+Stopped", "^Z stops a program")
     shell.expect(re.escape(GUEST), "prompt")
-    shell.guest("ps -o stat= -C sleep", r"\nT|^T", "it is stopped")
+    shell.guest("ps -o stat= -p $(jobs -p)", r"\nT|^T", "it is stopped")
     shell.guest("bg", r"\[1\]\+ .*sleep 100.* &", "bg")
     shell.guest("jobs", r"\[1\]\+\s+Running", "it runs in the background")
     shell.type("fg\n")
