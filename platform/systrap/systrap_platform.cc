@@ -20,10 +20,14 @@ constexpr unsigned long kHwcap2FsGsBase = 2;
 
 }  // namespace
 
-Result<std::unique_ptr<Platform>> NewSystrapPlatform() {
-  if ((getauxval(AT_HWCAP2) & kHwcap2FsGsBase) == 0) return Errno(ENOSYS);
+bool SystrapSupported() {
   constexpr size_t kSmallestXsave = 576;
-  if (XsaveSize() <= kSmallestXsave || XsaveSize() > ThreadSlot::kMaxFpState) return Errno(ENOSYS);
+  return (getauxval(AT_HWCAP2) & kHwcap2FsGsBase) != 0 && XsaveSize() > kSmallestXsave &&
+         XsaveSize() <= ThreadSlot::kMaxFpState;
+}
+
+Result<std::unique_ptr<Platform>> NewSystrapPlatform() {
+  if (!SystrapSupported()) return Errno(ENOSYS);
   StubImage image;
   image.code = {runsc_systrap_stub_begin, runsc_systrap_stub_end};
   image.highest_base = kHighestBase;

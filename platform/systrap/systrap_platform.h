@@ -50,6 +50,8 @@ namespace runsc {
 // Call at boot: single-threaded, with the final user and group ids, before the Sentry's
 // seccomp filter. The calling thread has to outlive the sandbox (stubs die with it).
 // Spaces and contexts must not outlive the platform. ENOSYS: the host or its CPU lacks something.
+// Whether the CPU has what it needs: FSGSBASE, and an XSAVE area that fits a slot.
+bool SystrapSupported();
 Result<std::unique_ptr<Platform>> NewSystrapPlatform();
 
 class SystrapPlatform final : public Platform {

@@ -32,7 +32,7 @@ struct DoFlags {
   uint32_t uid = 0, gid = 0;
   bool has_uid = false, has_gid = false;
   std::string network = "none";
-  std::string platform = "ptrace";
+  std::string platform = DefaultPlatform();
   std::string debug_log;
   bool debug = false;
   bool strace = false;
@@ -65,7 +65,10 @@ struct DoFlags {
                      return fmt::format("'{}' is no size of at least 1m", text);
                    return "";
                  });
-    flags.Choice("platform", {"ptrace", "systrap"}, "how guest code is run (default: ptrace)", &platform);
+    flags.Choice(
+        "platform", {"ptrace", "systrap"},
+        "how guest code is run (default: systrap, or ptrace where the CPU lacks what\nsystrap needs)",
+        &platform);
     flags.Bool("strace", "log every system call of the command, to --debug-log or else stderr", &strace);
     flags.String("debug-log", "FILE", "append runsc's own log to FILE", &debug_log);
     flags.Bool("debug", "write more into --debug-log", &debug);

@@ -98,6 +98,8 @@ std::string LayFoundation(const BootOptions& options, Foundation& foundation) {
 
 }  // namespace
 
+std::string DefaultPlatform() { return SystrapSupported() ? "systrap" : "ptrace"; }
+
 int BootSentry(BootOptions options) {
   SetLog(options.log_fd, options.log_level, "sentry");
   // Else the allocator looks into /sys for the number of CPUs when threads become many.

@@ -18,6 +18,9 @@
 
 namespace runsc {
 
+// The name of the fastest platform that this machine has.
+std::string DefaultPlatform();
+
 struct BootOptions {
   struct Volume {
     uint32_t gofer_root = 0;  // index among the Gofer's roots; 0 is the root filesystem
@@ -25,7 +28,7 @@ struct BootOptions {
     bool read_only = false;
   };
 
-  std::string platform = "ptrace";
+  std::string platform = DefaultPlatform();
   UniqueFd gofer_socket;
   UniqueFd channel;                         // see channel.h
   std::array<int, 3> stdio = {-1, -1, -1};  // host descriptors for the guest's 0, 1, 2; -1: closed

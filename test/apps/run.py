@@ -154,7 +154,7 @@ def run(command, script, timeout):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runsc", default=os.path.join(TOP, "build/bin/runsc"))
-    parser.add_argument("--platform", default="ptrace")
+    parser.add_argument("--platform", default="systrap")
     parser.add_argument("--rootfs", help="a root filesystem to run in, on both sides (host: chroot)")
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("names", nargs="*")

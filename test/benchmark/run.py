@@ -144,7 +144,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runsc", default=os.path.join(TOP, "build/bin/runsc"))
     parser.add_argument("--micro", default=os.path.join(TOP, "build/bin/benchmark/micro"))
-    parser.add_argument("--platform", default="ptrace")
+    parser.add_argument("--platform", default="systrap")
     parser.add_argument("--peer", default="/usr/bin/runsc --platform=ptrace --network=none",
                         help="a peer's command line up to its `do`; empty: none")
     parser.add_argument("--programs", action="store_true", help="real programs, in place of single operations")

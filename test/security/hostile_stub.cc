@@ -7,12 +7,15 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <ucontext.h>
+
+#include <algorithm>
 
 #include "test/syscalls/syscall_test.h"
 
@@ -41,13 +44,19 @@ bool Survives(const std::function<void()>& body) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-// Pages near the end of user space that neither we nor the kernel have told of.
+// The first page behind the stack: its last bytes are the program's name.
+uint64_t StackEnd() {
+  uint64_t name = getauxval(AT_EXECFN);
+  return (name + strlen(reinterpret_cast<const char*>(name)) + 2 * kPage) & ~(kPage - 1);
+}
+
+// Pages near the end of user space, behind the stack, that neither we nor the kernel have told of.
 std::vector<uint64_t> SuspectPages() {
   std::vector<uint64_t> pages;
   for (uint64_t step = 0; step < 64; ++step) {
     for (uint64_t page = 0; page < 6; ++page) {
       uint64_t address = 0x7fffffff0000 - step * 0x100000 + page * kPage;
-      if (address < kTaskEnd) pages.push_back(address);
+      if (address < kTaskEnd && address >= StackEnd()) pages.push_back(address);
     }
   }
   for (uint64_t page = 1; page <= 32; ++page) pages.push_back(kTaskEnd - page * kPage);
@@ -94,7 +103,8 @@ TEST(memory_calls_on_the_platforms_pages) {
       }
     }
     // And the whole range at once, with all that is ours above the stack.
-    syscall(SYS_munmap, 0x7ffff0000000, 0x8000000);
+    uint64_t start = std::max(StackEnd(), uint64_t{0x7ffff0000000});
+    if (start < 0x7ffff8000000) syscall(SYS_munmap, start, 0x7ffff8000000 - start);
     syscall(SYS_mmap, 0x7fffff000000, 0xff0000, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
             -1, 0);
   }));

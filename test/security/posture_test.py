@@ -75,7 +75,7 @@ def check_empty_root(role, pid):
 
 
 def check_sentry_files(role, pid, stdio):
-    """Standard streams, the two memfds, two sockets, an eventfd, donated read-only files."""
+    """Standard streams, the memfds, two sockets, an eventfd, pidfds and their epoll, donated read-only files."""
     sockets = 0
     for fd, target, flags, mode in open_files(pid):
         what = f"{role}: fd {fd} -> {target}"
@@ -87,7 +87,7 @@ def check_sentry_files(role, pid, stdio):
             sockets += 1
         elif target.startswith("anon_inode:"):
             check(target in ("anon_inode:[eventfd]", "anon_inode:[timerfd]", "anon_inode:[signalfd]",
-                             "anon_inode:[pidfd]"), what, "unexpected")
+                             "anon_inode:[pidfd]", "anon_inode:[eventpoll]"), what, "unexpected")
         else:
             check(stat.S_ISREG(mode), what, f"a donated file is of mode {mode:o}")
             check(flags & os.O_ACCMODE == os.O_RDONLY, what, f"donated with flags {flags:o}")
@@ -216,9 +216,10 @@ def main():
         runsc.require()
         can_unshare = subprocess.run(["unshare", "-U", "true"], check=False, capture_output=True).returncode == 0
         namespaces = NAMESPACES if can_unshare else NAMESPACES[1:]
-        check_sandbox(runsc, [], READING, namespaces)
         os.mkdir(runsc.path("volume"))
-        check_sandbox(runsc, [f"--volume={runsc.path('volume')}:/mnt"], WRITING, namespaces)
+        for platform in ("--platform=ptrace", "--platform=systrap"):
+            check_sandbox(runsc, [platform], READING, namespaces)
+            check_sandbox(runsc, [platform, f"--volume={runsc.path('volume')}:/mnt"], WRITING, namespaces)
         if len(sys.argv) > 2:
             print_policies(sys.argv[2])
     finally:
