@@ -212,7 +212,7 @@ def main():
             pss, ticks = idle(prefix, 20)
             print(f"idle {name}: {pss / 1024:.1f} MB proportional set size, {ticks} CPU ticks in 20 s")
     if options.svg:
-        svg(options.svg, plot, "gVisor, ptrace")
+        svg(options.svg, plot, "gVisor")
     return 0 if results["ours"] else 1
 
 
