@@ -15,9 +15,8 @@
 //   - code that reads its own text sees the jump. (Reads by system calls see the original. Memory that can be
 //     executed but not read would need protection keys.) Memory that is or becomes writable is never or
 //     no longer patched.
-//   - gs base, which is 0 as Linux tells it, is the slot's address to rdgsbase and to %gs: operands. A guest
-//   that
-//     sets it has what it sets, and its calls are trapped.
+//   - gs base, which is 0 as Linux tells it, is the slot's address to rdgsbase and to %gs: operands. A
+//     guest that sets it has what it sets, and its calls are trapped.
 //   - [64 KiB, SITE_END) cannot be mapped, as with a larger vm.mmap_min_addr.
 //
 // The threat is a guest that uses the stub for itself. It can read all of the stub's code, jump to any
