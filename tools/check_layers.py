@@ -54,6 +54,9 @@ ALLOWED = {
     "sentry/syscalls": SYSCALLS,
     "sentry/control": ABOVE_KERNEL | {"sentry/loader"},
     "sentry/boot": BOOT,
+    "runsc/oci": BASE,
+    "runsc/container": BASE | {"runsc/oci"},
+    "runsc/cgroup": BASE | {"runsc/oci"},
     "runsc/sandbox": HOST | {"gofer/server", "sentry/boot"},
     "runsc/cmd": None,  # the top
     "runsc": None,

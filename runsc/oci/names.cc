@@ -1,0 +1,105 @@
+// The names that config.json has for numbers of Linux.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "runsc/oci/spec.h"
+
+namespace runsc::oci {
+namespace {
+
+// By number: capabilities(7).
+constexpr std::string_view kCapabilities[] = {"CAP_CHOWN",
+                                              "CAP_DAC_OVERRIDE",
+                                              "CAP_DAC_READ_SEARCH",
+                                              "CAP_FOWNER",
+                                              "CAP_FSETID",
+                                              "CAP_KILL",
+                                              "CAP_SETGID",
+                                              "CAP_SETUID",
+                                              "CAP_SETPCAP",
+                                              "CAP_LINUX_IMMUTABLE",
+                                              "CAP_NET_BIND_SERVICE",
+                                              "CAP_NET_BROADCAST",
+                                              "CAP_NET_ADMIN",
+                                              "CAP_NET_RAW",
+                                              "CAP_IPC_LOCK",
+                                              "CAP_IPC_OWNER",
+                                              "CAP_SYS_MODULE",
+                                              "CAP_SYS_RAWIO",
+                                              "CAP_SYS_CHROOT",
+                                              "CAP_SYS_PTRACE",
+                                              "CAP_SYS_PACCT",
+                                              "CAP_SYS_ADMIN",
+                                              "CAP_SYS_BOOT",
+                                              "CAP_SYS_NICE",
+                                              "CAP_SYS_RESOURCE",
+                                              "CAP_SYS_TIME",
+                                              "CAP_SYS_TTY_CONFIG",
+                                              "CAP_MKNOD",
+                                              "CAP_LEASE",
+                                              "CAP_AUDIT_WRITE",
+                                              "CAP_AUDIT_CONTROL",
+                                              "CAP_SETFCAP",
+                                              "CAP_MAC_OVERRIDE",
+                                              "CAP_MAC_ADMIN",
+                                              "CAP_SYSLOG",
+                                              "CAP_WAKE_ALARM",
+                                              "CAP_BLOCK_SUSPEND",
+                                              "CAP_AUDIT_READ",
+                                              "CAP_PERFMON",
+                                              "CAP_BPF",
+                                              "CAP_CHECKPOINT_RESTORE"};
+static_assert(std::size(kCapabilities) == kLastCapability + 1);
+
+struct RlimitName {
+  std::string_view name;
+  int number;
+};
+constexpr RlimitName kRlimits[] = {{"RLIMIT_AS", RLIMIT_AS},
+                                   {"RLIMIT_CORE", RLIMIT_CORE},
+                                   {"RLIMIT_CPU", RLIMIT_CPU},
+                                   {"RLIMIT_DATA", RLIMIT_DATA},
+                                   {"RLIMIT_FSIZE", RLIMIT_FSIZE},
+                                   {"RLIMIT_LOCKS", RLIMIT_LOCKS},
+                                   {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
+                                   {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
+                                   {"RLIMIT_NICE", RLIMIT_NICE},
+                                   {"RLIMIT_NOFILE", RLIMIT_NOFILE},
+                                   {"RLIMIT_NPROC", RLIMIT_NPROC},
+                                   {"RLIMIT_RSS", RLIMIT_RSS},
+                                   {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
+                                   {"RLIMIT_RTTIME", RLIMIT_RTTIME},
+                                   {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+                                   {"RLIMIT_STACK", RLIMIT_STACK}};
+
+}  // namespace
+
+std::optional<int> CapabilityNumber(std::string_view name) {
+  std::string upper = absl::AsciiStrToUpper(absl::string_view(name.data(), name.size()));
+  if (!upper.starts_with("CAP_")) upper = "CAP_" + upper;
+  const auto* found = std::find(std::begin(kCapabilities), std::end(kCapabilities), upper);
+  if (found == std::end(kCapabilities)) return std::nullopt;
+  return static_cast<int>(found - std::begin(kCapabilities));
+}
+
+std::string_view CapabilityName(int number) {
+  return number < 0 || number > kLastCapability ? std::string_view() : kCapabilities[number];
+}
+
+std::optional<int> RlimitNumber(std::string_view name) {
+  for (const RlimitName& limit : kRlimits) {
+    if (limit.name == name) return limit.number;
+  }
+  return std::nullopt;
+}
+
+std::string_view NamespaceName(NamespaceType type) {
+  constexpr std::string_view kNames[] = {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"};
+  return kNames[static_cast<size_t>(type)];
+}
+
+}  // namespace runsc::oci

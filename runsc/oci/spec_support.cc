@@ -1,0 +1,92 @@
+// What of a right config.json cannot be honoured. Each refusal names its field: nothing that was
+// asked for is left out in silence.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "runsc/oci/spec.h"
+
+namespace runsc::oci {
+namespace {
+
+constexpr std::string_view kMountTypes[] = {"",      "none",   "bind",   "rbind",  "proc",    "sysfs",
+                                            "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "shm"};
+
+class Refusals {
+ public:
+  explicit Refusals(const std::string& file) : file_(file) {}
+  void If(bool condition, std::string_view field, std::string_view why) {
+    if (condition && text_.empty()) text_ = fmt::format("{}: {}: {}", file_, field, why);
+  }
+  absl::Status status() const { return text_.empty() ? absl::OkStatus() : absl::UnimplementedError(text_); }
+
+ private:
+  const std::string& file_;
+  std::string text_;
+};
+
+void CheckProcess(const Process& process, Refusals& refuse) {
+  if (process.scheduler.has_value()) {
+    refuse.If(process.scheduler->policy != "SCHED_OTHER" || process.scheduler->nice != 0, "process.scheduler",
+              "only SCHED_OTHER with nice 0 is supported");
+  }
+  if (process.io_priority.has_value()) {
+    refuse.If(process.io_priority->io_class != "IOPRIO_CLASS_BE" && process.io_priority->io_class != "",
+              "process.ioPriority.class", "only IOPRIO_CLASS_BE is supported");
+  }
+}
+
+void CheckMounts(const std::vector<Mount>& mounts, Refusals& refuse) {
+  for (size_t i = 0; i < mounts.size(); ++i) {
+    const Mount& mount = mounts[i];
+    std::string field = fmt::format("mounts[{}]", i);
+    bool bind = std::any_of(mount.options.begin(), mount.options.end(),
+                            [](const std::string& option) { return option == "bind" || option == "rbind"; });
+    bool known =
+        std::find(std::begin(kMountTypes), std::end(kMountTypes), mount.type) != std::end(kMountTypes);
+    refuse.If(!bind && (!known || mount.type.empty() || mount.type == "none"), field + ".type",
+              fmt::format("filesystem type '{}' is not supported", mount.type));
+    refuse.If(!mount.uid_mappings.empty(), field + ".uidMappings",
+              "mounts with id mappings are not supported");
+    refuse.If(!mount.gid_mappings.empty(), field + ".gidMappings",
+              "mounts with id mappings are not supported");
+    for (size_t j = 0; j < mount.options.size(); ++j) {
+      const std::string& option = mount.options[j];
+      refuse.If(option == "idmap" || option == "ridmap" || option.starts_with("idmap=") ||
+                    option.starts_with("ridmap="),
+                fmt::format("{}.options[{}]", field, j), "mounts with id mappings are not supported");
+    }
+  }
+}
+
+void CheckLinux(const Linux& part, Refusals& refuse) {
+  refuse.If(part.intel_rdt.has_value(), "linux.intelRdt", "is not supported");
+  refuse.If(!part.time_offsets.empty(), "linux.timeOffsets", "is not supported");
+  if (const Namespace* time = part.FindNamespace(NamespaceType::kTime); time != nullptr)
+    refuse.If(!time->path.empty(), "linux.namespaces", "joining a time namespace is not supported");
+  if (part.personality.has_value()) {
+    refuse.If(part.personality->domain != "LINUX", "linux.personality.domain",
+              fmt::format("'{}' is not supported, only LINUX is", part.personality->domain));
+    refuse.If(!part.personality->flags.empty(), "linux.personality.flags", "must be empty");
+  }
+  if (part.seccomp.has_value()) {
+    refuse.If(!part.seccomp->listener_path.empty(), "linux.seccomp.listenerPath",
+              "seccomp notification is not supported");
+    refuse.If(part.seccomp->listener_path.empty() && !part.seccomp->listener_metadata.empty(),
+              "linux.seccomp.listenerMetadata", "needs linux.seccomp.listenerPath");
+  }
+}
+
+}  // namespace
+
+absl::Status CheckSupported(const Spec& spec, const std::string& file) {
+  Refusals refuse(file);
+  refuse.If(spec.has_vm, "vm", "virtual machines are not supported");
+  if (spec.process.has_value()) CheckProcess(*spec.process, refuse);
+  CheckMounts(spec.mounts, refuse);
+  CheckLinux(spec.linux, refuse);
+  return refuse.status();
+}
+
+}  // namespace runsc::oci
