@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <stdio.h>
 
+#include "runsc/cmd/global_flags.h"
 #include "runsc/sandbox/sandbox.h"
 
 namespace runsc {
@@ -35,15 +36,17 @@ int RunVersion(Arguments arguments) {
 }
 
 int RunMain(Arguments arguments) {
+  GlobalFlags& globals = Globals();
+  if (std::string wrong = globals.Set().Parse(arguments); !wrong.empty()) return UsageError("", wrong);
+  globals.Finish();
+  if (globals.version) return RunVersion({});
+  if (globals.help) return RunHelp({});
   if (arguments.empty()) return UsageError("", "no command given");
   std::string name = arguments[0];
-  if (name == "--help" || name == "-h") name = "help";
-  if (name == "--version" || name == "-v") name = "version";
   arguments.erase(arguments.begin());
   for (const Command& command : kCommands) {
     if (command.name == name) return command.run(std::move(arguments));
   }
-  if (name.starts_with("-")) return UsageError("", fmt::format("there is no flag {}", name));
   return UsageError("", fmt::format("there is no command '{}'", name));
 }
 

@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "runsc/cmd/command.h"
 #include "runsc/cmd/flags.h"
+#include "runsc/cmd/global_flags.h"
 #include "runsc/sandbox/sandbox.h"
 
 extern "C" char** environ;
@@ -31,11 +32,11 @@ struct DoFlags {
   std::vector<std::string> environment;
   uint32_t uid = 0, gid = 0;
   bool has_uid = false, has_gid = false;
-  std::string network = "none";
-  std::string platform = DefaultPlatform();
-  std::string debug_log;
-  bool debug = false;
-  bool strace = false;
+  std::string network = Globals().network;
+  std::string platform = Globals().platform.empty() ? DefaultPlatform() : Globals().platform;
+  std::string debug_log = Globals().debug_log;
+  bool debug = Globals().debug;
+  bool strace = Globals().strace;
   uint64_t memory = 0;
   std::string hostname;
   bool help = false;

@@ -11,16 +11,16 @@
 namespace runsc {
 
 void FlagSet::Bool(std::string name, std::string help, bool* value) {
-  flags_.push_back({std::move(name), "", std::move(help), [value](const std::string& text) -> std::string {
-                      if (text == "true" || text == "1" || text.empty()) {
-                        *value = true;
-                      } else if (text == "false" || text == "0") {
-                        *value = false;
-                      } else {
-                        return fmt::format("'{}' is neither true nor false", text);
-                      }
-                      return "";
-                    }});
+  Add(std::move(name), "", std::move(help), [value](const std::string& text) -> std::string {
+    if (text == "true" || text == "1" || text.empty()) {
+      *value = true;
+    } else if (text == "false" || text == "0") {
+      *value = false;
+    } else {
+      return fmt::format("'{}' is neither true nor false", text);
+    }
+    return "";
+  });
 }
 
 void FlagSet::String(std::string name, std::string value_name, std::string help, std::string* value) {
@@ -64,12 +64,23 @@ void FlagSet::Choice(std::string name, std::vector<std::string> choices, std::st
 
 void FlagSet::Custom(std::string name, std::string value_name, std::string help,
                      std::function<std::string(const std::string&)> parse) {
-  flags_.push_back({std::move(name), std::move(value_name), std::move(help), std::move(parse)});
+  Add(std::move(name), std::move(value_name), std::move(help), std::move(parse));
+}
+
+void FlagSet::Add(std::string names, std::string value_name, std::string help,
+                  std::function<std::string(const std::string&)> parse) {
+  std::string short_name;
+  if (size_t comma = names.find(", "); comma != std::string::npos) {
+    short_name = names.substr(comma + 2);
+    names.resize(comma);
+  }
+  flags_.push_back(
+      {std::move(names), std::move(short_name), std::move(value_name), std::move(help), std::move(parse)});
 }
 
 const FlagSet::Flag* FlagSet::Find(std::string_view name) const {
   for (const Flag& flag : flags_) {
-    if (flag.name == name) return &flag;
+    if (flag.name == name || (!flag.short_name.empty() && flag.short_name == name)) return &flag;
   }
   return nullptr;
 }
@@ -110,7 +121,8 @@ std::string FlagSet::Parse(std::vector<std::string>& arguments) const {
 std::string FlagSet::Help() const {
   std::string text;
   for (const Flag& flag : flags_) {
-    std::string left = "  --" + flag.name + (flag.value_name.empty() ? "" : "=" + flag.value_name);
+    std::string left = flag.short_name.empty() ? "  " : "  -" + flag.short_name + ", ";
+    left += "--" + flag.name + (flag.value_name.empty() ? "" : "=" + flag.value_name);
     constexpr size_t kColumn = 30;
     if (left.size() + 1 >= kColumn) {
       text += left + "\n" + std::string(kColumn, ' ');

@@ -1,4 +1,5 @@
-// FlagSet: the flags of one command: --name, --name=value, --name value, -n. Parsing
+// FlagSet: the flags of one command: --name, --name=value, --name value, -n. A name "quiet, q" has a short
+// form. Parsing
 // stops at "--" or at the first argument that is no flag; the rest is the command's.
 #ifndef RUNSC_CMD_FLAGS_H_
 #define RUNSC_CMD_FLAGS_H_
@@ -32,10 +33,13 @@ class FlagSet {
  private:
   struct Flag {
     std::string name;
+    std::string short_name;  // empty: none
     std::string value_name;  // empty: takes no value
     std::string help;
     std::function<std::string(const std::string&)> parse;
   };
+  void Add(std::string names, std::string value_name, std::string help,
+           std::function<std::string(const std::string&)> parse);
   const Flag* Find(std::string_view name) const;
   std::vector<Flag> flags_;
 };

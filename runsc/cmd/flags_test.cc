@@ -27,6 +27,24 @@ TEST_CASE("flags stop at the command") {
   CHECK(arguments == std::vector<std::string>{"--root", "x"});
 }
 
+TEST_CASE("a flag may have a short name") {
+  FlagSet flags;
+  bool quiet = false;
+  std::string format;
+  flags.Bool("quiet, q", "say less", &quiet);
+  flags.String("format, f", "FORMAT", "how", &format);
+  std::vector<std::string> arguments{"-q", "-f", "json", "x"};
+  CHECK(flags.Parse(arguments) == "");
+  CHECK(quiet);
+  CHECK(format == "json");
+  arguments = {"--quiet=false", "--format=table"};
+  CHECK(flags.Parse(arguments) == "");
+  CHECK(!quiet);
+  CHECK(format == "table");
+  CHECK(flags.Help().starts_with("  -q, --quiet "));
+  CHECK(flags.Help().find("  -f, --format=FORMAT ") != std::string::npos);
+}
+
 TEST_CASE("what is wrong is said") {
   FlagSet flags;
   std::string mode;

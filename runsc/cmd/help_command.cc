@@ -4,6 +4,7 @@
 #include <string>
 
 #include "runsc/cmd/command.h"
+#include "runsc/cmd/global_flags.h"
 #include "sentry/syscalls/table.h"
 
 namespace runsc {
@@ -41,8 +42,9 @@ int RunHelp(Arguments arguments) {
   }
   fmt::print(
       "runsc runs Linux programs on a kernel of its own, in user space.\n\n"
-      "Usage: runsc COMMAND [ARGUMENT...]\n\nCommands:\n");
+      "Usage: runsc [flags] COMMAND [ARGUMENT...]\n\nCommands:\n");
   for (const Command& command : Commands()) fmt::print("  {:<12}{}\n", command.name, command.summary);
+  fmt::print("\nFlags:\n{}", GlobalFlags().Set().Help());
   fmt::print(
       "\n'runsc COMMAND --help' tells about one command, 'runsc help syscalls' which system calls\n"
       "programs may use.\n");
