@@ -6,7 +6,7 @@
 
 namespace runsc {
 
-std::vector<sock_filter> StubFilter(uint64_t code_address) {
+std::vector<sock_filter> StubFilter(uint64_t code_address, uint64_t /*key*/) {
   FilterProgram p(code_address);
   AddKeeperRules(p);
   p.AllowAlways(SYS_pause);  // a guest thread that nobody traces

@@ -13,7 +13,8 @@ namespace runsc {
 // The program for a stub whose code page is at `code_address`. Everything that it
 // does not name ends in SIGSYS: death for an untraced thread, and for a traced one
 // (a call of the host's vsyscall page is the only way there) a signal its tracer sees.
-std::vector<sock_filter> StubFilter(uint64_t code_address);
+// It takes no key: nothing but the stub's own code ever gets to make a call.
+std::vector<sock_filter> StubFilter(uint64_t code_address, uint64_t key);
 
 }  // namespace runsc
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "platform/base/check.h"
 #include "platform/stub/stub_layout.h"
 
 namespace runsc {
@@ -68,6 +69,21 @@ class FilterProgram {
     Add(BPF_JMP | BPF_JGE | BPF_K, 0, 1, value);
     Return(kTrap);
   }
+  // What stands between these two is for calls whose argument `i` is `value`, and decides them.
+  void BeginIfArgument(int i, uint64_t value) {
+    LoadArgumentLow(i);
+    section_low_ = code_.size();
+    Add(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, static_cast<uint32_t>(value));
+    LoadArgumentHigh(i);
+    section_high_ = code_.size();
+    Add(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, static_cast<uint32_t>(value >> 32));
+  }
+  void EndIfArgument() {
+    Return(kTrap);
+    CHECK(code_.size() - section_low_ - 1 <= 255);
+    code_[section_low_].jf = static_cast<uint8_t>(code_.size() - section_low_ - 1);
+    code_[section_high_].jf = static_cast<uint8_t>(code_.size() - section_high_ - 1);
+  }
   std::vector<sock_filter> Take() { return std::move(code_); }
 
  private:
@@ -75,7 +91,7 @@ class FilterProgram {
     code_.push_back({static_cast<uint16_t>(code), static_cast<uint8_t>(jt), static_cast<uint8_t>(jf), k});
   }
   std::vector<sock_filter> code_;
-  size_t rule_ = 0;
+  size_t rule_ = 0, section_low_ = 0, section_high_ = 0;
 };
 
 }  // namespace runsc

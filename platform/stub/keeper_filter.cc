@@ -8,13 +8,26 @@
 
 namespace runsc {
 
-void AddKeeperRules(FilterProgram& p) {
-  // Guest memory is made of shared file mappings at fixed places and nothing else.
+namespace {
+
+constexpr int kMapFlags = 3, kMapFd = 4, kKeyArgument = 5;
+
+// Guest memory is made of shared file mappings at fixed places and nothing else.
+void AddMapRule(FilterProgram& p, const uint64_t* key) {
   p.BeginRule(SYS_mmap);
-  p.LoadArgumentLow(3);
+  if (key != nullptr) {
+    p.LoadArgumentHigh(kMapFlags);
+    p.TrapUnlessEqual(static_cast<uint32_t>(*key));
+    p.LoadArgumentHigh(kMapFd);
+    p.TrapUnlessEqual(static_cast<uint32_t>(*key >> 32));
+  }
+  p.LoadArgumentLow(kMapFlags);
   p.And(~uint32_t{MAP_POPULATE});
   p.AllowIfEqual(MAP_SHARED | MAP_FIXED);
   p.EndRule(FilterProgram::kTrap);
+}
+
+void AddOtherRules(FilterProgram& p) {
   p.AllowAlways(SYS_munmap);    // guest memory goes; the Sentry's memory in the master
   p.AllowAlways(SYS_mprotect);  // guest memory changes its protection
 
@@ -44,6 +57,21 @@ void AddKeeperRules(FilterProgram& p) {
   p.LoadArgumentLow(1);
   p.AllowIfEqual(SIGKILL);
   p.EndRule(FilterProgram::kTrap);
+}
+
+}  // namespace
+
+void AddKeeperRules(FilterProgram& p) {
+  AddMapRule(p, nullptr);
+  AddOtherRules(p);
+}
+
+void AddKeyedKeeperRules(FilterProgram& p, uint64_t key, std::initializer_list<uint32_t> also_allowed) {
+  AddMapRule(p, &key);
+  p.BeginIfArgument(kKeyArgument, key);
+  AddOtherRules(p);
+  for (uint32_t number : also_allowed) p.AllowAlways(number);
+  p.EndIfArgument();
 }
 
 }  // namespace runsc

@@ -2,7 +2,7 @@
 // top of every guest address space. Also included by stub.S, hence the macros. A backend
 // may keep more behind the three pages.
 //
-//   code     r-x  the backend's stub.S, and its constants at STUB_DATA_OFFSET
+//   code     r-x  the backend's stub.S
 //   command  r--  written by the Sentry: what to do (guest code can read it only)
 //   response rw-  written by the keeper: a hint that it is done; forged at will by a
 //                 hostile guest, therefore never believed (see StubProcess)
@@ -13,7 +13,6 @@
 #define STUB_COMMAND_OFFSET 0x1000
 #define STUB_RESPONSE_OFFSET 0x2000
 #define STUB_MAPPED_SIZE 0x3000
-#define STUB_DATA_OFFSET 0xc00         // in the code page
 #define STUB_TASK_SIZE 0x7ffffffff000  // end of user space with 4-level page tables
 
 // Offsets in the command page.

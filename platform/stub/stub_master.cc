@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
@@ -45,16 +46,13 @@ bool MapRegion(uint64_t base, int fd, const StubImage& image) {
     if (got != MAP_FAILED) munmap(got, STUB_MAPPED_SIZE);
     return false;
   }
-  std::vector<char> data = image.data ? image.data(base) : std::vector<char>();
-  CHECK(image.code.size() <= (data.empty() ? STUB_PAGE_SIZE : STUB_DATA_OFFSET));
-  CHECK(data.size() <= STUB_PAGE_SIZE - STUB_DATA_OFFSET);
+  CHECK(image.code.size() <= STUB_PAGE_SIZE);
   bool mapped =
       MapAt(base, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) &&
       MapAt(base + STUB_COMMAND_OFFSET, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) &&
       MapAt(base + STUB_RESPONSE_OFFSET, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, STUB_PAGE_SIZE);
   if (mapped) {
     memcpy(wanted, image.code.data(), image.code.size());
-    std::copy(data.begin(), data.end(), static_cast<char*>(wanted) + STUB_DATA_OFFSET);
     mapped = mprotect(wanted, STUB_PAGE_SIZE, PROT_READ | PROT_EXEC) == 0;
   }
   if (!mapped) munmap(wanted, STUB_MAPPED_SIZE);
@@ -86,7 +84,7 @@ void LeaveRseq() {
   syscall(SYS_rseq, area, kMinimalSize, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
-[[noreturn]] void MasterMain(uint64_t base, const StubImage& image, const sock_fprog& filter) {
+[[noreturn]] void MasterMain(uint64_t base, const StubImage& image, const sock_fprog& filter, uint64_t key) {
   LeaveRseq();
   SetSignals(base, image);
   rlimit no_core = {0, 0};
@@ -97,7 +95,7 @@ void LeaveRseq() {
                prctl(PR_SET_DUMPABLE, image.traceable ? 1 : 0) == 0 &&
                prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
                prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-  if (ready) reinterpret_cast<void (*)()>(base)();
+  if (ready) reinterpret_cast<void (*)(uint64_t)>(base)(key);
   while (true) syscall(SYS_exit_group, 1);
 }
 
@@ -112,10 +110,12 @@ Result<std::unique_ptr<StubMaster>> StubMaster::Start(const StubImage& image) {
   }
   if (base == 0) return Errno(ENOMEM);
 
-  std::vector<sock_filter> code = image.filter(base);
+  uint64_t key = 0;
+  if (getrandom(&key, sizeof(key), 0) != sizeof(key)) return HostErrno();
+  std::vector<sock_filter> code = image.filter(base, key);
   sock_fprog filter = {static_cast<unsigned short>(code.size()), code.data()};
   long pid = syscall(SYS_clone, CLONE_FILES, 0, nullptr, nullptr, 0);
-  if (pid == 0) MasterMain(base, image, filter);
+  if (pid == 0) MasterMain(base, image, filter, key);
   Errno clone_error = HostErrno();
   munmap(reinterpret_cast<void*>(base), STUB_MAPPED_SIZE);
   if (pid < 0) return clone_error;
@@ -170,7 +170,7 @@ Result<void> StubMaster::Fork(StubProcess& process, std::span<const StubCommand>
   process.Load(first);
   process.Post();
   const StubCommand fork[] = {
-      {SYS_clone, {STUB_FORK_FLAGS, 0, 0, 0, 0, static_cast<uint64_t>(process.pages().fd())}},
+      {SYS_clone, {STUB_FORK_FLAGS, 0, 0, 0, static_cast<uint64_t>(process.pages().fd())}},
   };
   MutexLock lock(mu_);
   ASSIGN_OR_RETURN(int32_t pid, process_->Run(fork));

@@ -23,10 +23,9 @@ namespace runsc {
 struct StubImage {
   std::span<const char> code;  // its entry is the first byte
   uint64_t highest_base = 0;   // the code page is at or somewhat below this address
-  // The filter of all stub processes, and constants for STUB_DATA_OFFSET in the code page,
-  // both for a code page at `base`.
-  std::function<std::vector<sock_filter>(uint64_t base)> filter;
-  std::function<std::vector<char>(uint64_t base)> data = nullptr;
+  // The filter of all threads of all stub processes, for a code page at `base` and keepers that
+  // have `key` (keeper_filter.h). Installed once, in the master: whoever is cloned shares it.
+  std::function<std::vector<sock_filter>(uint64_t base, uint64_t key)> filter;
   uint64_t file_size = 2 * STUB_PAGE_SIZE;  // of the pages' file of each process
   bool watch_deaths = false;
   bool traceable = false;

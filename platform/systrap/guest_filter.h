@@ -1,12 +1,13 @@
-// The seccomp filters of stub processes. Both only let calls pass that come from the stub's
-// code page; but a guest can jump there with any registers, and so for guest threads what
+// The seccomp filter of stub processes: one program for all of a sandbox. It only lets calls pass that come
+// from the stub's code page; but a guest can jump there with any registers, and so for guest threads what
 // matters is what is left when the whole thread is the guest's:
 //
-//   keeper        maps, unmaps and protects guest memory, makes threads. It reads its commands from a page
-//   that no
-//                 guest can write to, keeps everything else in registers, has no stack, and blocks all
-//                 signals (a signal frame would hold its registers). So it needs no second check.
-//   guest thread  on top of the keeper's: waits for and wakes words of the slots (futex), and unblocks
+//   with the key  a keeper (keeper_filter.h): maps, unmaps and protects guest memory, makes threads. It reads
+//                 its commands from a page that no guest can write to, keeps everything else in
+//                 registers, has no stack, and blocks all signals (a signal frame would hold its registers).
+//                 So it needs no second check. A guest thread has the key while it is born, for sigaltstack,
+//                 with all signals blocked, and loses it before its first signal can come.
+//   without       a guest thread: waits for and wakes words of the slots (futex), and unblocks
 //                 its signals (once, at birth). Nothing else: no mmap, no munmap, no clone, no exit, no
 //                 rt_sigreturn (a forged frame could mask the interrupt signal), no sigaltstack.
 //
@@ -22,11 +23,7 @@
 
 namespace runsc {
 
-// Of every thread. It also allows what a new guest thread does before its own filter.
-std::vector<sock_filter> KeeperFilter(uint64_t base);
-// Of guest threads, in addition: as a struct sock_fprog and the program behind it, for the
-// constants of the code page.
-std::vector<char> GuestFilterData(uint64_t base);
+std::vector<sock_filter> SystrapFilter(uint64_t base, uint64_t key);
 
 }  // namespace runsc
 

@@ -1,8 +1,7 @@
 // The code of a stub process: the keeper (keeper.inc), and what a guest thread runs
 // between two stretches of guest code. It is copied to the stub region.
 //
-// A guest thread is born at .Lthread, shuts itself into the filter of guest threads,
-// and waits. From then on it goes round:
+// A guest thread is born at .Lthread, gives up the key that its keeper had, and waits. From then on it goes round:
 //
 //   .Lidle      until the number in the in page moves, then
 //   .Lresume    loads what the in page says and enters guest code, until a signal
@@ -53,14 +52,8 @@ runsc_systrap_stub_begin:
         syscall
         testq   %rax, %rax
         jnz     .Lfail
-        movl    $1, %edi                        // SECCOMP_SET_MODE_FILTER
-        xorl    %esi, %esi
-        leaq    BEGIN+STUB_DATA_OFFSET(%rip), %rdx
-        movl    $__NR_seccomp, %eax
-        syscall
-        testq   %rax, %rax
-        jnz     .Lfail
-        // Not before the filter is in force: a signal frame can be forged.
+        // From here on the thread is a guest's for the filter; not before may a signal's frame show its registers.
+        xorl    %r9d, %r9d
         movl    $1, %edi                        // SIG_UNBLOCK
         leaq    SLOT_IN_UNBLOCK(%rbx), %rsi
         xorl    %edx, %edx

@@ -31,8 +31,7 @@ Result<std::unique_ptr<Platform>> NewSystrapPlatform() {
   StubImage image;
   image.code = {runsc_systrap_stub_begin, runsc_systrap_stub_end};
   image.highest_base = kHighestBase;
-  image.filter = KeeperFilter;
-  image.data = GuestFilterData;
+  image.filter = SystrapFilter;
   image.file_size = SYSTRAP_REGION_SIZE;
   image.watch_deaths = true;
   image.handled_signals = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SYSTRAP_INTERRUPT_SIGNAL};

@@ -21,7 +21,7 @@
 //
 // The threat is a guest that uses the stub for itself. It can read all of the stub's code, jump to any
 // instruction of it, and write to its own and its siblings' signal stacks and out pages at any time. Then:
-//   - every system call it can make that way is in GuestFilterData (guest_filter.h), and none helps;
+//   - every system call it can make that way is in guest_filter.h, and none helps;
 //   - what the Sentry reads from a slot is what a guest may say anyway: registers, faults, FP state. It
 //     is copied once, addresses are checked to be in the slot, FP state is validated;
 //   - threads that wait cannot be let go, nor command lists made or answered, by writing: in pages

@@ -1,12 +1,16 @@
 // Interrupt at any moment, and death of a stub.
 #include <dirent.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 
 #include <chrono>
 #include <set>
 #include <thread>
 
+#include "platform/systrap/systrap_platform.h"
 #include "test/platform/guest.h"
 
 namespace runsc::platform_test {
@@ -161,6 +165,71 @@ TEST(KilledStub) {
   auto context = guest.NewContext();
   Registers r = guest.Start();
   EXPECT(context->Switch(guest.space(), r, false).reason == Reason::kSyscall);
+}
+
+// A process of its own that traces the keeper and holds the thread which that makes next, at its first
+// instruction. Says on `out` when it traces and again when it holds one; lets go when `in` closes.
+[[noreturn]] void HoldNextThread(pid_t keeper, int in, int out) {
+  auto say = [out] { (void)!write(out, "x", 1); };
+  int status = 0;
+  unsigned long thread = 0;
+  if (ptrace(PTRACE_SEIZE, keeper, 0, PTRACE_O_TRACECLONE) != 0) _exit(1);
+  say();
+  while (thread == 0) {
+    if (waitpid(keeper, &status, __WALL) != keeper || !WIFSTOPPED(status)) _exit(1);
+    if (status >> 8 == (SIGTRAP | PTRACE_EVENT_CLONE << 8)) ptrace(PTRACE_GETEVENTMSG, keeper, 0, &thread);
+    ptrace(PTRACE_CONT, keeper, 0, 0);
+  }
+  waitpid(static_cast<pid_t>(thread), &status, __WALL);
+  say();
+  char byte;
+  (void)!read(in, &byte, 1);
+  _exit(0);  // its tracees go on
+}
+
+// A thread whose first turn comes when its keeper is long at other work is no keeper for it.
+TEST(ThreadThatStartsLate) {
+  if (dynamic_cast<SystrapPlatform*>(&platform) == nullptr) return;  // ptrace's threads have their tracer
+  std::set<pid_t> before = Children();
+  Guest guest(platform);
+  guest.Load(guest_calls, guest_calls_end);
+  std::set<pid_t> stubs = Children();
+  for (pid_t pid : before) stubs.erase(pid);
+  EXPECT_EQ(stubs.size(), 1u);
+  auto first = guest.NewContext(), second = guest.NewContext();
+  Registers r = guest.Start();
+  EXPECT(first->Switch(guest.space(), r, false).reason == Reason::kSyscall);
+
+  int to_holder[2], from_holder[2];
+  EXPECT(pipe2(to_holder, O_CLOEXEC) == 0 && pipe2(from_holder, O_CLOEXEC) == 0);
+  pid_t holder = fork();
+  if (holder == 0) {
+    close(to_holder[1]);
+    HoldNextThread(*stubs.begin(), to_holder[0], from_holder[1]);
+  }
+  close(to_holder[0]);
+  close(from_holder[1]);
+  char byte;
+  if (read(from_holder[0], &byte, 1) == 1) {
+    std::thread task([&] {
+      Registers r = guest.Start();
+      EXPECT(second->Switch(guest.space(), r, false).reason == Reason::kSyscall);
+      second->Detach();
+    });
+    EXPECT(read(from_holder[0], &byte, 1) == 1);
+    // A list that is longer than the thread's own.
+    guest.space().BeginBatch();
+    for (uint64_t page = 1; page < kDataPages; page += 2)
+      EXPECT(guest.space().MapFile(kData + page * kPage, guest.fd(), kPage, kPage, {PROT_READ}).ok());
+    EXPECT(guest.space().EndBatch().ok());
+    close(to_holder[1]);
+    task.join();
+  } else {
+    puts("SKIPPED ThreadThatStartsLate: a stub process cannot be traced here");
+    close(to_holder[1]);
+  }
+  waitpid(holder, nullptr, 0);
+  close(from_holder[0]);
 }
 
 // Signals from outside are no business of the guest's.
