@@ -17,6 +17,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "platform/stub/stub_address_space.h"
+#include "platform/systrap/call_counter.h"
 #include "platform/systrap/site_table.h"
 #include "platform/systrap/thread_slot.h"
 
@@ -54,6 +55,8 @@ class SystrapAddressSpace final : public StubAddressSpace {
   Result<void> InheritPatches(AddressSpace& from, std::span<const CodePatch> patches) override
       ABSL_LOCKS_EXCLUDED(mu_, patch_mu_);
 
+  CallCounter& call_counter() { return call_counter_; }
+
   // A context that lets guest code run here, with its slot.
   void AddContext(SystrapContext* context) ABSL_LOCKS_EXCLUDED(gate_mu_);
   void RemoveContext(SystrapContext* context) ABSL_LOCKS_EXCLUDED(gate_mu_);
@@ -90,6 +93,8 @@ class SystrapAddressSpace final : public StubAddressSpace {
   RefPtr<SiteTable> table_ ABSL_GUARDED_BY(mu_);  // set once, by the first patch
   bool table_mapped_ ABSL_GUARDED_BY(mu_) = false;
   std::atomic<SiteTable*> table_pointer_{nullptr};
+
+  CallCounter call_counter_;
 
   std::atomic<uint32_t> gate_{0};
   Mutex gate_mu_{LockRank::kStub};

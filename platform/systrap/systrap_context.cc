@@ -43,8 +43,6 @@ constexpr int kCheckIntervalMs = 50;
 // A stub that does not answer an interrupt for this long runs stub code that a guest has got hold of.
 constexpr int kGiveUpAfterChecks = 20'000 / kCheckIntervalMs;
 
-// A call that was trapped this often is worth a patch.
-constexpr uint32_t kHotCall = 32;
 constexpr uint64_t kNoAnswer = ~uint64_t{0};
 
 constexpr size_t kXsaveReservedOffset = 464, kXsaveReservedSize = 48;
@@ -440,9 +438,7 @@ void SystrapContext::SystemCallSignal(Registers& registers, const PublishedSigna
 
 uint64_t SystrapContext::CountCall(uint64_t call, uint64_t number) {
   if (!platform_.can_patch() || number == SYS_rt_sigreturn) return 0;
-  Counter& counter = counters_[(call ^ (call >> 6)) % counters_.size()];
-  if (counter.call != call) counter = {call, 0};
-  return ++counter.count == kHotCall ? call : 0;
+  return space_->call_counter().Count(call) ? call : 0;
 }
 
 void SystrapContext::SetKnownResults(std::span<const KnownResult> results) {

@@ -1,13 +1,12 @@
 // SystrapContext: one guest thread; it holds a slot in at most one address space, taken
 // at the first Switch there and kept until Detach or another space.
 //
-// It counts where system calls are trapped, and asks for a patch where they are often.
+// It has its address space count where system calls are trapped, and asks for a patch where they are often.
 //
 // Threading: as Context says.
 #ifndef PLATFORM_SYSTRAP_SYSTRAP_CONTEXT_H_
 #define PLATFORM_SYSTRAP_SYSTRAP_CONTEXT_H_
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -79,12 +78,6 @@ class SystrapContext final : public Context {
   uint32_t patch_epoch_ = 0;
   Registers handed_over_ = {};
   std::vector<KnownResult> known_results_;
-  // Trapped calls by address, as far as they do not get into each other's way.
-  struct Counter {
-    uint64_t call = 0;
-    uint32_t count = 0;
-  };
-  std::array<Counter, 64> counters_ = {};
   bool dead_ = false;
   ThreadSlot* slot_ = nullptr;  // written under mu_, by the task's thread
 
