@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+from timed_run import timed_run
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 
@@ -55,11 +57,8 @@ def make_tree(path):
 def start_times(prefix, rounds):
     times = []
     for _ in range(rounds):
-        begin = time.monotonic_ns()
-        result = subprocess.run(prefix + ["/bin/true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL, timeout=60)
-        took = time.monotonic_ns() - begin
-        if result.returncode == 0:
+        took, code = timed_run(prefix + ["/bin/true"])
+        if code == 0:
             times.append(took)
     return times
 
