@@ -41,11 +41,15 @@ Result<void> OpenRoots(GoferOptions& options, ServerContext& context) {
 }
 
 Result<void> LockDown(const GoferOptions& options, ServerContext& context) {
-  LockDownOptions lock_down{.keep_fds = options.keep_fds, .die_with_parent = options.die_with_parent};
+  LockDownOptions lock_down;
+  lock_down.keep_fds = options.keep_fds;
+  lock_down.die_with_parent = options.die_with_parent;
+  lock_down.may_connect = options.allow_connect;
   lock_down.keep_fds.push_back(context.proc_fds.get());
   for (const ServedRoot& root : context.roots) {
     lock_down.keep_fds.push_back(root.path.get());
     lock_down.writable |= !root.read_only;
+    lock_down.roots.push_back({root.path.get(), root.read_only});
   }
   for (const UniqueFd& socket : options.sockets) lock_down.keep_fds.push_back(socket.get());
   if (options.allow_connect && fchdir(context.proc_fds.get()) < 0) return HostErrno();

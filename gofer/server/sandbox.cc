@@ -67,6 +67,7 @@ Result<size_t> LockDownGofer(const LockDownOptions& options) {
   if (options.writable)
     keep |= uint64_t{1} << CAP_CHOWN | uint64_t{1} << CAP_FOWNER | uint64_t{1} << CAP_FSETID;
   RETURN_IF_ERROR(KeepCapabilities(keep));
+  RETURN_IF_ERROR(RestrictByLandlock({.roots = options.roots, .may_connect_unix = options.may_connect}));
   // After the capabilities: a change of them clears it.
   if (options.die_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return HostErrno();
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return HostErrno();

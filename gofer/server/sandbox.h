@@ -13,6 +13,7 @@
 
 #include "platform/base/result.h"
 #include "platform/base/unique_fd.h"
+#include "platform/host/landlock.h"
 
 namespace runsc::gofer {
 
@@ -33,11 +34,13 @@ Result<PreparedRoots> PrepareGoferRoots(std::span<const HostRoot> roots);
 struct LockDownOptions {
   std::vector<int> keep_fds;  // all others are closed
   bool writable = false;      // some root may be written: keep the capabilities for that
+  std::vector<LandlockRoot> roots;
+  bool may_connect = false;  // to unix sockets of the host
   bool die_with_parent = false;
 };
 // Closes descriptors, raises RLIMIT_NOFILE as far as it can, drops capabilities, sets
-// no_new_privs. Returns how many descriptors the process may have. The seccomp filter
-// comes after it.
+// no_new_privs, and leaves nothing to open but what is beneath the roots. Returns how many descriptors the
+// process may have. The seccomp filter comes after it.
 Result<size_t> LockDownGofer(const LockDownOptions& options);
 
 }  // namespace runsc::gofer

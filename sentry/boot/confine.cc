@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "platform/host/confinement.h"
+#include "platform/host/landlock.h"
 
 namespace runsc {
 namespace {
@@ -38,6 +39,9 @@ std::string ConfineSentry(const BootOptions& options) {
   }
   if (auto dropped = KeepCapabilities(0); !dropped.ok())
     return Failed("dropping capabilities", dropped.error());
+
+  auto landlocked = RestrictByLandlock({.may_use_network = options.host_network});
+  if (!landlocked.ok()) return Failed("Landlock", landlocked.error());
 
   std::vector<int> keep = {options.gofer_socket.get(), options.channel.get(), options.log_fd, STDERR_FILENO};
   keep.insert(keep.end(), options.stdio.begin(), options.stdio.end());
