@@ -11,7 +11,11 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"do", "[flags] [--] COMMAND [ARGUMENT...]", "run a command in a sandbox of its own", RunDo},
+    {"features", "", "print what this runtime can do, as JSON", RunFeatures},
     {"help", "[COMMAND | syscalls]", "say how runsc, or a command of it, is used", RunHelp},
+    {"list", "[flags]", "list containers", RunList},
+    {"spec", "[flags]", "write a config.json to start from", RunSpec},
+    {"state", "ID", "print the state of a container", RunState},
     {"version", "", "print the version", RunVersion},
 };
 

@@ -1,0 +1,52 @@
+// runsc features: what this runtime can do, in the runtime specification's format (features.md). Every
+// entry is true of this binary; what it lacks is listed as disabled.
+#include <fmt/format.h>
+#include <stdio.h>
+
+#include <nlohmann/json.hpp>
+
+#include "runsc/cmd/oci_command.h"
+#include "runsc/oci/mount_options.h"
+
+namespace runsc {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json Capabilities() {
+  Json names = Json::array();
+  for (int number = 0; number <= oci::kLastCapability; ++number) names.push_back(oci::CapabilityName(number));
+  return names;
+}
+
+Json Features() {
+  Json disabled{{"enabled", false}};
+  return {
+      {"ociVersionMin", "1.0.0"},
+      {"ociVersionMax", oci::kVersion},
+      {"hooks", {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}},
+      {"mountOptions", oci::KnownMountOptions()},
+      {"linux",
+       {{"namespaces", {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"}},
+        {"capabilities", Capabilities()},
+        {"cgroup",
+         {{"v1", false}, {"v2", false}, {"systemd", false}, {"systemdUser", false}, {"rdma", false}}},
+        {"seccomp", disabled},
+        {"apparmor", disabled},
+        {"selinux", disabled},
+        {"intelRdt", disabled},
+        {"mountExtensions", {{"idmap", disabled}}}}},
+      {"annotations", {{"dev.runsc.version", kVersion}}}};
+}
+
+}  // namespace
+
+int RunFeatures(Arguments arguments) {
+  FlagSet flags;
+  OciUsage usage{"features", "runsc features prints what this runtime can do, as JSON.", 0, 0};
+  if (std::optional<int> done = ParseOciArguments(usage, flags, arguments)) return *done;
+  fmt::print("{}\n", Features().dump(2));
+  return 0;
+}
+
+}  // namespace runsc
