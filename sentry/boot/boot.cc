@@ -104,6 +104,7 @@ int BootSentry(BootOptions options) {
   SetLog(options.log_fd, options.log_level, "sentry");
   // Else the allocator looks into /sys for the number of CPUs when threads become many.
   ::mallopt(M_ARENA_MAX, static_cast<int>(2 * CpuCount()));
+  if (options.memory_limit != 0) options.limits_inside.memory = options.memory_limit;
   // The host is asked now: the filter has no such call.
   if (options.memory_limit == 0) options.memory_limit = HostMemory();
   Foundation foundation;
@@ -131,6 +132,8 @@ int BootSentry(BootOptions options) {
   kernel_options.host_name = options.hostname;
   kernel_options.cpu_count = CpuCount();
   kernel_options.max_tasks = std::min(kernel_options.max_tasks, MaxTasks(options.host_tasks));
+  if (options.limits_inside.tasks)
+    kernel_options.max_tasks = std::min(kernel_options.max_tasks, *options.limits_inside.tasks);
   kernel_options.total_memory = options.memory_limit;
   Kernel kernel(std::move(kernel_options));
 
@@ -140,7 +143,7 @@ int BootSentry(BootOptions options) {
   kernel.SetLoader(std::move(*loader));
   kernel.make_pidfd = MakePidfd;
   SetProcNetReader("unix", UnixEndpoint::ProcNetUnix);
-  RegisterFilesystemsAndDevices(kernel);
+  RegisterFilesystemsAndDevices(kernel, options.limits_inside);
   if (options.host_network) RegisterHostNetwork();
 
   int channel = options.channel.get();

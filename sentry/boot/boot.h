@@ -14,6 +14,7 @@
 
 #include "platform/base/log.h"
 #include "platform/base/unique_fd.h"
+#include "sentry/fsimpl/cgroup.h"
 #include "sentry/kernel/resource_limits.h"
 
 namespace runsc {
@@ -40,6 +41,7 @@ struct BootOptions {
   std::vector<Volume> volumes;
   bool host_network = false;
   uint64_t memory_limit = 0;         // bytes; 0: as much as the host has
+  CgroupLimits limits_inside;        // what /sys/fs/cgroup shows; of these, tasks are limited here
   uint64_t host_tasks = UINT64_MAX;  // how many threads the host allows
 
   std::string hostname = "runsc";

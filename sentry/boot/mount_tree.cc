@@ -91,12 +91,13 @@ Result<RefPtr<MountNamespace>> MakeRoot(Kernel& kernel, const RefPtr<GoferConnec
 
 }  // namespace
 
-void RegisterFilesystemsAndDevices(Kernel& kernel) {
+void RegisterFilesystemsAndDevices(Kernel& kernel, const CgroupLimits& limits) {
   for (const char* name : {"tmpfs", "devtmpfs", "ramfs"})
     kernel.RegisterFilesystem(MakeTmpfsType(kernel.memory_file(), name));
   kernel.RegisterFilesystem(MakeProcType(kernel));
   kernel.RegisterFilesystem(MakeSysType(kernel));
   kernel.RegisterFilesystem(MakeDevptsType(kernel));
+  kernel.RegisterFilesystem(MakeCgroupType(kernel, limits));
   RegisterMemoryDevices(kernel.memory_file());
   RegisterTerminalDevices();
   DeviceRegistry::Get().SetFifoOpener(OpenFifo);
@@ -113,6 +114,8 @@ Result<RefPtr<MountNamespace>> BuildMountTree(Kernel& kernel, const RefPtr<Gofer
   RETURN_IF_ERROR(builder.MountType("proc", "/proc", kSafe));
   *wrong = "/sys";
   RETURN_IF_ERROR(builder.MountType("sysfs", "/sys", kSafe | MS_RDONLY));
+  *wrong = "/sys/fs/cgroup";
+  RETURN_IF_ERROR(builder.MountType("cgroup2", "/sys/fs/cgroup", kSafe | MS_RDONLY));
   *wrong = "/dev";
   TmpfsOptions dev_options;
   dev_options.root_mode = 0755;

@@ -296,13 +296,25 @@ def as_nobody(runsc):
     check_refused(theirs, ["do", f"--volume={closed}/x:/mnt", "true"], 125, "Permission denied")
 
 
+def limits_inside(runsc):
+    """What language runtimes read to size themselves, and what holds besides."""
+    shown = "cd /sys/fs/cgroup && cat memory.max pids.max cpu.max && stat -f -c %t . && cat /proc/self/cgroup"
+    check_run(runsc, ["do", "sh", "-c", shown], 0, "max\nmax\nmax 100000\n63677270\n0::/\n")
+    check_run(runsc, ["do", "--memory=300m", "sh", "-c", "cat /sys/fs/cgroup/memory.max"], 0, f"{300 << 20}\n")
+    check_run(runsc, ["do", "sh", "-c", "cd /sys/fs/cgroup; cat cgroup.procs; "
+                      "test $(cat memory.current) -gt 100000 && grep -q usage_usec cpu.stat && echo counted"], 0,
+              "1\n2\ncounted\n")
+    check_run(runsc, ["do", "sh", "-c", "echo 1 2>/dev/null > /sys/fs/cgroup/memory.max || "
+                      "mkdir /sys/fs/cgroup/below 2>/dev/null || echo refused"], 0, "refused\n")
+
+
 def main():
     runsc = Runsc(os.path.abspath(sys.argv[1]))
     try:
         runsc.require()
         adopt_orphans()
         mounted = mounts()
-        for part in (bad_input, commands, streams, settings, files, signals, help_texts, as_nobody):
+        for part in (bad_input, commands, streams, settings, files, limits_inside, signals, help_texts, as_nobody):
             part(runsc)
             check(wait_until(lambda: (reap(), not descendants(os.getpid()))[1], 1),
                   f"{part.__name__}: no process is left", str(descendants(os.getpid())))
