@@ -7,6 +7,7 @@
 
 #include "runsc/cmd/oci_command.h"
 #include "runsc/oci/mount_options.h"
+#include "runsc/oci/seccomp.h"
 
 namespace runsc {
 namespace {
@@ -30,7 +31,13 @@ Json Features() {
        {{"namespaces", {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"}},
         {"capabilities", Capabilities()},
         {"cgroup", {{"v1", true}, {"v2", true}, {"systemd", false}, {"systemdUser", false}, {"rdma", true}}},
-        {"seccomp", disabled},
+        {"seccomp",
+         {{"enabled", true},
+          {"actions", oci::SeccompActions()},
+          {"operators", oci::SeccompOperators()},
+          {"archs", oci::SeccompArchitectures()},
+          {"knownFlags", oci::SeccompKnownFlags()},
+          {"supportedFlags", oci::SeccompSupportedFlags()}}},
         {"apparmor", disabled},
         {"selinux", disabled},
         {"intelRdt", disabled},
