@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sentry/fsimpl/proc_internal.h"
+#include "sentry/kernel/seccomp_state.h"
 
 namespace runsc {
 namespace {
@@ -210,7 +211,9 @@ Result<std::string> TaskStatusText(ProcFilesystem& filesystem, Task& task) {
   text.Add("CapInh:\t{:016x}\nCapPrm:\t{:016x}\nCapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t{:016x}\n",
            creds->inheritable.bits(), creds->permitted.bits(), creds->effective.bits(),
            creds->bounding.bits(), creds->ambient.bits());
-  text.Add("NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\n", creds->no_new_privs ? 1 : 0);
+  RefPtr<SeccompFilter> filter = task.seccomp().GetFilter();
+  text.Add("NoNewPrivs:\t{}\nSeccomp:\t{}\nSeccomp_filters:\t{}\n", task.HasNoNewPrivs() ? 1 : 0,
+           task.seccomp().mode(), filter ? filter->depth() : 0);
   text.Append("Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown\n");
   unsigned cpus = filesystem.kernel().cpu_count();
   uint64_t all = cpus >= 64 ? ~uint64_t{0} : (uint64_t{1} << cpus) - 1;

@@ -9,6 +9,7 @@
 #include "platform/base/log.h"
 #include "sentry/arch/xsave.h"
 #include "sentry/kernel/executable.h"
+#include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/task_runner.h"
 
 namespace runsc {
@@ -78,6 +79,12 @@ Result<RefPtr<ThreadGroup>> Kernel::StartProcess(InitOptions options) {
 }
 
 Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_init) {
+  RefPtr<SeccompFilter> seccomp_filter;
+  if (!options.seccomp_program.empty()) {
+    ASSIGN_OR_RETURN(SeccompProgram seccomp, SeccompProgram::Create(std::move(options.seccomp_program)));
+    bool log = (options.seccomp_flags & SECCOMP_FILTER_FLAG_LOG) != 0;
+    seccomp_filter = MakeRef<SeccompFilter>(std::move(seccomp), nullptr, log, nullptr);
+  }
   FsContext::View view = options.fs->Get();
   LoadRequest request;
   request.paths.mounts = view.mounts;
@@ -115,6 +122,7 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
   task->name_ = program.name;
   task->blocked_.store((options.blocked_signals & ~kUnblockableSignals).bits(), std::memory_order_relaxed);
   task->initial_fp_state_ = InitialFpState(platform_->fp_state_size());
+  if (seccomp_filter) task->seccomp().Start(std::move(seccomp_filter));
   {
     MutexLock lock(task_tree_mu_);
     if (is_init && init_) return Errno(EBUSY);

@@ -7,6 +7,7 @@
 #ifndef SENTRY_KERNEL_KERNEL_H_
 #define SENTRY_KERNEL_KERNEL_H_
 
+#include <linux/filter.h>
 #include <pthread.h>
 
 #include <functional>
@@ -52,6 +53,12 @@ struct InitOptions {
   // as if its parent were a shell outside; orphans are reaped for it, as by the init of that shell's machine.
   bool is_ordinary = false;
   std::array<ResourceLimit, ResourceLimits::kCount> limits;
+  // A seccomp filter (classic BPF over struct seccomp_data, as seccomp(2) takes it; empty: none) that is in
+  // force from the program's first instruction, and for all that come of it. Its execve(2) is not asked
+  // about. Neither no_new_privs nor a capability is needed. EINVAL: Linux would not take the program.
+  // no_new_privs is a matter of `creds`.
+  std::vector<sock_filter> seccomp_program;
+  uint32_t seccomp_flags = 0;  // SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_SPEC_ALLOW (without effect)
 };
 
 class Kernel {

@@ -3,12 +3,18 @@
 #include <time.h>
 
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/seccomp_state.h"
+#include "sentry/kernel/tracee.h"
 #include "sentry/kernel/vfork_done.h"
 
 namespace runsc {
 
 Task::Task(Kernel& kernel, RefPtr<ThreadGroup> thread_group)
-    : kernel_(kernel), thread_group_(std::move(thread_group)), context_(kernel.platform().NewContext()) {
+    : kernel_(kernel),
+      thread_group_(std::move(thread_group)),
+      context_(kernel.platform().NewContext()),
+      seccomp_(std::make_unique<SeccompState>(*this)),
+      tracee_(std::make_unique<Tracee>(*this)) {
   signal_stack_.ss_flags = SS_DISABLE;
 }
 
@@ -43,6 +49,11 @@ RefPtr<FsContext> Task::GetFs() const {
 RefPtr<const Credentials> Task::GetCreds() const {
   MutexLock lock(state_mu_);
   return creds_;
+}
+
+bool Task::HasNoNewPrivs() const {
+  RefPtr<const Credentials> creds = GetCreds();
+  return (creds && creds->no_new_privs) || seccomp_->no_new_privs();
 }
 
 RefPtr<UtsNamespace> Task::uts() const {

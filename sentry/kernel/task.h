@@ -37,6 +37,8 @@ struct SyscallArguments {
   uint64_t value[6];
 };
 
+class SeccompState;
+class Tracee;
 struct WaitRequest;
 struct WaitedChild;
 
@@ -154,6 +156,18 @@ class Task final : public RefCounted {
   // in it, since the call.
   Result<void> MemoryBarrier();
 
+  // --- what comes between guest code and system calls ---
+  SeccompState& seccomp() const { return *seccomp_; }  // sentry/kernel/seccomp_state.h
+  Tracee& tracee() const { return *tracee_; }          // sentry/kernel/tracee.h
+  // What is to be done about each system call before and after it is served; any thread. Whoever changes it
+  // or the filters calls UpdateSyscallPolicy().
+  static constexpr uint32_t kSeccompWork = 1, kTraceEntryWork = 2, kTraceExitWork = 4, kEmulateWork = 8;
+  std::atomic<uint32_t> syscall_work{0};
+  // The platform forgets which results it knows, before the task is in guest code the next time.
+  void UpdateSyscallPolicy() { syscall_policy_.fetch_add(1, std::memory_order_seq_cst); }
+  // prctl(PR_SET_NO_NEW_PRIVS), by itself or (SECCOMP_FILTER_FLAG_TSYNC) by another thread. Any thread.
+  bool HasNoNewPrivs() const;
+
   // Registered by set_tid_address(2), set_robust_list(2); task thread only.
   UserPtr<int32_t> clear_child_tid;
   UserAddr robust_list;  // robust_list_head
@@ -170,7 +184,9 @@ class Task final : public RefCounted {
   friend class Kernel;
   friend class ThreadGroup;
   friend class PidNamespace;
+  friend class SeccompState;
   friend class TaskRunner;
+  friend class Tracee;
   // Told by a vfork child when it has left its parent's memory.
   struct VforkDone;
 
@@ -219,6 +235,9 @@ class Task final : public RefCounted {
   const int64_t start_time_ = MonotonicNow();
   RefPtr<ThreadGroup> thread_group_;
   const std::unique_ptr<Context> context_;
+  const std::unique_ptr<SeccompState> seccomp_;
+  const std::unique_ptr<Tracee> tracee_;
+  std::atomic<uint32_t> syscall_policy_{0};
   Registers registers_{};
   RestartBlock restart_block_;
   stack_t signal_stack_{};

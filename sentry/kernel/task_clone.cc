@@ -4,6 +4,7 @@
 #include <climits>
 
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/task_runner.h"
 #include "sentry/kernel/vfork_done.h"
 
@@ -131,6 +132,7 @@ Result<void> Task::EnterTree(Task& child, const CloneOptions& options) {
     if (group.HasWorkLocked(*this)) return Errno(ERESTARTNOINTR);
     ASSIGN_OR_RETURN(PidNumbers numbers, child_group.pid_namespace_->AllocateLocked());
     child.EnterNamespacesLocked(std::move(numbers));
+    child.seccomp_->InheritLocked(*seccomp_);
     if (is_thread) {
       group.tasks_.emplace_back(&child);
       ++group.live_;

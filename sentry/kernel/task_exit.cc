@@ -3,6 +3,7 @@
 
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timers.h"
+#include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/vfork_done.h"
 
 namespace runsc {
@@ -75,6 +76,7 @@ void Task::ReleaseResources(bool group_dead) {
     fs = std::move(fs_);
   }
   context_->Detach();
+  seccomp_->Release();
   // Closes what nobody else has open, without a lock.
   fd_table.reset();
   fs.reset();

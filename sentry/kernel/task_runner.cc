@@ -11,6 +11,7 @@
 #include "platform/base/signal_mask.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/known_results.h"
+#include "sentry/kernel/seccomp_state.h"
 #include "sentry/wait/deferred.h"
 
 namespace runsc {
@@ -99,7 +100,9 @@ void TaskRunner::RunGuest() {
     if (task_.restart_code_ != 0 || changed_mask || task_.work_pending_.load(std::memory_order_acquire)) {
       if (!task_.DoWork()) return;
     }
-    if (&task_.creds() != known_creds_.get() || task_.tid() != known_tid_) UpdateKnownResults();
+    if (&task_.creds() != known_creds_.get() || task_.tid() != known_tid_ ||
+        task_.syscall_policy_.load(std::memory_order_acquire) != known_policy_)
+      UpdateKnownResults();
     // Pairs with Task::Interrupt().
     task_.in_guest_.store(true, std::memory_order_seq_cst);
     if (task_.work_pending_.load(std::memory_order_seq_cst)) {
@@ -141,6 +144,7 @@ void TaskRunner::RunGuest() {
 void TaskRunner::UpdateKnownResults() {
   known_creds_ = RefPtr<const Credentials>(&task_.creds());
   known_tid_ = task_.tid();
+  known_policy_ = task_.syscall_policy_.load(std::memory_order_seq_cst);
   if (!known_results_allowed.load(std::memory_order_relaxed)) return;
   const Credentials& creds = *known_creds_;
   const Context::KnownResult results[] = {
@@ -151,14 +155,33 @@ void TaskRunner::UpdateKnownResults() {
       {SYS_getgid, creds.rgid},
       {SYS_getegid, creds.egid},
   };
-  task_.context_->SetKnownResults(results);
+  const uint32_t work = task_.syscall_work.load(std::memory_order_acquire);
+  if (work == 0) return task_.context_->SetKnownResults(results);
+  // Only what every filter allows whatever the arguments are.
+  const SeccompFilter* filter = task_.seccomp().filter();
+  if (work != Task::kSeccompWork || filter == nullptr) return task_.context_->SetKnownResults({});
+  std::vector<Context::KnownResult> allowed;
+  for (const Context::KnownResult& result : results)
+    if (filter->Allows(result.number)) allowed.push_back(result);
+  task_.context_->SetKnownResults(allowed);
+}
+
+bool TaskRunner::EnterSyscall(Result<int64_t>& result) {
+  SyscallDecision decision = task_.seccomp().Check();
+  if (decision.serve) return true;
+  result = decision.interrupted ? Result<int64_t>(Errno(ERESTARTSYS)) : Result<int64_t>(decision.value);
+  return false;
 }
 
 void TaskRunner::HandleSyscall() {
   Registers& registers = task_.registers_;
   task_.syscall_number_ = static_cast<int64_t>(registers.orig_rax);
   task_.current_syscall = static_cast<int>(registers.orig_rax);
-  Result<int64_t> result = task_.kernel_.dispatcher()(task_, registers.orig_rax, task_.syscall_arguments());
+  Result<int64_t> result = 0;
+  // The number is 32 bits wide, for filters as for the table.
+  if (task_.syscall_work.load(std::memory_order_acquire) == 0 || EnterSyscall(result))
+    result = task_.kernel_.dispatcher()(task_, static_cast<uint32_t>(registers.orig_rax),
+                                        task_.syscall_arguments());
   task_.current_syscall = -1;
   RunDeferred();
   if (result.ok()) {

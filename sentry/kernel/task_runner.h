@@ -23,6 +23,8 @@ class TaskRunner {
   // Tells the platform who the task is, if that has changed.
   void UpdateKnownResults();
   void HandleSyscall();
+  // What is asked before a call is served. False: it is not to be; `result` is its result.
+  bool EnterSyscall(Result<int64_t>& result);
   void HandleFault(const SwitchResult& result);
   bool IsReadable(uint64_t address) const;
   void SendFault(int signal, int code, uint64_t address);
@@ -31,6 +33,7 @@ class TaskRunner {
   // What the platform knows (getppid is not in it: others change it).
   RefPtr<const Credentials> known_creds_;
   pid_t known_tid_ = 0;
+  uint32_t known_policy_ = 0;
 };
 
 }  // namespace runsc

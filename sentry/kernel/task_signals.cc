@@ -120,11 +120,14 @@ bool Task::DoWork() {
       case Kind::kStop:
         StopUntilContinued();
         break;
+      case Kind::kTrap:
+      case Kind::kOffer:
+        break;
       case Kind::kStopBy: {
         // Nobody could continue an orphaned group that stops at its terminal.
         if (work.info.si_signo != SIGSTOP && group.process_group()->IsOrphaned()) break;
         MutexLock lock(group.signal_mu_);
-        if (std::exchange(stop_dequeued_, false)) group.BeginStopLocked(work.info.si_signo);
+        if (std::exchange(stop_dequeued_, false)) group.BeginStopLocked(*this, work.info.si_signo);
         break;
       }
       case Kind::kDeliver:

@@ -112,17 +112,21 @@ class ThreadGroup final : public RefCounted {
   friend class TaskRunner;
   friend class PidNamespace;
   friend class ProcessGroup;
+  friend class SeccompState;
   friend class Terminal;
+  friend class Tracee;
 
   // What a task has to do before it may run guest code; found under the signal lock, done without it.
   struct Work {
-    enum class Kind { kNone, kExit, kStop, kStopBy, kNotify, kDeliver };
+    enum class Kind { kNone, kExit, kStop, kStopBy, kNotify, kDeliver, kTrap, kOffer };
     Kind kind = Kind::kNone;
-    siginfo_t info{};     // kStopBy, kDeliver
+    siginfo_t info{};     // kStopBy, kDeliver, kOffer (to the tracer, before anything else)
     SignalAction action;  // kDeliver
     int notify_code = 0;  // kNotify: CLD_STOPPED or CLD_CONTINUED
   };
   Work NextWork(Task& task);
+  // What the action for a signal that `task` has taken wants done.
+  Work WorkOfSignalLocked(Task& task, const siginfo_t& info) ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
   bool HasWorkLocked(const Task& task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
 
   Result<void> SendLocked(const siginfo_t& info, Task* target, bool from_outside)
@@ -138,7 +142,7 @@ class ThreadGroup final : public RefCounted {
   void DiscardLocked(SignalSet signals) ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
   void BeginExitLocked(int wait_status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
   // Group stop: every task stops, the last one tells the parent; SIGCONT and exits undo it.
-  void BeginStopLocked(int signal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
+  void BeginStopLocked(Task& task, int signal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
   bool FinishStopLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);  // whether the parent is to be told
   void EndStopLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
   void ContinueLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(signal_mu_);
@@ -147,7 +151,9 @@ class ThreadGroup final : public RefCounted {
   // With the task tree lock held.
   siginfo_t ChildSignalLocked(const ThreadGroup& parent, int code, int status) const;
   void NotifyParentLocked(int code);  // CLD_STOPPED, CLD_CONTINUED
-  // All tasks are gone: tells the parent or vanishes. The references are to be dropped without the lock.
+  // All tasks are gone: the tracer of the leader is told first, if it is not the parent.
+  void AllTasksGoneLocked(std::vector<RefPtr<ThreadGroup>>& released);
+  // Then the parent is told, or it vanishes. The references are to be dropped without the lock.
   void BecomeZombieLocked(std::vector<RefPtr<ThreadGroup>>& released);
   void ReapLocked(std::vector<RefPtr<ThreadGroup>>& released);
   void ReparentChildrenLocked(std::vector<RefPtr<ThreadGroup>>& released);

@@ -137,7 +137,7 @@ bool ThreadGroup::IsStopped() const {
   return stopped_;
 }
 
-void ThreadGroup::BeginStopLocked(int signal) {
+void ThreadGroup::BeginStopLocked(Task& /*task*/, int signal) {
   if (IsExiting() || exec_task_ != nullptr) return;
   continue_reported_ = true;
   if (stopped_ || stopping_ != 0) return;

@@ -6,6 +6,9 @@
 
 #include <cstring>
 
+#include "sentry/kernel/seccomp_state.h"
+#include "sentry/syscalls/sys_seccomp.h"
+
 namespace runsc {
 namespace {
 
@@ -122,9 +125,9 @@ Result<int64_t> SysPrctl(Task& task, PrctlOption option, uint64_t arg2, uint64_t
     case PR_GET_NAME:
       return GetName(task, UserAddr(arg2));
     case PR_GET_SECCOMP:
-      return 0;
+      return task.seccomp().mode();
     case PR_SET_SECCOMP:
-      return Errno(EINVAL);
+      return SetSeccompMode(task, arg2, UserAddr(arg3));
     case PR_CAPBSET_READ:
       if (arg2 > CAP_LAST_CAP) return Errno(EINVAL);
       return task.creds().bounding.Has(static_cast<int>(arg2)) ? 1 : 0;
@@ -163,7 +166,7 @@ Result<int64_t> SysPrctl(Task& task, PrctlOption option, uint64_t arg2, uint64_t
     }
     case PR_GET_NO_NEW_PRIVS:
       if (arg2 != 0 || extra) return Errno(EINVAL);
-      return task.creds().no_new_privs ? 1 : 0;
+      return task.HasNoNewPrivs() ? 1 : 0;
     case PR_GET_TID_ADDRESS: {
       uint64_t address = task.clear_child_tid.addr().value();
       RETURN_IF_ERROR(task.memory().Write(UserPtr<uint64_t>(arg2), address));

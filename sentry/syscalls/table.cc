@@ -19,6 +19,7 @@
 #include "sentry/syscalls/sys_process.h"
 #include "sentry/syscalls/sys_read_write.h"
 #include "sentry/syscalls/sys_sched.h"
+#include "sentry/syscalls/sys_seccomp.h"
 #include "sentry/syscalls/sys_session.h"
 #include "sentry/syscalls/sys_signal.h"
 #include "sentry/syscalls/sys_socket.h"
@@ -351,7 +352,7 @@ constexpr auto MakeTable() {
   // 156
   t[156] = {"_sysctl", Missing()};
   // 157
-  t[157] = {"prctl", Partial<SysPrctl>("no seccomp filters, PR_SET_MM and PR_SET_VMA")};
+  t[157] = {"prctl", Partial<SysPrctl>("no PR_SET_MM and PR_SET_VMA")};
   // 158
   t[158] = {"arch_prctl", Partial<SysArchPrctl>("FS and GS only")};
   // 159
@@ -671,7 +672,7 @@ constexpr auto MakeTable() {
   // 316
   t[316] = {"renameat2", Full<SysRenameat2>()};
   // 317
-  t[317] = {"seccomp", Refused<EINVAL>("no filters in the sandbox yet")};
+  t[317] = {"seccomp", Full<SysSeccomp>()};
   // 318
   t[318] = {"getrandom", Full<SysGetrandom>()};
   // 319
