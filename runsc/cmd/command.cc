@@ -10,12 +10,16 @@ namespace runsc {
 namespace {
 
 constexpr Command kCommands[] = {
+    {"completion", "bash|zsh|fish", "print a script of completions for a shell", RunCompletion},
     {"do", "[flags] [--] COMMAND [ARGUMENT...]", "run a command in a sandbox of its own", RunDo},
     {"features", "", "print what this runtime can do, as JSON", RunFeatures},
     {"help", "[COMMAND | syscalls]", "say how runsc, or a command of it, is used", RunHelp},
+    {"install", "[flags] [--] [ARGUMENT...]", "add runsc to dockerd's configuration", RunInstall},
     {"list", "[flags]", "list containers", RunList},
     {"spec", "[flags]", "write a config.json to start from", RunSpec},
     {"state", "ID", "print the state of a container", RunState},
+    {"uninstall", "[flags]", "take runsc out of dockerd's configuration", RunUninstall},
+    {"update", "[flags] ID", "change the limits of a container", RunUpdate},
     {"version", "", "print the version", RunVersion},
 };
 

@@ -21,11 +21,15 @@ struct Command {
 std::span<const Command> Commands();
 
 int RunDo(Arguments arguments);
+int RunCompletion(Arguments arguments);
 int RunFeatures(Arguments arguments);
 int RunHelp(Arguments arguments);
+int RunInstall(Arguments arguments);
 int RunList(Arguments arguments);
 int RunSpec(Arguments arguments);
 int RunState(Arguments arguments);
+int RunUninstall(Arguments arguments);
+int RunUpdate(Arguments arguments);
 int RunVersion(Arguments arguments);
 
 // Writes "runsc NAME: TEXT" and where to read on, as one line, to stderr; returns the exit code for it.

@@ -110,10 +110,80 @@ def listing(runsc):
     check(runsc.run("--root", root, "state", "half-made").returncode == 1, "a half-made directory is no container")
 
 
+def installing(runsc):
+    """The entry comes and goes; nothing else in the file changes, its mode and order included."""
+    file = runsc.path("daemon.json")
+    before = {"log-level": "warn", "runtimes": {"other": {"path": "/o"}}, "a": [1, {"b": None}]}
+    with open(file, "w", encoding="utf-8") as stream:
+        json.dump(before, stream, indent=4)
+        stream.write("\n")
+    os.chmod(file, 0o640)
+    with open(file, encoding="utf-8") as stream:
+        text_before = stream.read()
+    added = runsc.run("install", "--config-file", file, "--", "--platform=ptrace", "--debug")
+    check(added.returncode == 0 and "dockerd" in text(added.stdout), "install", text(added.stdout + added.stderr))
+    with open(file, encoding="utf-8") as stream:
+        after = json.load(stream)
+    entry = after["runtimes"].pop("runsc")
+    check(after == before and list(after) == list(before), "install leaves the rest", str(after))
+    check(entry == {"path": os.path.realpath(runsc.binary), "runtimeArgs": ["--platform=ptrace", "--debug"]},
+          "install's entry", str(entry))
+    check(os.stat(file).st_mode & 0o7777 == 0o640, "install keeps the mode")
+    removed = runsc.run("uninstall", "--config-file", file)
+    with open(file, encoding="utf-8") as stream:
+        check(removed.returncode == 0 and stream.read() == text_before, "uninstall leaves what was before")
+    check(runsc.run("uninstall", "--config-file", file).returncode == 0, "uninstall twice")
+    fresh = runsc.path("etc", "docker.json")
+    check(runsc.run("install", "--config-file", fresh, "--runtime", "r2").returncode == 0, "install without a file")
+    with open(fresh, encoding="utf-8") as stream:
+        check(list(json.load(stream)["runtimes"]) == ["r2"], "a new file")
+    with open(fresh, "w", encoding="utf-8") as stream:
+        stream.write('{"default-runtime": "runsc", "runtimes": {"runsc": {}}}')
+    check(runsc.run("uninstall", "--config-file", fresh).returncode == 1, "the default runtime is not taken away")
+    for broken in ("{", "[]", '{"runtimes": 1}'):
+        with open(fresh, "w", encoding="utf-8") as stream:
+            stream.write(broken)
+        result = runsc.run("install", "--config-file", fresh)
+        with open(fresh, encoding="utf-8") as stream:
+            check(result.returncode == 1 and fresh in text(result.stderr) and stream.read() == broken,
+                  f"{broken} is left alone", text(result.stderr))
+    check(runsc.run("install", "--config-file", fresh, "--", "--nope").returncode == 1, "only global flags are added")
+    check(os.listdir(runsc.path("etc")) == ["docker.json"], "no temporary files", str(os.listdir(runsc.path("etc"))))
+
+
+def completion(runsc):
+    script = runsc.run("completion", "bash")
+    check(script.returncode == 0, "completion bash")
+    folder = os.path.dirname(runsc.binary)
+    probe = text(script.stdout) + """
+try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _runsc; echo "${COMPREPLY[*]}"; }
+try runsc sta; try runsc --root /x li; try runsc list --f; try runsc completion z
+"""
+    result = subprocess.run(["bash", "-c", probe], env={**os.environ, "PATH": folder + ":" + os.environ["PATH"]},
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20, check=False)
+    lines = text(result.stdout).splitlines()
+    check("state" in lines[0].split() and lines[1:] == ["list", "--format", "zsh"], "bash completes",
+          text(result.stdout + result.stderr))
+    for shell in ("zsh", "fish"):
+        check("state" in text(runsc.run("completion", shell).stdout), f"completion {shell}")
+    check(runsc.run("completion", "csh").returncode == 1, "no other shell")
+
+
+def update(runsc):
+    for arguments, part in ((["--memory", "x", "c"], "--memory: 'x' is no size"),
+                            (["--cpu-share=-1", "c"], "--cpu-share"), (["none"], "does not exist"),
+                            (["-r", runsc.path("missing"), "c"], "No such file")):
+        result = runsc.run("--root", runsc.path("state"), "update", *arguments)
+        check(result.returncode == 1 and part in text(result.stderr), f"update {arguments}", text(result.stderr))
+    result = runsc.run("update", "-r", "-", "c", input=b'{"memory": {"limit": "1G"}}')
+    check(result.returncode == 1 and "stdin: memory.limit: must be a number, not a string" in text(result.stderr),
+          "update from stdin", text(result.stderr))
+
+
 def main():
     runsc = Runsc(os.path.abspath(sys.argv[1]))
     try:
-        for part in (errors, spec, features, listing):
+        for part in (errors, spec, features, listing, installing, completion, update):
             part(runsc)
     finally:
         runsc.close()

@@ -157,7 +157,8 @@ class Runsc:
             skip(probe.stderr.decode(errors="replace").strip())
 
     def run(self, *arguments, timeout=20, **options):
-        options.setdefault("stdin", subprocess.DEVNULL)
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
         return subprocess.run([self.binary, *arguments], timeout=timeout, check=False, **options)
