@@ -30,6 +30,7 @@ Result<void> GoferClient::Exchange(std::vector<std::byte>& packet, UniqueFd* don
     } while (!waiters_.emplace(tag, &waiter).second);
   }
   std::memcpy(packet.data() + offsetof(Header, tag), &tag, sizeof(tag));
+  requests_.fetch_add(1, std::memory_order_relaxed);
   // On failure Die() settles every waiter, this one too.
   if (!SendPacket(socket_.get(), packet, -1).ok()) Die();
   ReceiveUntilDone(waiter);

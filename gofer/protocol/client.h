@@ -8,6 +8,7 @@
 #ifndef GOFER_PROTOCOL_CLIENT_H_
 #define GOFER_PROTOCOL_CLIENT_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -53,6 +54,8 @@ class GoferClient {
   // For a poller that wants to hear of the Gofer's death while no call is under way.
   int socket() const { return socket_.get(); }
   bool dead() const { return dead_.load(std::memory_order_relaxed); }
+  // How many requests were sent so far.
+  uint64_t requests() const { return requests_.load(std::memory_order_relaxed); }
 
  private:
   struct Waiter {
@@ -71,6 +74,7 @@ class GoferClient {
   const UniqueFd socket_;
   const std::function<void()> on_death_;
   std::atomic<bool> dead_{false};
+  std::atomic<uint64_t> requests_{0};
   std::unique_ptr<std::byte[]> receive_buffer_;  // of the thread that has the receiver's role
 
   Mutex mu_{LockRank::kGoferClient};

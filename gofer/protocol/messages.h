@@ -52,6 +52,7 @@ enum class MessageType : uint16_t {
   kFSync,
   kClose,
   kConnect,
+  kWatch,
 };
 
 // Sixteen bytes before the fields of every message.
@@ -472,6 +473,32 @@ struct Connect {
   template <typename F>
   void Fields(F& f) {
     f(node, type);
+  }
+};
+
+struct WatchReply {
+  int32_t watch = 0;      // what events name the node by
+  Attributes attributes;  // as they were once the watch had begun
+  template <typename F>
+  void Fields(F& f) {
+    f(watch, attributes);
+  }
+};
+// From now on until the node is closed, changes of it are told as events of inotify(7): of a
+// directory's entries and attributes; of any other file's bytes, attributes and links, by whatever
+// name they are made. With `donate` the queue that the events of the node's root come in is donated:
+// once a connection, then EBUSY.
+// EOPNOTSUPP: others can change this filesystem without this kernel's knowing. ENOSPC, EMFILE: limits
+// of the Gofer or of the host.
+struct Watch {
+  static constexpr MessageType kType = MessageType::kWatch;
+  static constexpr bool kMayDonate = true;
+  using Reply = WatchReply;
+  NodeId node = 0;
+  uint8_t donate = 0;
+  template <typename F>
+  void Fields(F& f) {
+    f(node, donate);
   }
 };
 

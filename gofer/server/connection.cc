@@ -11,6 +11,7 @@ Connection::Connection(const ServerContext& context, UniqueFd socket)
     : context_(context),
       socket_(std::move(socket)),
       nodes_(context.max_nodes),
+      watch_queues_(context.roots.size()),
       request_buffer_(std::make_unique<std::byte[]>(kMaxMessage)) {}
 
 template <typename Request>
@@ -86,6 +87,8 @@ bool Connection::Serve() {
       return Handle<Close>(header, *packet);
     case MessageType::kConnect:
       return Handle<Connect>(header, *packet);
+    case MessageType::kWatch:
+      return Handle<Watch>(header, *packet);
   }
   LOG_WARNING("gofer: unknown request {}", header.type);
   return false;
@@ -129,7 +132,12 @@ Result<NodeReply> Connection::AddNode(UniqueFd path, uint32_t root) {
 
 Result<Empty> Connection::Do(const Close& request, UniqueFd& donated) {
   if (request.nodes.size() > kMaxClose) return Errno(EINVAL);
-  for (NodeId id : request.nodes) nodes_.Remove(id);
+  for (NodeId id : request.nodes) {
+    auto node = nodes_.Get(id);
+    if (!node.ok()) continue;
+    EndWatch(**node);
+    nodes_.Remove(id);
+  }
   return Empty{};
 }
 

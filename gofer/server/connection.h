@@ -3,7 +3,7 @@
 // roots, and a message that does not decode ends the connection.
 //
 // Owned by the Gofer's loop; one thread. Handlers are split by aspect:
-// connection_{walk,attributes,files,directories}.cc.
+// connection_{walk,attributes,files,directories,watches}.cc.
 #ifndef GOFER_SERVER_CONNECTION_H_
 #define GOFER_SERVER_CONNECTION_H_
 
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "gofer/protocol/packet.h"
 #include "gofer/server/node_table.h"
 #include "platform/base/result.h"
@@ -24,13 +25,22 @@ struct ServedRoot {
   bool read_only = true;
 };
 
-// What all connections of one Gofer share; outlives them.
+// What all connections of one Gofer share; outlives them. The thread's working directory is /proc/self/fd:
+// calls that take no directory descriptor name what the Gofer holds by its number.
 struct ServerContext {
   std::vector<ServedRoot> roots;
   UniqueFd proc_fds;           // /proc/self/fd, see host_path.h
   size_t max_nodes = 4096;     // per connection
+  size_t max_watches = 8192;   // per root of a connection
   bool allow_fifos = false;    // donate host fifos
-  bool allow_connect = false;  // connect to host unix sockets; the working directory is /proc/self/fd then
+  bool allow_connect = false;  // connect to host unix sockets
+};
+
+// The inotify(7) instance of one root, and how many nodes each of its watches is for.
+struct WatchQueue {
+  UniqueFd queue;
+  bool donated = false;
+  absl::flat_hash_map<int, uint32_t> nodes;
 };
 
 class Connection {
@@ -68,6 +78,7 @@ class Connection {
   Result<Empty> Do(const FSync& request, UniqueFd& donated);
   Result<Empty> Do(const Close& request, UniqueFd& donated);
   Result<Empty> Do(const Connect& request, UniqueFd& donated);
+  Result<WatchReply> Do(const Watch& request, UniqueFd& donated);
 
   // A directory that may be looked into. EBADF, ENOTDIR; ENOENT for a pseudo one.
   Result<Node*> Directory(NodeId id);
@@ -87,10 +98,14 @@ class Connection {
   // An open descriptor for xattrs and fsync.
   Result<UniqueFd> OpenForMetadata(const Node& node);
   static Result<std::string> ReadLinkOf(int path);
+  Result<WatchQueue*> QueueOf(uint32_t root);
+  // The node goes: its watch does, unless another node of the same file has it too.
+  void EndWatch(Node& node);
 
   const ServerContext& context_;
   const UniqueFd socket_;
   NodeTable nodes_;
+  std::vector<WatchQueue> watch_queues_;  // by root
   const std::unique_ptr<std::byte[]> request_buffer_;
   std::vector<std::byte> reply_;
 };

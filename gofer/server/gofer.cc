@@ -52,7 +52,7 @@ Result<void> LockDown(const GoferOptions& options, ServerContext& context) {
     lock_down.roots.push_back({root.path.get(), root.read_only});
   }
   for (const UniqueFd& socket : options.sockets) lock_down.keep_fds.push_back(socket.get());
-  if (options.allow_connect && fchdir(context.proc_fds.get()) < 0) return HostErrno();
+  if (fchdir(context.proc_fds.get()) < 0) return HostErrno();
   ASSIGN_OR_RETURN(size_t files, LockDownGofer(lock_down));
   size_t connections = options.sockets.empty() ? 1 : options.sockets.size();
   size_t reserved = kReservedFiles + context.roots.size() + options.sockets.size();

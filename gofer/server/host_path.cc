@@ -114,4 +114,22 @@ bool IsKernelInterface(int fd) {
   }
 }
 
+bool ChangesOnlyHere(int fd) {
+  struct statfs fs {};
+  if (fstatfs(fd, &fs) < 0) return false;
+  switch (static_cast<uint64_t>(fs.f_type)) {
+    case 0xef53:      // ext2, ext3, ext4
+    case 0x58465342:  // xfs
+    case 0x9123683e:  // btrfs
+    case 0xf2f52010:  // f2fs
+    case 0x2fc12fc1:  // zfs
+    case 0x01021994:  // tmpfs
+    case 0x858458f6:  // ramfs
+    case 0x794c7630:  // overlayfs: what it does not show when changed below has no defined effect either
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace runsc::gofer

@@ -37,6 +37,9 @@ struct PathStatus {
 Result<PathStatus> Stat(int fd, const std::string& name);
 // Whether `fd` lies on proc, sysfs, cgroupfs or another of the kernel's own interfaces.
 bool IsKernelInterface(int fd);
+// Whether every change of what is stored where `fd` lies goes through this host's kernel, which then can tell
+// of it: not so on network filesystems, FUSE, or what a hypervisor shares.
+bool ChangesOnlyHere(int fd);
 
 }  // namespace runsc::gofer
 

@@ -21,6 +21,7 @@ struct Node {
   uint64_t cookie = 0;  // where `directory` stands
   uint32_t root = 0;    // index of the root it was reached from
   uint32_t type = 0;    // S_IFMT
+  int watch = -1;       // in the root's queue of events
   // The root of a mounted proc, sysfs, …: shown, but as an empty directory.
   bool pseudo = false;
   bool used = false;

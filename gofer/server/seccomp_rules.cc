@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -35,6 +36,9 @@ std::vector<SeccompPolicy> GoferSeccompPolicies() {
           {SYS_flistxattr, "extended attributes"},
           {SYS_fremovexattr, "extended attributes"},
           {SYS_fsync, "sync a directory"},
+          {SYS_inotify_init1, "the queue of a root's changes", {IntArgIs(0, IN_NONBLOCK | IN_CLOEXEC)}},
+          {SYS_inotify_add_watch, "hear of changes of a held file, by its number in /proc/self/fd"},
+          {SYS_inotify_rm_watch, "a file that is held no more"},
           {SYS_mkdirat, "make a directory"},
           {SYS_symlinkat, "make a symlink"},
           {SYS_mknodat, "make a regular file", {ArgMaskedIs(2, 0170000, S_IFREG)}},

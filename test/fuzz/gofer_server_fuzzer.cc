@@ -25,7 +25,9 @@ class ServedTree {
     root_ = outside_ / "root";
     Fill();
     context.proc_fds = std::move(gofer::OpenProcFds()).value();
+    CHECK(fchdir(context.proc_fds.get()) == 0);
     context.max_nodes = kMaxNodes;
+    context.max_watches = kMaxNodes / 2;
     for (bool read_only : {false, true}) {
       UniqueFd root(open(root_.c_str(), O_PATH | O_CLOEXEC));
       context.roots.push_back({std::move(root), read_only});
@@ -38,10 +40,10 @@ class ServedTree {
   }
 
   bool IsInside(uint64_t ino) const { return ino != secret_ && ino != parent_; }
-  void CheckDonated(int fd) const {
+  void CheckDonated(int fd, bool is_queue) const {
     std::error_code error;
     std::string path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error);
-    CHECK(!error && path.starts_with(root_ + "/"));
+    CHECK(!error && (is_queue ? path == "anon_inode:inotify" : path.starts_with(root_ + "/")));
   }
   // What inputs leave behind would make others slow and different.
   void Reset() {
@@ -104,8 +106,9 @@ void ReceiveReplies(const ServedTree& tree, int socket, size_t choice) {
       CHECK(packet.is(ECONNRESET));
       return;
     }
-    for (const UniqueFd& fd : fds) tree.CheckDonated(fd.get());
     Header header = gofer::HeaderOf(*packet);
+    bool is_queue = header.type == static_cast<uint16_t>(gofer::Watch::kType);
+    for (const UniqueFd& fd : fds) tree.CheckDonated(fd.get(), is_queue);
     CHECK(header.error < 4096);
     if (header.error != 0) CHECK(packet->size() == sizeof(Header) && fds.empty());
     if (header.error != 0 || header.tag != choice) continue;
@@ -125,7 +128,7 @@ void ReceiveReplies(const ServedTree& tree, int socket, size_t choice) {
 std::vector<std::string> Seeds() {
   // One request of each type: attach, then the type, with small fields.
   std::vector<std::string> seeds;
-  for (char type = 0; type < 23; ++type) {
+  for (char type = 0; type < 24; ++type) {
     std::string seed = Text("\0\0\1\0");
     seed += Text("\0") + type + Text("\1\0\1\0\1\1\1\2\0\1\3\1\1\1\0\1\0\1\2\1\1\1\1\1\0");
     seeds.push_back(seed + seed);
@@ -145,7 +148,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (int i = 0; i < fuzz::kMaxRequests && !input.empty(); ++i) {
     std::vector<std::byte> packet;
     size_t kind = input.Below(16);
-    size_t choice = input.Below(23);
+    size_t choice = input.Below(24);
     if (kind == 15) {
       std::string_view raw = input.Take(input.Below(200));
       auto bytes = std::as_bytes(std::span(raw));

@@ -2,6 +2,8 @@
 #ifndef TEST_GOFER_GOFER_FIXTURE_H_
 #define TEST_GOFER_GOFER_FIXTURE_H_
 
+#include <fcntl.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,20 +47,24 @@ inline std::pair<UniqueFd, UniqueFd> PacketSockets() {
 // The server on a thread; ends when the client's socket closes.
 class ThreadedGofer {
  public:
-  explicit ThreadedGofer(const std::string& path, size_t max_nodes = 256) {
+  explicit ThreadedGofer(const std::string& path, size_t max_nodes = 256, size_t max_watches = 256) {
     umask(0);
     auto [mine, theirs] = PacketSockets();
     socket = std::move(mine);
     context_.proc_fds = std::move(OpenProcFds()).value();
     context_.max_nodes = max_nodes;
+    context_.max_watches = max_watches;
     for (bool read_only : {false, true}) {
       UniqueFd root(open(path.c_str(), O_PATH | O_CLOEXEC));
       context_.roots.push_back({std::move(root), read_only});
     }
     std::vector<UniqueFd> sockets;
     sockets.push_back(std::move(theirs));
-    thread_ = std::thread(
-        [this, sockets = std::move(sockets)]() mutable { ServeConnections(context_, std::move(sockets)); });
+    thread_ = std::thread([this, sockets = std::move(sockets)]() mutable {
+      // A working directory of its own, as the Gofer has it.
+      if (unshare(CLONE_FS) != 0 || fchdir(context_.proc_fds.get()) != 0) std::abort();
+      ServeConnections(context_, std::move(sockets));
+    });
   }
   ~ThreadedGofer() {
     if (socket) shutdown(socket.get(), SHUT_RDWR);
@@ -75,8 +81,9 @@ class ThreadedGofer {
 };
 
 struct ClientAndGofer {
-  explicit ClientAndGofer(const std::string& path, size_t max_nodes = 256)
-      : gofer(path, max_nodes), client(std::move(gofer.socket), [this] { deaths.fetch_add(1); }) {}
+  explicit ClientAndGofer(const std::string& path, size_t max_nodes = 256, size_t max_watches = 256)
+      : gofer(path, max_nodes, max_watches),
+        client(std::move(gofer.socket), [this] { deaths.fetch_add(1); }) {}
   ~ClientAndGofer() { shutdown(client.socket(), SHUT_RDWR); }
   NodeId root(uint32_t index = 0) { return client.Call(Attach{.root = index}).value().node; }
 
