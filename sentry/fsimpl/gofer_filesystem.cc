@@ -45,16 +45,37 @@ bool GoferFilesystem::Revalidate(Dentry& dir, Dentry& child) {
   RefPtr<Inode> parent = dir.inode();
   RefPtr<Inode> inode = child.inode();
   if (!parent) return false;
-  auto node = static_cast<GoferInode&>(*parent).Node();
+  auto& directory = static_cast<GoferInode&>(*parent);
+  auto* cached = static_cast<GoferInode*>(inode.get());
+  std::string name = child.name();
+  if (cached != nullptr && directory.WasFound(*cached, name)) return true;
+  GoferInode::KnownName known = directory.NameForLookup(name);
+  if (known.entry) {
+    if (!known.entry->there || cached == nullptr) return known.entry->there == (cached != nullptr);
+    return known.entry->file == cached->key();
+  }
+  auto node = directory.Node();
   if (!node.ok()) return false;
-  auto reply = Call(gofer::StatAt{*node, child.name()});
-  if (!inode) return reply.is(ENOENT);
+  uint64_t changes = cached != nullptr ? cached->changes() : 0;
+  auto reply = Call(gofer::StatAt{*node, name});
+  if (cached == nullptr) {
+    if (!reply.is(ENOENT)) return false;
+    directory.RememberName(name, {}, known.version);
+    return true;
+  }
   if (!reply.ok()) return false;
-  auto& cached = static_cast<GoferInode&>(*inode);
-  if (KeyOf(reply->attributes) != cached.key() || (reply->attributes.mode & S_IFMT) != cached.file_type())
-    return false;
-  cached.StoreJustAsked(reply->attributes);
+  Key key = KeyOf(reply->attributes);
+  if (key != cached->key() || (reply->attributes.mode & S_IFMT) != cached->file_type()) return false;
+  directory.RememberName(name, {.there = true, .file = key}, known.version);
+  cached->StoreAttributes(reply->attributes, changes);
+  directory.MarkFound(*cached, name);
   return true;
+}
+
+bool GoferFilesystem::MayWatch() {
+  int pause = watch_pause_.load(std::memory_order_relaxed);
+  if (pause > 0) watch_pause_.compare_exchange_weak(pause, pause - 1, std::memory_order_relaxed);
+  return pause <= 0;
 }
 
 GoferFilesystem::Key GoferFilesystem::KeyOf(const gofer::Attributes& attributes) {
@@ -77,7 +98,7 @@ RefPtr<GoferInode> GoferFilesystem::InodeFor(const gofer::NodeReply& found, std:
   }
   if (!made) {
     client().CloseLater(found.node);
-    if (!exclusive()) inode->StoreAttributes(found.attributes);
+    if (!exclusive()) inode->StoreUnlessWatched(found.attributes);
   }
   return inode;
 }

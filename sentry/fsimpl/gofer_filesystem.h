@@ -3,8 +3,9 @@
 // mapping them costs no round trip.
 //
 // Exclusive: only this sandbox changes the files, so names and attributes are cached
-// for good. Shared: others do as well; every walk looks each name up again, missing
-// names are not remembered, attributes are asked for.
+// for good. Shared: others do as well; names and attributes of what is used often are
+// watched (gofer_watches.h) and known until a change is told of, all others are asked for
+// at each walk.
 // Threading: any thread. Linux counterpart: fs/fuse, virtiofs.
 #ifndef SENTRY_FSIMPL_GOFER_FILESYSTEM_H_
 #define SENTRY_FSIMPL_GOFER_FILESYSTEM_H_
@@ -17,6 +18,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "gofer/protocol/client.h"
+#include "sentry/fsimpl/gofer_watches.h"
 #include "sentry/vfs/filesystem.h"
 
 namespace runsc {
@@ -56,6 +58,10 @@ class GoferFilesystem final : public Filesystem {
   gofer::GoferClient& client() { return connection_->client(); }
   bool exclusive() const { return options_.exclusive; }
   bool read_only() const { return options_.read_only; }
+  GoferWatches& watches() { return watches_; }
+  // Whether a watch may be asked for: not for a while after a limit was met.
+  bool MayWatch();
+  void WatchLimitMet() { watch_pause_.store(kWatchPause, std::memory_order_relaxed); }
   // Whether what was said of a directory's entries goes on to be true.
   bool keeps_listings() const { return options_.exclusive && options_.read_only; }
 
@@ -68,6 +74,8 @@ class GoferFilesystem final : public Filesystem {
     return client().Call(request, donated);
   }
 
+  using Key = std::pair<uint64_t, uint64_t>;  // host device and inode number
+  static Key KeyOf(const gofer::Attributes& attributes);
   // The inode of a node that a call has returned: names of one file share one inode.
   // Takes the node over.
   RefPtr<GoferInode> InodeFor(const gofer::NodeReply& found, std::string link_target = {});
@@ -85,16 +93,17 @@ class GoferFilesystem final : public Filesystem {
   void ReleaseIdleFile() { idle_files_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
-  using Key = std::pair<uint64_t, uint64_t>;  // host device and inode number
   GoferFilesystem(RefPtr<GoferConnection> connection, const GoferMountOptions& options)
       : connection_(std::move(connection)), options_(options) {}
-  static Key KeyOf(const gofer::Attributes& attributes);
   void MakeRoom();
+  static constexpr int kWatchPause = 4096;  // in what would have been watched
 
   const RefPtr<GoferConnection> connection_;
   const GoferMountOptions options_;
   gofer::NodeId root_node_ = 0;  // fixed once made
   std::atomic<int> idle_files_{0};
+  std::atomic<int> watch_pause_{0};
+  GoferWatches watches_;
   Mutex mu_{LockRank::kLeaf};
   absl::flat_hash_map<Key, GoferInode*> inodes_ ABSL_GUARDED_BY(mu_);  // without references
   std::vector<uint64_t> devices_ ABSL_GUARDED_BY(mu_);

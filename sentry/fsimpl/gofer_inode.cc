@@ -16,20 +16,6 @@ gofer::Timestamp ToTimestamp(const timespec& time) {
   return {time.tv_sec, static_cast<uint32_t>(time.tv_nsec)};
 }
 
-// The file of a shared root that this thread's walk has just looked up.
-struct JustAsked {
-  const GoferInode* inode = nullptr;  // only compared
-  int64_t until = 0;
-};
-thread_local JustAsked just_asked;
-constexpr int64_t kJustNow = 1'000'000;  // nanoseconds
-
-int64_t Now() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
-}
-
 }  // namespace
 
 GoferInode::GoferInode(GoferFilesystem& filesystem, Key key, const gofer::NodeReply& found,
@@ -56,6 +42,7 @@ void GoferInode::OnLastRelease() {
     if (idle_) gofer_.ReleaseIdleFile();
   }
   gofer_.Forget(*this);
+  if (was_watched_.load(std::memory_order_relaxed)) gofer_.watches().Remove(*this);
   uint64_t node = node_.load(std::memory_order_relaxed);
   if (node != kNoNode) gofer_.client().CloseLater(static_cast<gofer::NodeId>(node));
   delete this;
@@ -122,61 +109,30 @@ InodeAttributes GoferInode::ToInodeAttributes(const gofer::Attributes& attribute
   return a;
 }
 
-void GoferInode::StoreAttributes(const gofer::Attributes& attributes) {
-  MutexLock lock(attributes_mu_);
-  ++changes_;
-  attributes_ = attributes;
-  stale_ = false;
-}
-
-void GoferInode::StoreJustAsked(const gofer::Attributes& attributes) {
-  StoreAttributes(attributes);
-  just_asked = {this, Now() + kJustNow};
-}
-
-void GoferInode::MarkStale() {
-  MutexLock lock(attributes_mu_);
-  ++changes_;
-  stale_ = true;
-}
-
 RefPtr<HostBackingFile> GoferInode::AnyData() {
   MutexLock lock(data_mu_);
   return read_write_ ? read_write_ : read_only_;
 }
 
 Result<InodeAttributes> GoferInode::Attributes() {
-  uint64_t changes = 0;
-  bool known = false;
-  gofer::Attributes attributes;
-  {
-    MutexLock lock(attributes_mu_);
-    attributes = attributes_;
-    changes = changes_;
-    known = !stale_ && gofer_.exclusive();
-    if (!stale_ && just_asked.inode == this) known = Now() < std::exchange(just_asked, {}).until;
-  }
-  bool changed = data_changed_.load(std::memory_order_relaxed);
-  if (known && !changed) return ToInodeAttributes(attributes);
-  // The descriptor knows all but the time of birth, without a round trip.
+  std::optional<gofer::Attributes> known = KnownAttributes(/*access_only=*/false);
+  if (known) return ToInodeAttributes(*known);
+  // The descriptor knows all but the time of birth and the owner (which the Sentry's user namespace hides),
+  // without a round trip.
   if (IsRegular()) {
     if (RefPtr<HostBackingFile> file = AnyData()) {
       ASSIGN_OR_RETURN(struct stat stat, file->Stat());
-      InodeAttributes result = ToInodeAttributes(attributes);
-      CopyHostAttributes(stat, &result);
-      return result;
+      if (std::optional<gofer::Attributes> owned = KnownOwner(stat)) {
+        InodeAttributes result = ToInodeAttributes(*owned);
+        CopyHostAttributes(stat, &result);
+        result.uid = owned->uid;
+        result.gid = owned->gid;
+        return result;
+      }
     }
   }
-  ASSIGN_OR_RETURN(gofer::NodeId node, Node());
-  ASSIGN_OR_RETURN(gofer::AttributesReply reply, gofer_.Call(gofer::GetAttr{.node = node}));
-  {
-    MutexLock lock(attributes_mu_);
-    if (changes == changes_) {
-      attributes_ = reply.attributes;
-      stale_ = false;
-    }
-  }
-  return ToInodeAttributes(reply.attributes);
+  ASSIGN_OR_RETURN(gofer::Attributes attributes, AskAttributes());
+  return ToInodeAttributes(attributes);
 }
 
 Result<void> GoferInode::SetAttributes(Dentry& dentry, const AttributeChange& change) {
@@ -206,12 +162,13 @@ Result<void> GoferInode::SetAttributes(Dentry& dentry, const AttributeChange& ch
   }
   set_time(change.atime, gofer::kSetAtime, gofer::kSetAtimeNow, &request.atime);
   set_time(change.mtime, gofer::kSetMtime, gofer::kSetMtimeNow, &request.mtime);
+  uint64_t before = changes();
   auto reply = gofer_.Call(request);
   if (!reply.ok()) {
     MarkStale();  // a part of it may have been done
     return reply.error();
   }
-  StoreAttributes(reply->attributes);
+  StoreAttributes(reply->attributes, before);
   if (change.size) InvalidateBehind(*change.size);
   return Ok();
 }
@@ -254,8 +211,9 @@ Result<RefPtr<HostBackingFile>> GoferInode::OpenData(bool writable) {
   if (!fd) {
     ASSIGN_OR_RETURN(gofer::NodeId node, Node());
     uint32_t flags = writable ? O_RDWR : O_RDONLY;
+    uint64_t before = changes();
     ASSIGN_OR_RETURN(gofer::AttributesReply reply, gofer_.Call(gofer::Open{node, flags}, &fd));
-    if (!gofer_.exclusive()) StoreAttributes(reply.attributes);
+    if (!gofer_.exclusive()) StoreAttributes(reply.attributes, before);
   }
   auto opened = MakeRef<HostBackingFile>(std::move(fd), writable);
   MutexLock lock(data_mu_);
@@ -289,7 +247,7 @@ void GoferInode::CloseData() {
       if (!idle_) dropped[0] = std::move(read_only_);
     }
   }
-  if (stale) MarkStale();
+  if (stale) MarkDataStale();
 }
 
 Result<Translation> GoferInode::Translate(uint64_t offset, uint64_t max_length, MemoryAccess access) {

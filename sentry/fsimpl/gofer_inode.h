@@ -9,6 +9,8 @@
 #define SENTRY_FSIMPL_GOFER_INODE_H_
 
 #include <atomic>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -34,6 +36,7 @@ class GoferInode final : public Inode {
   GoferFilesystem& gofer() const { return gofer_; }
 
   Result<InodeAttributes> Attributes() override;
+  Result<void> CheckAccess(const Credentials& creds, int mask) override;
   Result<void> SetAttributes(Dentry& dentry, const AttributeChange& change) override;
 
   Result<RefPtr<Inode>> Lookup(Dentry& dir, std::string_view name) override;
@@ -66,13 +69,21 @@ class GoferInode final : public Inode {
   Result<void> PunchHole(uint64_t offset, uint64_t length) override;
 
   // --- for the filesystem and its open files ---
-  // What the Gofer says of the file now.
-  void StoreAttributes(const gofer::Attributes& attributes);
-  // The same as the answer to a walk of this thread that is about to use the file: the next
-  // one who asks on this thread, at once, need not ask the Gofer again.
-  void StoreJustAsked(const gofer::Attributes& attributes);
+  // What the Gofer says of the file, asked for when changes() was `changes`: nothing is kept if
+  // something has happened to the file since.
+  uint64_t changes();
+  void StoreAttributes(const gofer::Attributes& attributes, uint64_t changes);
+  // The same where that is not known; a watched file will be told of.
+  void StoreUnlessWatched(const gofer::Attributes& attributes);
+  // The Gofer has just said that `child` has this name here, and what its attributes are: until
+  // this thread's operation ends it need not be asked again.
+  void MarkFound(GoferInode& child, std::string_view name);
+  bool WasFound(const GoferInode& child, std::string_view name) const;
   // Something else changed them: ask next time.
   void MarkStale();
+  void MarkDataStale();  // all but owner and mode
+  // A name in it was made or removed: its attributes but owner and mode are others.
+  void MarkEntryChanged(std::string_view name);
   // Bytes were or may be written on the donated descriptor: ask that one.
   void MarkDataChanged() { data_changed_.store(true, std::memory_order_relaxed); }
   // An open file begins and ends; in between it holds what this returned.
@@ -82,12 +93,39 @@ class GoferInode final : public Inode {
   Result<RefPtr<const GoferListing>> List();
   void DropListing();
 
+  // --- shared roots: what is known of a directory's names (gofer_watches.h) ---
+  struct KnownName {
+    std::optional<GoferNames::Entry> entry;  // if it is known
+    uint64_t version = 0;                    // what RememberName wants to know of an answer; 0: not watched
+  };
+  KnownName NameForLookup(std::string_view name);
+  void RememberName(std::string_view name, const GoferNames::Entry& entry, uint64_t version);
+  // Called by GoferWatches.
+  int watch() const { return watch_.load(std::memory_order_acquire); }
+  uint64_t BeginWatch(int watch);  // changes() from then on
+  void EndWatch();
+  void ApplyChange(uint32_t events, std::string_view name);
+  void ForgetAllTold();  // changes were lost
+  void ForgetNames();
+
  protected:
   void OnLastRelease() override;
 
  private:
   InodeAttributes ToInodeAttributes(const gofer::Attributes& attributes);
   RefPtr<HostBackingFile> AnyData();
+  // Whether what it remembers and has not marked stale is how the file is.
+  bool IsCurrent();
+  // Owner and mode only need not be the rest.
+  std::optional<gofer::Attributes> KnownAttributes(bool access_only);
+  // With the owner that a file has whose descriptor says `stat`.
+  std::optional<gofer::Attributes> KnownOwner(const struct stat& stat);
+  Result<gofer::Attributes> AskAttributes();
+  bool WantsWatch();
+  // Asks for a watch, whose answer has the attributes too.
+  std::optional<gofer::Attributes> AskWatch(gofer::NodeId node);
+  void CountUse() { uses_.fetch_add(1, std::memory_order_relaxed); }
+  void MarkStaleLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(attributes_mu_);
   // Nothing of the file behind `size` may stay mapped.
   void InvalidateBehind(uint64_t size);
   // What a lookup of its name says of a file without a node, with a descriptor for
@@ -109,13 +147,17 @@ class GoferInode final : public Inode {
   RefPtr<const GoferListing> KnownListing();
 
   // After a create: the directory has changed, and the new file is known.
-  RefPtr<Inode> Adopt(const gofer::NodeReply& made, std::string link_target = {});
+  RefPtr<Inode> Adopt(std::string_view name, const gofer::NodeReply& made, std::string link_target = {});
 
   GoferFilesystem& gofer_;
   const Key key_;
   static constexpr uint64_t kNoNode = UINT64_MAX;
   std::atomic<uint64_t> node_;
   std::atomic<bool> data_changed_{false};
+  std::atomic<int> watch_{-1};
+  std::atomic<bool> was_watched_{false};  // the filesystem's watches may know it
+  std::atomic<bool> unwatchable_{false};
+  std::atomic<uint32_t> uses_{0};  // questions that a watch would have answered, while there is none
 
   Mutex data_mu_{LockRank::kInodeData};
   RefPtr<HostBackingFile> read_only_ ABSL_GUARDED_BY(data_mu_);
@@ -127,6 +169,8 @@ class GoferInode final : public Inode {
   Mutex attributes_mu_{LockRank::kInodeAttributes};
   gofer::Attributes attributes_ ABSL_GUARDED_BY(attributes_mu_);
   bool stale_ ABSL_GUARDED_BY(attributes_mu_) = false;
+  bool access_stale_ ABSL_GUARDED_BY(attributes_mu_) = false;          // owner and mode too
+  std::unique_ptr<GoferNames> names_ ABSL_GUARDED_BY(attributes_mu_);  // of a watched directory
   // Counts changes, so that an answer that was asked for before one is not kept after it.
   uint64_t changes_ ABSL_GUARDED_BY(attributes_mu_) = 0;
   std::string link_target_ ABSL_GUARDED_BY(attributes_mu_);

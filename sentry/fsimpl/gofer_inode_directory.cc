@@ -35,6 +35,9 @@ Result<std::vector<LookupEntry>> GoferInode::LookupMany(Dentry& dir,
     if (!entry->attributes.empty() && !deeper)
       return std::vector<LookupEntry>{{gofer_.InodeFor(*this, *entry)}};
   }
+  KnownName known;
+  if (!gofer_.exclusive()) known = NameForLookup(names[0]);
+  if (known.entry && !known.entry->there) return std::vector<LookupEntry>(1);
   ASSIGN_OR_RETURN(gofer::NodeId node, Node());
   gofer::Walk walk{.parent = node};
   for (std::string_view name : names.first(std::min(names.size(), gofer::kMaxWalk)))
@@ -46,14 +49,22 @@ Result<std::vector<LookupEntry>> GoferInode::LookupMany(Dentry& dir,
   // A broken Gofer may not make us think of more names than we asked for.
   if (reply.found.size() > walk.names.size()) return Errno(EIO);
   std::vector<LookupEntry> entries;
+  GoferInode* parent = this;
   for (size_t i = 0; i < reply.found.size(); ++i) {
     bool last = i + 1 == reply.found.size();
     RefPtr<GoferInode> inode =
         gofer_.InodeFor(reply.found[i], last ? std::move(reply.link_target) : std::string());
     if (last && opened && inode->IsRegular()) inode->OfferData(std::move(opened));
+    // What is watched keeps what it has, which is asked about as any.
+    if (!gofer_.exclusive() && inode->watch() < 0) parent->MarkFound(*inode, names[i]);
+    if (i == 0) RememberName(names[0], {.there = true, .file = inode->key()}, known.version);
+    parent = inode.get();
     entries.push_back({std::move(inode)});
   }
-  if (reply.stop == ENOENT) entries.push_back({});
+  if (reply.stop == ENOENT) {
+    if (entries.empty()) RememberName(names[0], {}, known.version);
+    entries.push_back({});
+  }
   if (entries.empty())
     return Errno(reply.stop != 0 && reply.stop < 4096 ? static_cast<int>(reply.stop) : EIO);
   return entries;
@@ -149,11 +160,10 @@ Result<RefPtr<const GoferListing>> GoferInode::List() {
   return FetchListing(gofer_.keeps_listings() ? gofer::kDirectoryAttributes : gofer::kNoAttributes, SIZE_MAX);
 }
 
-RefPtr<Inode> GoferInode::Adopt(const gofer::NodeReply& made, std::string link_target) {
-  MarkStale();
-  RefPtr<GoferInode> inode = gofer_.InodeFor(made, std::move(link_target));
-  inode->StoreAttributes(made.attributes);
-  return inode;
+RefPtr<Inode> GoferInode::Adopt(std::string_view name, const gofer::NodeReply& made,
+                                std::string link_target) {
+  MarkEntryChanged(name);
+  return gofer_.InodeFor(made, std::move(link_target));
 }
 
 Result<RefPtr<Inode>> GoferInode::Create(Dentry& dir, std::string_view name,
@@ -164,7 +174,7 @@ Result<RefPtr<Inode>> GoferInode::Create(Dentry& dir, std::string_view name,
                    gofer_.Call(gofer::Create{node, std::string(name), O_RDWR, attributes.mode & 07777,
                                              attributes.uid, attributes.gid},
                                &fd));
-  RefPtr<Inode> inode = Adopt(made);
+  RefPtr<Inode> inode = Adopt(name, made);
   auto& file = static_cast<GoferInode&>(*inode);
   MutexLock lock(file.data_mu_);
   // The open that follows a create finds its descriptor here.
@@ -178,7 +188,7 @@ Result<RefPtr<Inode>> GoferInode::Mkdir(Dentry& dir, std::string_view name,
   ASSIGN_OR_RETURN(gofer::NodeReply made,
                    gofer_.Call(gofer::Mkdir{node, std::string(name), attributes.mode & 07777, attributes.uid,
                                             attributes.gid}));
-  return Adopt(made);
+  return Adopt(name, made);
 }
 
 Result<RefPtr<Inode>> GoferInode::Symlink(Dentry& dir, std::string_view name, std::string_view target,
@@ -187,7 +197,7 @@ Result<RefPtr<Inode>> GoferInode::Symlink(Dentry& dir, std::string_view name, st
   ASSIGN_OR_RETURN(gofer::NodeReply made,
                    gofer_.Call(gofer::Symlink{node, std::string(name), std::string(target), attributes.uid,
                                               attributes.gid}));
-  return Adopt(made, std::string(target));
+  return Adopt(name, made, std::string(target));
 }
 
 Result<RefPtr<Inode>> GoferInode::Mknod(Dentry& dir, std::string_view name,
@@ -195,17 +205,18 @@ Result<RefPtr<Inode>> GoferInode::Mknod(Dentry& dir, std::string_view name,
   ASSIGN_OR_RETURN(gofer::NodeId node, Node());
   ASSIGN_OR_RETURN(gofer::NodeReply made, gofer_.Call(gofer::Mknod{node, std::string(name), attributes.mode,
                                                                    attributes.uid, attributes.gid}));
-  return Adopt(made);
+  return Adopt(name, made);
 }
 
 Result<void> GoferInode::Link(Dentry& dir, std::string_view name, Dentry& target) {
   GoferInode& file = InodeOf(target);
   ASSIGN_OR_RETURN(gofer::NodeId node, Node());
   ASSIGN_OR_RETURN(gofer::NodeId file_node, file.Node());
+  uint64_t before = file.changes();
   ASSIGN_OR_RETURN(gofer::AttributesReply reply,
                    gofer_.Call(gofer::Link{file_node, node, std::string(name)}));
-  file.StoreAttributes(reply.attributes);
-  MarkStale();
+  file.StoreAttributes(reply.attributes, before);
+  MarkEntryChanged(name);
   return Ok();
 }
 
@@ -213,7 +224,7 @@ Result<void> GoferInode::Unlink(Dentry& dir, Dentry& child) {
   ASSIGN_OR_RETURN(gofer::NodeId node, Node());
   RETURN_IF_ERROR(gofer_.Call(gofer::Unlink{node, child.name(), 0}));
   InodeOf(child).MarkStale();
-  MarkStale();
+  MarkEntryChanged(child.name());
   return Ok();
 }
 
@@ -221,7 +232,7 @@ Result<void> GoferInode::Rmdir(Dentry& dir, Dentry& child) {
   ASSIGN_OR_RETURN(gofer::NodeId node, Node());
   RETURN_IF_ERROR(gofer_.Call(gofer::Unlink{node, child.name(), AT_REMOVEDIR}));
   InodeOf(child).MarkStale();
-  MarkStale();
+  MarkEntryChanged(child.name());
   return Ok();
 }
 
@@ -232,8 +243,8 @@ Result<void> GoferInode::Rename(Dentry& old_dir, Dentry& child, Dentry& new_dir,
   ASSIGN_OR_RETURN(gofer::NodeId target_node, target.Node());
   RETURN_IF_ERROR(gofer_.Call(gofer::Rename{node, child.name(), target_node, std::string(new_name),
                                             flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)}));
-  MarkStale();
-  target.MarkStale();
+  MarkEntryChanged(child.name());
+  target.MarkEntryChanged(new_name);
   InodeOf(child).MarkStale();
   if (replaced != nullptr && !replaced->IsNegative()) InodeOf(*replaced).MarkStale();
   return Ok();

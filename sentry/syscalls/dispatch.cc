@@ -3,6 +3,7 @@
 #include "platform/base/log.h"
 #include "sentry/syscalls/strace.h"
 #include "sentry/syscalls/table.h"
+#include "sentry/vfs/operation.h"
 
 namespace runsc {
 namespace {
@@ -22,6 +23,7 @@ Result<int64_t> DispatchSyscall(Task& task, uint64_t number, const SyscallArgume
   const SyscallRow* row = FindSyscall(number);
   bool missing = row == nullptr || row->implementation.handler == nullptr;
   if (missing) ReportMissing(number, row);
+  OperationScope operation;
   if (__builtin_expect(strace_enabled.load(std::memory_order_relaxed), false))
     return TraceSyscall(task, number, row, arguments);
   if (missing) return Errno(ENOSYS);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sentry/fsimpl/gofer_filesystem.h"
+#include "sentry/vfs/operation.h"
 #include "sentry/vfs/path_walk.h"
 #include "test/gofer/gofer_fixture.h"
 
@@ -35,6 +36,7 @@ class Guest {
   }
 
   Result<RefPtr<FileDescription>> Open(std::string_view path, int flags, uint64_t mode = 0644) {
+    OperationScope operation;
     return VfsOpen(context, context.root, path,
                    OpenHow{static_cast<uint64_t>(flags), (flags & O_CREAT) != 0 ? mode : 0, 0});
   }
@@ -59,6 +61,7 @@ class Guest {
     return Ok();
   }
   Result<InodeAttributes> Stat(std::string_view path) {
+    OperationScope operation;
     ASSIGN_OR_RETURN(VfsPath found, Walk(context, context.root, path, {.follow_final = false}));
     return found.inode()->Attributes();
   }
@@ -70,20 +73,35 @@ class Guest {
     std::sort(collector.names.begin(), collector.names.end());
     return collector.names;
   }
-  Result<void> Mkdir(std::string_view path) { return VfsMkdir(context, context.root, path, 0755); }
-  Result<void> Unlink(std::string_view path) { return VfsUnlink(context, context.root, path); }
-  Result<void> Rmdir(std::string_view path) { return VfsRmdir(context, context.root, path); }
+  Result<void> Mkdir(std::string_view path) {
+    OperationScope operation;
+    return VfsMkdir(context, context.root, path, 0755);
+  }
+  Result<void> Unlink(std::string_view path) {
+    OperationScope operation;
+    return VfsUnlink(context, context.root, path);
+  }
+  Result<void> Rmdir(std::string_view path) {
+    OperationScope operation;
+    return VfsRmdir(context, context.root, path);
+  }
   Result<void> Rename(std::string_view from, std::string_view to, uint32_t flags = 0) {
+    OperationScope operation;
     return VfsRename(context, context.root, from, context.root, to, flags);
   }
   Result<void> Symlink(std::string_view target, std::string_view path) {
+    OperationScope operation;
     return VfsSymlink(context, target, context.root, path);
   }
   Result<void> Link(std::string_view from, std::string_view to) {
+    OperationScope operation;
     ASSIGN_OR_RETURN(VfsPath found, Walk(context, context.root, from, {.follow_final = false}));
     return VfsLink(context, found, context.root, to);
   }
-  Result<VfsPath> Find(std::string_view path) { return Walk(context, context.root, path); }
+  Result<VfsPath> Find(std::string_view path) {
+    OperationScope operation;
+    return Walk(context, context.root, path);
+  }
 
   PathContext context;
 };
