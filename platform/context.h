@@ -5,6 +5,7 @@
 #ifndef PLATFORM_CONTEXT_H_
 #define PLATFORM_CONTEXT_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -60,6 +61,15 @@ class Context {
     uint64_t value;
   };
   virtual void SetKnownResults(std::span<const KnownResult>) {}
+
+  // Hints of what its task does in the kernel, by which a platform can choose how its threads wait.
+  // The task is about to sleep until `word` is no longer `value`. May wait for that a little, if
+  // `may_wait` and if waiting has been paying; it is still to be looked at afterwards. By the task's thread.
+  virtual void BeginSleep(const std::atomic<uint32_t>& word, uint32_t value, bool may_wait) {
+    (void)word, (void)value, (void)may_wait;
+  }
+  // The task of `waker` is about to end this one's sleep. By the waker's thread.
+  virtual void WokenBy(Context& waker) { (void)waker; }
 
   // Lets go of what the context holds in an address space (its stub thread), for
   // exec and exit. The next Switch() starts afresh there.

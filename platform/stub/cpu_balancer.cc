@@ -83,6 +83,7 @@ void CpuBalancer::Remove(Pair& pair) {
   if (it == pairs_.end()) return;
   *it = pairs_.back();
   pairs_.pop_back();
+  UncoupleLocked(pair);
   pair.apart_.store(false, std::memory_order_relaxed);
 }
 
@@ -102,7 +103,7 @@ void CpuBalancer::UnpinLocked(Pair& pair) {
 size_t CpuBalancer::CpusInUseLocked(const Pair& but) const {
   size_t used = 0;
   for (const Pair* pair : pairs_) {
-    if (pair == &but) continue;
+    if (pair == &but || pair == but.partner_) continue;
     used += pair->apart() ? 2 : pair->in_guest() ? 1 : 0;
   }
   return used;
@@ -112,6 +113,7 @@ bool CpuBalancer::Spread(Pair& pair) {
   if (cpus_.size() < 2) return false;
   MutexLock lock(mu_);
   if (pair.apart()) return true;
+  if (pair.coupled()) return false;
   if (CpusInUseLocked(pair) + 2 > cpus_.size()) return false;
   if (pair.cpu_ < 0) PinLocked(pair, LeastLoadedLocked(-1));
   // The next CPU of the list that no other pair is pinned to, or else just the next one.
@@ -135,6 +137,46 @@ void CpuBalancer::Gather(Pair& pair) {
   if (!pair.apart()) return;
   pair.apart_.store(false, std::memory_order_relaxed);
   SetAffinity(pair.stub_tid_, pair.cpu_);
+}
+
+bool CpuBalancer::Couple(Pair& pair, uint64_t other_id) {
+  if (cpus_.size() < 2) return false;
+  MutexLock lock(mu_);
+  auto it = std::find_if(pairs_.begin(), pairs_.end(), [=](const Pair* p) { return p->id_ == other_id; });
+  if (it == pairs_.end() || *it == &pair || pair.partner_ != nullptr || (*it)->partner_ != nullptr)
+    return false;
+  Pair& other = **it;
+  pair.partner_ = &other;
+  other.partner_ = &pair;
+  if (CpusInUseLocked(pair) + 2 > cpus_.size()) {
+    pair.partner_ = other.partner_ = nullptr;
+    return false;
+  }
+  const int cpu = pair.cpu_ >= 0 ? pair.cpu_ : LeastLoadedLocked(-1);
+  PinLocked(pair, cpu);
+  const size_t own = static_cast<size_t>(std::find(cpus_.begin(), cpus_.end(), cpu) - cpus_.begin());
+  PinLocked(other, cpus_[(own + 1) % cpus_.size()]);
+  pair.coupled_.store(true, std::memory_order_relaxed);
+  other.coupled_.store(true, std::memory_order_relaxed);
+  return true;
+}
+
+void CpuBalancer::Uncouple(Pair& pair) {
+  MutexLock lock(mu_);
+  UncoupleLocked(pair);
+}
+
+void CpuBalancer::UncoupleLocked(Pair& pair) {
+  if (pair.partner_ == nullptr) return;
+  Pair& other = *pair.partner_;
+  pair.partner_ = other.partner_ = nullptr;
+  pair.coupled_.store(false, std::memory_order_relaxed);
+  other.coupled_.store(false, std::memory_order_relaxed);
+  if (pair.cpu_ >= 0 && other.cpu_ >= 0) PinLocked(other, pair.cpu_);
+}
+
+void CpuBalancer::TickCoupledLocked(Pair& pair, bool moved) {
+  if (!moved || CpusInUseLocked(pair) + 2 > cpus_.size()) UncoupleLocked(pair);
 }
 
 int CpuBalancer::LeastLoadedLocked(int preferred) {
@@ -166,6 +208,10 @@ bool CpuBalancer::Tick() {
       pair->apart_.store(false, std::memory_order_relaxed);
       SetAffinity(pair->stub_tid_, pair->cpu_);
     }
+    if (pair->coupled()) {
+      TickCoupledLocked(*pair, moved != 0);
+      continue;
+    }
     if (pair->cpu_ >= 0 && pair->stuck_ >= kStuckTicks) {
       UnpinLocked(*pair);
     } else if (pair->cpu_ < 0 && moved >= kSwitchesToPin) {
@@ -192,7 +238,7 @@ void CpuBalancer::MoveOneLocked() {
   };
   Pair* best = nullptr;
   for (Pair* pair : pairs_) {
-    if (pair->cpu_ == from && pair->load_ > 0 && !pair->apart() &&
+    if (pair->cpu_ == from && pair->load_ > 0 && !pair->apart() && !pair->coupled() &&
         (best == nullptr || distance(pair) < distance(best)))
       best = pair;
   }

@@ -9,7 +9,7 @@
 //   - pins a pair that switches often to the CPU with the least load;
 //   - moves one pair from the most to the least loaded CPU when the loads differ by more
 //     than one pair. Two pairs that wake each other in turn make one pair's load, and so
-//     stay together.
+//     stay together, unless they are coupled (turns.h): then each has a CPU of its own.
 // While no pair switches and no pinned one runs guest code it sleeps: an idle sandbox
 // uses no CPU.
 //
@@ -36,19 +36,25 @@ class CpuBalancer {
     // The two are on different CPUs: each may spin for the other.
     bool apart() const { return apart_.load(std::memory_order_relaxed); }
     bool in_guest() const { return in_guest_.load(std::memory_order_relaxed); }
+    // It takes turns with another pair on another CPU: whoever waits yields its CPU, and looks again.
+    bool coupled() const { return coupled_.load(std::memory_order_relaxed); }
+    uint64_t id() const { return id_; }  // never that of another pair, or 0
 
    private:
     friend class CpuBalancer;
+    static inline std::atomic<uint64_t> last_id_{0};
+    const uint64_t id_ = last_id_.fetch_add(1, std::memory_order_relaxed) + 1;
     std::atomic<bool> in_guest_{false};
-    std::atomic<bool> apart_{false};  // written under the lock
+    std::atomic<bool> apart_{false}, coupled_{false};  // written under the lock
     std::atomic<uint32_t> switches_{0};
     // Guarded by the balancer's lock.
     pid_t task_tid_ = 0;
     pid_t stub_tid_ = 0;
-    int cpu_ = -1;        // where it is pinned; -1: nowhere
-    uint32_t seen_ = 0;   // switches_ at the last look
-    uint32_t load_ = 0;   // running average of in_guest_, 256 = always
-    uint32_t stuck_ = 0;  // looks in a row that found it in guest code without a switch
+    Pair* partner_ = nullptr;  // while coupled
+    int cpu_ = -1;             // where it is pinned; -1: nowhere
+    uint32_t seen_ = 0;        // switches_ at the last look
+    uint32_t load_ = 0;        // running average of in_guest_, 256 = always
+    uint32_t stuck_ = 0;       // looks in a row that found it in guest code without a switch
   };
 
   CpuBalancer();
@@ -64,6 +70,11 @@ class CpuBalancer {
   // any more or others need the CPU.
   bool Spread(Pair& pair) ABSL_LOCKS_EXCLUDED(mu_);
   void Gather(Pair& pair) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Gives the pair and the one with the other id a CPU each, until either is uncoupled, does not switch any
+  // more, or others need the CPU. Uncoupled, they are together on one. False: not now.
+  bool Couple(Pair& pair, uint64_t other_id) ABSL_LOCKS_EXCLUDED(mu_);
+  void Uncouple(Pair& pair) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Around the time in which guest code may run. Enter is sequentially consistent.
   void Enter(Pair& pair) {
@@ -85,7 +96,9 @@ class CpuBalancer {
   bool Tick() ABSL_LOCKS_EXCLUDED(mu_);
   void PinLocked(Pair& pair, int cpu) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void UnpinLocked(Pair& pair) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // CPUs that other pairs of this sandbox use now.
+  void UncoupleLocked(Pair& pair) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TickCoupledLocked(Pair& pair, bool moved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // CPUs that other pairs of this sandbox use now, without its partner.
   size_t CpusInUseLocked(const Pair& but) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MoveOneLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   int LeastLoadedLocked(int preferred) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

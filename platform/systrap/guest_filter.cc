@@ -25,6 +25,16 @@ std::vector<sock_filter> SystrapFilter(uint64_t base, uint64_t key) {
   p.AllowIfEqual(FUTEX_WAKE);
   p.EndRule(FilterProgram::kTrap);
 
+  // From a thread that waits in its slot. The argument is none of the call's: without it the stub's code
+  // would make any sched_yield of the guest's that jumps there.
+  p.BeginRule(SYS_sched_yield);
+  p.LoadArgumentHigh(0);
+  p.TrapUnlessEqual(static_cast<uint32_t>(slots >> 32));
+  p.LoadArgumentLow(0);
+  p.TrapUnlessAtLeast(static_cast<uint32_t>(slots));
+  p.TrapUnlessBelow(static_cast<uint32_t>(end));
+  p.EndRule(FilterProgram::kAllow);
+
   p.BeginRule(SYS_rt_sigprocmask);
   p.LoadArgumentLow(0);
   p.TrapUnlessEqual(SIG_UNBLOCK);

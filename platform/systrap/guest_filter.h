@@ -7,11 +7,12 @@
 //                 registers, has no stack, and blocks all signals (a signal frame would hold its registers).
 //                 So it needs no second check. A guest thread has the key while it is born, for sigaltstack,
 //                 with all signals blocked, and loses it before its first signal can come.
-//   without       a guest thread: waits for and wakes words of the slots (futex), and unblocks
+//   without       a guest thread: waits for and wakes words of the slots (futex), yields its CPU, and
+//   unblocks
 //                 its signals (once, at birth). Nothing else: no mmap, no munmap, no clone, no exit, no
 //                 rt_sigreturn (a forged frame could mask the interrupt signal), no sigaltstack.
 //
-// A guest that makes these calls itself can at worst put itself to sleep, or wake threads
+// A guest that makes these calls itself can at worst put itself to sleep, let others run, or wake threads
 // that look at their word and sleep on.
 #ifndef PLATFORM_SYSTRAP_GUEST_FILTER_H_
 #define PLATFORM_SYSTRAP_GUEST_FILTER_H_

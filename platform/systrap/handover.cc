@@ -12,21 +12,23 @@ namespace runsc {
 namespace {
 
 constexpr uint32_t kWindow = 32;
-constexpr uint64_t kBusyCycles = 150'000;     // ~50 us a switch
-constexpr uint64_t kSpinCycles = 60'000;      // ~20 us
-constexpr uint64_t kLostCpuCycles = 300'000;  // a gap like this is no cache miss
+constexpr uint64_t kBusyCycles = 150'000;      // ~50 us a switch
+constexpr uint64_t kSpinCycles = 60'000;       // ~20 us
+constexpr uint64_t kStubSpinCycles = 180'000;  // ~60 us: what the Gofer takes for an answer
+constexpr uint32_t kStubYields = 200;          // 0.3 to 1 us each
+constexpr uint64_t kLostCpuCycles = 300'000;   // a gap like this is no cache miss
 constexpr uint64_t kFirstBackoff = 3'000'000, kLastBackoff = 3'000'000'000;  // ~1 ms, ~1 s
 constexpr uint64_t kLongApart = 150'000'000;  // an attempt that lasted this long was a success
 constexpr uint32_t kPenaltySleep = 4, kPenaltyLostCpu = 12, kPenaltyLimit = 32;
 
-// How many pauses make kSpinCycles.
+// How many pauses make kStubSpinCycles.
 uint32_t SpinCount() {
   static const uint32_t count = [] {
     constexpr int kPauses = 200;
     uint64_t start = __rdtsc();
     for (int i = 0; i < kPauses; ++i) _mm_pause();
     uint64_t each = std::max<uint64_t>((__rdtsc() - start) / kPauses, 1);
-    return static_cast<uint32_t>(kSpinCycles / each);
+    return static_cast<uint32_t>(kStubSpinCycles / each);
   }();
   return count;
 }
@@ -64,10 +66,11 @@ void Handover::SpunInVain(uint32_t penalty) {
 
 void Handover::Begin(ThreadSlot& slot) {
   SlotIn& in = slot.in();
-  if (++switches_ >= kWindow && !pair_.apart()) ConsiderSpreading();
-  bool apart = pair_.apart();
-  in.spin.store(apart ? SpinCount() : 0, std::memory_order_relaxed);
-  in.sentry_sleeps.store(apart ? 0 : 1, std::memory_order_relaxed);
+  if (++switches_ >= kWindow && !pair_.apart() && !pair_.coupled()) ConsiderSpreading();
+  const bool apart = pair_.apart(), coupled = pair_.coupled();
+  in.yield.store(coupled ? 1 : 0, std::memory_order_relaxed);
+  in.spin.store(apart ? SpinCount() : coupled ? kStubYields : 0, std::memory_order_relaxed);
+  in.sentry_sleeps.store(apart || coupled ? 0 : 1, std::memory_order_relaxed);
   in.go.store(++slot.run, std::memory_order_seq_cst);
   if (slot.out().sleeps.load(std::memory_order_seq_cst) == 0) return;
   FutexWake(in.go);
@@ -95,6 +98,8 @@ bool Handover::Wait(ThreadSlot& slot, int timeout_ms) {
   SlotIn& in = slot.in();
   SlotOut& out = slot.out();
   if (pair_.apart() && Spin(slot)) return true;
+  auto done_now = [&] { return out.done.load(std::memory_order_acquire) == slot.run; };
+  if (pair_.coupled() && turns_.YieldUntil(done_now)) return true;
   in.sentry_sleeps.store(1, std::memory_order_seq_cst);
   uint32_t done;
   while ((done = out.done.load(std::memory_order_acquire)) != slot.run) {

@@ -5,7 +5,11 @@
 //
 //   together  both on one CPU, nobody spins: the wake-up runs the other thread as soon as this
 //             one sleeps. The only way when CPUs are scarce, and the start.
-//   apart     on two CPUs, each spins for the other, for kSpinCycles at most, then sleeps.
+//   apart     on two CPUs, each spins for the other, for kSpinCycles at most, then sleeps. The stub thread
+//   spins
+//             on while the kernel waits for its Gofer, but not while the task sleeps.
+//   coupled   both on one CPU, each yields it to the other, while the task takes turns with another one that
+//             has another CPU (platform/stub/turns.h).
 //
 // A pair goes apart when it switches often (kWindow switches within kBusyCycles each) and the
 // balancer has a CPU for it; it comes together when spinning does not pay: when too many
@@ -19,21 +23,24 @@
 
 #include <cstdint>
 
-#include "platform/stub/cpu_balancer.h"
+#include "platform/stub/turns.h"
 #include "platform/systrap/thread_slot.h"
 
 namespace runsc {
 
 class Handover {
  public:
-  explicit Handover(CpuBalancer& balancer) : balancer_(balancer) {}
+  explicit Handover(CpuBalancer& balancer) : balancer_(balancer), turns_(balancer) {}
 
   CpuBalancer::Pair& pair() { return pair_; }
+  Turns& turns() { return turns_; }
 
   // Lets the slot's thread run.
   void Begin(ThreadSlot& slot);
   // Waits until the run ends; false: not within `timeout_ms`.
   bool Wait(ThreadSlot& slot, int timeout_ms);
+  // The task is about to sleep: its stub thread, if there is one, has nothing to wait for soon.
+  static void StopSpinning(ThreadSlot& slot) { slot.in().spin.store(0, std::memory_order_relaxed); }
 
  private:
   bool Spin(ThreadSlot& slot);
@@ -41,7 +48,8 @@ class Handover {
   void ConsiderSpreading();
 
   CpuBalancer& balancer_;
-  CpuBalancer::Pair pair_;
+  Turns turns_;
+  CpuBalancer::Pair& pair_ = turns_.pair();
   uint32_t switches_ = 0;      // in this window
   uint64_t window_start_ = 0;  // all times in TSC cycles
   uint64_t not_before_ = 0;    // when to try to go apart again

@@ -32,6 +32,7 @@
 #define SLOT_IN_LOAD_FP 16
 #define SLOT_IN_SAVE_FP 20
 #define SLOT_IN_FAST 24
+#define SLOT_IN_YIELD 28
 #define SLOT_IN_FAST_TARGET 32
 #define SLOT_IN_FAST_RAX 40
 #define SLOT_IN_FAST_FLAGS 48
@@ -122,11 +123,11 @@ struct SlotIn {
   std::atomic<uint32_t> go;             // the number of the run that the stub is to make or has made
   std::atomic<uint32_t> interrupt;      // not to enter guest code
   std::atomic<uint32_t> sentry_sleeps;  // the Sentry thread waits on `done` in a futex
-  std::atomic<uint32_t> spin;           // how often the stub looks for `go` before it sleeps
+  std::atomic<uint32_t> spin;           // how often the stub looks for `go` before it sleeps; may shrink
   uint32_t load_fp;                     // the FP state is in the FP area
   uint32_t save_fp;                     // this run is not one: only to save FP state
-  uint32_t fast;  // a stub thread that still has the registers may use the next four only
-  uint32_t unused0;
+  uint32_t fast;                // a stub thread that still has the registers may use the next four only
+  std::atomic<uint32_t> yield;  // between two looks for `go` the stub yields its CPU
   uint64_t fast_target, fast_rax, fast_flags, fast_rsp;
   uint64_t unblock;       // signal mask
   uint64_t alt_stack[3];  // stack_t

@@ -3,7 +3,7 @@
 //
 // A guest thread is born at .Lthread, gives up the key that its keeper had, and waits. From then on it goes round:
 //
-//   .Lidle      until the number in the in page moves, then
+//   .Lidle      until the number in the in page moves, spinning, yielding or asleep, then
 //   .Lresume    loads what the in page says and enters guest code, until a signal
 //   handler     finds the guest's state in the frame, publishes where that is, and waits
 //
@@ -64,14 +64,20 @@ runsc_systrap_stub_begin:
         xorl    %r13d, %r13d
 
 .Lidle:
-        movl    SLOT_IN_SPIN(%rbx), %ecx
+        xorl    %ebp, %ebp
 .Lspin:
         movl    SLOT_IN_GO(%rbx), %eax
         cmpl    %eax, %r12d
         jne     .Lresume
-        subl    $1, %ecx
-        jc      .Lsleep
+        cmpl    SLOT_IN_SPIN(%rbx), %ebp
+        jae     .Lsleep
+        incl    %ebp
         pause
+        cmpl    $0, SLOT_IN_YIELD(%rbx)
+        je      .Lspin
+        movq    %rbx, %rdi                      // the filter wants it
+        movl    $__NR_sched_yield, %eax
+        syscall
         jmp     .Lspin
 .Lsleep:
         movl    $1, %eax
@@ -328,12 +334,15 @@ runsc_systrap_stub_enter:
         xchgl   %eax, SLOT_OUT+SLOT_OUT_DONE(%rcx)
         cmpl    $0, SLOT_IN_SENTRY_SLEEPS(%rcx)
         jne     .Lslow_wake
-        movl    SLOT_IN_SPIN(%rcx), %eax
+        cmpl    $0, SLOT_IN_YIELD(%rcx)
+        jne     .Lslow_yield
+        xorl    %eax, %eax
 .Lfast_spin:
         cmpl    %r11d, SLOT_IN_GO(%rcx)
         jne     .Lfast
-        subl    $1, %eax
-        jc      .Lslow
+        cmpl    SLOT_IN_SPIN(%rcx), %eax
+        jae     .Lslow
+        incl    %eax
         pause
         jmp     .Lfast_spin
 
@@ -342,6 +351,11 @@ runsc_systrap_stub_enter:
         movl    %r11d, %r12d
         xorl    %r13d, %r13d
         jmp     .Lwake
+.Lslow_yield:
+        movq    %rcx, %rbx
+        movl    %r11d, %r12d
+        xorl    %r13d, %r13d
+        jmp     .Lidle
 .Lslow:
         movq    %rcx, %rbx
         movl    %r11d, %r12d

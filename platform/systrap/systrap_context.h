@@ -33,6 +33,13 @@ class SystrapContext final : public Context {
   Result<void> GetFpState(std::span<std::byte> xsave) override;
   Result<void> SetFpState(std::span<const std::byte> xsave) override;
   void SetKnownResults(std::span<const KnownResult> results) override;
+  void BeginSleep(const std::atomic<uint32_t>& word, uint32_t value, bool may_wait) override {
+    if (slot_ != nullptr && !handover_.turns().coupled()) Handover::StopSpinning(*slot_);
+    handover_.turns().BeginSleep(word, value, may_wait);
+  }
+  void WokenBy(Context& waker) override {
+    handover_.turns().WokenBy(static_cast<SystrapContext&>(waker).handover_.turns());
+  }
   void Detach() override ABSL_LOCKS_EXCLUDED(mu_);
 
   // For the address space's gate, which has this context in its list. Any thread.

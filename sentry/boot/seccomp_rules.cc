@@ -63,7 +63,7 @@ std::vector<SyscallRule> ThreadRules() {
        "wait until a point in time of the wall clock",
        {IntArgIs(1, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME)}},
       {SYS_futex, "join a thread", {IntArgIs(1, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME)}},
-      {SYS_sched_yield, "a lock that is about to be free"},
+      {SYS_sched_yield, "a lock that is about to be free, a task that waits for its turn"},
       {SYS_sched_getaffinity, "how many CPUs there are"},
       {SYS_rt_sigprocmask, "new threads, abort(3)"},
       {SYS_rt_sigaction, "abort(3), fault handlers"},

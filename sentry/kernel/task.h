@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/container/inlined_vector.h"
 #include "platform/platform.h"
 #include "sentry/arch/signal_frame.h"
 #include "sentry/auth/credentials.h"
@@ -110,7 +111,13 @@ class Task final : public RefCounted {
   Result<void> Block() { return Block(Deadline::Never()); }
   // The same, but only SIGKILL and exits interrupt it (vfork, coredump).
   Result<void> BlockKillable();
-  void Wake();  // any thread
+  // Any thread. What a task's thread wakes is woken at its next MakeWakes().
+  void Wake();
+  // Wakes whom this task has woken since the last time. Before it returns to guest code, sleeps, or ends: by
+  // then it holds no lock, so that the woken does not run into one. Task thread only; hold no lock.
+  void MakeWakes() {
+    if (!wakes_.empty()) MakeAllWakes();
+  }
   // Whether a system call should give up now: an unblocked signal, a stop, an exit.
   bool HasPendingWork() const;
   // Makes the task leave guest code or Block() and look for work. Any thread.
@@ -198,6 +205,7 @@ class Task final : public RefCounted {
   // Waits for any of `bits`, takes them, and returns them; 0 at the deadline.
   uint32_t Sleep(uint32_t bits, Deadline deadline, char state);
   void SetWakeBits(uint32_t bits);
+  void MakeAllWakes();
 
   // --- before guest code (task_signals.cc) ---
   // Deals with everything pending. False: the task is to exit.
@@ -250,6 +258,7 @@ class Task final : public RefCounted {
   RefPtr<VforkDone> vfork_done_;
   RefPtr<PidNamespace> child_pid_namespace_;  // unshare(CLONE_NEWPID)
   int exit_status_ = 0;
+  absl::InlinedVector<RefPtr<Task>, 4> wakes_;  // to be made
 
   // Written by the task thread under state_mu_, read by it without.
   mutable Mutex state_mu_{LockRank::kTaskState};

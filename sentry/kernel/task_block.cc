@@ -3,13 +3,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
+#include <utility>
 
 #include "sentry/kernel/kernel.h"
 #include "sentry/wait/deferred.h"
 
 namespace runsc {
 namespace {
+
+// A system call that wakes more tasks than this makes the others wait for its locks.
+constexpr size_t kMaxDeferredWakes = 64;
+// A sleep that is to end earlier than this is not preceded by any other waiting.
+constexpr int64_t kShortSleep = 1'000'000;
 
 // Absolute CLOCK_MONOTONIC, as FUTEX_WAIT_BITSET takes it.
 int FutexWait(std::atomic<uint32_t>& word, uint32_t expected, Deadline deadline) {
@@ -39,12 +46,15 @@ uint32_t Task::Sleep(uint32_t bits, Deadline deadline, char state) {
       wake_word_.fetch_and(~kSleeping, std::memory_order_acq_rel);
       break;
     }
-    if (!wake_word_.compare_exchange_weak(word, word | kSleeping, std::memory_order_acq_rel)) continue;
     if (!slept) {
       slept = true;
       sleeps_.fetch_add(1, std::memory_order_relaxed);
       state_letter_.store(state, std::memory_order_relaxed);
+      MakeWakes();
+      context_->BeginSleep(wake_word_, word, deadline.is_never() || deadline.Remaining() > kShortSleep);
+      continue;
     }
+    if (!wake_word_.compare_exchange_weak(word, word | kSleeping, std::memory_order_acq_rel)) continue;
     FutexWait(wake_word_, word | kSleeping, deadline);
   }
   if (slept) state_letter_.store('R', std::memory_order_relaxed);
@@ -56,7 +66,26 @@ void Task::SetWakeBits(uint32_t bits) {
   if ((old & kSleeping) != 0) FutexWake(wake_word_);
 }
 
-void Task::Wake() { SetWakeBits(kWoken); }
+void Task::Wake() {
+  Task* waker = CurrentOrNull();
+  if (waker == nullptr || waker == this) return SetWakeBits(kWoken);
+  auto& wakes = waker->wakes_;
+  if (std::any_of(wakes.begin(), wakes.end(), [this](const auto& task) { return task.get() == this; }))
+    return;
+  if (wakes.size() == kMaxDeferredWakes) return SetWakeBits(kWoken);
+  wakes.emplace_back(this);
+}
+
+void Task::MakeAllWakes() {
+  // The end of a reference can wake others.
+  while (!wakes_.empty()) {
+    auto wakes = std::exchange(wakes_, {});
+    for (const auto& task : wakes) {
+      task->context_->WokenBy(*context_);
+      task->SetWakeBits(kWoken);
+    }
+  }
+}
 
 void Task::Interrupt() {
   // Pairs with the runner, which says that it enters the guest before it looks for work.

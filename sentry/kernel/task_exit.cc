@@ -43,6 +43,7 @@ void Task::Exit() {
       kernel_.futexes().Wake(FutexKey{key->object, key->offset}, FUTEX_BITSET_MATCH_ANY, 1);
   }
   FinishVfork();
+  MakeWakes();
   ReleaseResources(group_dead);
   host_time_.store(HostCpuTime(), std::memory_order_release);
   host_clock_.store(-1, std::memory_order_release);

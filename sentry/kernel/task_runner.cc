@@ -92,6 +92,7 @@ void TaskRunner::Run() {
   RunGuest();
   task_.Exit();
   RunDeferred();
+  task_.MakeWakes();
 }
 
 void TaskRunner::RunGuest() {
@@ -103,6 +104,7 @@ void TaskRunner::RunGuest() {
     if (&task_.creds() != known_creds_.get() || task_.tid() != known_tid_ ||
         task_.syscall_policy_.load(std::memory_order_acquire) != known_policy_)
       UpdateKnownResults();
+    task_.MakeWakes();
     // Pairs with Task::Interrupt().
     task_.in_guest_.store(true, std::memory_order_seq_cst);
     if (task_.work_pending_.load(std::memory_order_seq_cst)) {

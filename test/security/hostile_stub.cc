@@ -3,6 +3,7 @@
 #include <asm/prctl.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +17,8 @@
 #include <ucontext.h>
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "test/syscalls/syscall_test.h"
 
@@ -191,6 +194,87 @@ TEST(jumps_to_every_byte_of_the_platforms_code) {
     }
   }
   printf("%d jumps\n", jumps);
+}
+
+// Two threads that take turns as fast as they can, so that the platform has them yield to each other, while a
+// third one writes to every word of the platform's that it can: they may stumble, and are ended by their
+// alarm or earlier.
+TEST(turns_while_the_platforms_words_change) {
+  CatchFaults();
+  static std::vector<uint64_t> writable;
+  for (uint64_t slot = 1; slot <= 4; ++slot) {
+    const uint64_t out = 0x7fff70000000 + slot * 0x10000 + 0x4000;
+    if (sigsetjmp(back, 1) != 0) continue;
+    auto* word = reinterpret_cast<volatile uint32_t*>(out + 0xf00);
+    *word = *word;
+    writable.push_back(out);
+  }
+  printf("%zu slots\n", writable.size());
+  for (int round = 0; round < 8; ++round) {
+    StatusOf([round] {
+      alarm(1);
+      static std::atomic<uint32_t> turn{0};
+      auto play = [](uint32_t me) {
+        for (;;) {
+          while (turn.load() != me)
+            syscall(SYS_futex, &turn, FUTEX_WAIT_PRIVATE, 1 - me, nullptr, nullptr, 0);
+          turn = 1 - me;
+          syscall(SYS_futex, &turn, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+        }
+      };
+      std::thread(play, 1).detach();
+      std::thread([round] {
+        uint64_t state = 0x9e3779b97f4a7c15 * static_cast<uint64_t>(round + 1);
+        for (;;) {
+          state ^= state << 13;
+          state ^= state >> 7;
+          state ^= state << 17;
+          for (uint64_t out : writable) {
+            auto* words = reinterpret_cast<volatile uint32_t*>(out);
+            // Whether the stub sleeps; in other rounds all that it publishes. Not the first word, which says
+            // that a
+            // run ended: a process in which that is lost is killed, and the sandbox with it.
+            words[round % 2 == 0 ? 1 : 1 + state % 47] = static_cast<uint32_t>(state >> 32) % 4096;
+          }
+          if (state % 16 == 0) syscall(SYS_getppid);
+        }
+      }).detach();
+      play(0);
+    });
+  }
+  EXPECT_TRUE(Survives([] {}));
+}
+
+// The stub's loop that yields, entered by a guest, and that call from each of the stub's `syscall`
+// instructions: it is interrupted or killed like any other code.
+TEST(yields_of_the_stub_made_by_the_guest) {
+  CatchFaults();
+  std::vector<uint64_t> sites;
+  for (uint64_t address : SuspectPages()) {
+    auto* page = reinterpret_cast<const volatile unsigned char*>(address);
+    if (sigsetjmp(back, 1) != 0) continue;
+    for (uint64_t i = 0; i + 1 < kPage; ++i)
+      if (page[i] == 0x0f && page[i + 1] == 0x05) sites.push_back(address + i);
+  }
+  for (uint64_t site : sites) {
+    pid_t child = fork();
+    if (child == 0) {
+      for (int signal : {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS}) ::signal(signal, SIG_DFL);
+      const uint64_t slot = (site & ~(kPage - 1)) + 0x10000;
+      asm volatile("movq %1, %%rbx\n movl $-1, %%r12d\n jmp *%0\n"
+                   :
+                   : "r"(site), "D"(slot), "a"(SYS_sched_yield)
+                   : "rbx", "r12", "memory");
+      _exit(0);
+    }
+    ASSERT_TRUE(child > 0);
+    int status;
+    timespec pause = {0, 500'000};
+    for (int i = 0; i < 40 && waitpid(child, &status, WNOHANG) == 0; ++i) nanosleep(&pause, nullptr);
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+  }
+  EXPECT_TRUE(Survives([] {}));
 }
 
 // What a keeper does for the Sentry, tried from its own `syscall` instructions by a guest that has not the

@@ -181,3 +181,39 @@ TEST(ContendedMutexLosesNoWakeUp) {
   other.join();
   EXPECT_EQ(turn, 0);
 }
+
+// Turns that are taken fast, one after the other, for long enough that whatever has been learnt about them is
+// used; with signals that interrupt the waiting side, and a third thread that joins in now and then.
+TEST(TurnsAreTakenThroughSignalsAndOtherWork) {
+  static std::atomic<uint32_t> turn{0};
+  constexpr uint32_t kRounds = 6000;
+  struct sigaction action = {};
+  static std::atomic<int> signals{0};
+  action.sa_handler = [](int) { ++signals; };
+  sigaction(SIGUSR2, &action, nullptr);
+  auto play = [](uint32_t me, uint32_t players) {
+    for (uint32_t i = 0; i < kRounds; ++i) {
+      for (uint32_t now; (now = turn.load()) % players != me;)
+        syscall(SYS_futex, &turn, FUTEX_WAIT_PRIVATE, now, nullptr, nullptr, 0);
+      ++turn;
+      syscall(SYS_futex, &turn, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+    }
+  };
+  for (uint32_t players : {2u, 3u, 2u}) {
+    turn = 0;
+    std::vector<std::thread> threads;
+    for (uint32_t me = 1; me < players; ++me) threads.emplace_back(play, me, players);
+    std::atomic<bool> done{false};
+    std::thread disturber([&] {
+      while (!done.load()) {
+        pthread_kill(threads[0].native_handle(), SIGUSR2);
+        usleep(2000);
+      }
+    });
+    play(0, players);
+    done = true;
+    disturber.join();
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(turn.load(), kRounds * players);
+  }
+}
