@@ -168,7 +168,20 @@ std::string JsonValue::Path() const {
 void JsonValue::Fail(std::string_view text) const {
   if (!document_->error_.empty()) return;
   std::string path = Path();
-  document_->error_ = fmt::format("{}: {}{}{}", document_->file_, path, path.empty() ? "" : ": ", text);
+  document_->error_ =
+      OneLine(fmt::format("{}: {}{}{}", document_->file_, path, path.empty() ? "" : ": ", text));
+}
+
+std::string OneLine(std::string_view text) {
+  std::string line;
+  for (char c : text) {
+    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) {
+      line += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    } else {
+      line += c;
+    }
+  }
+  return line;
 }
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path, size_t limit) {

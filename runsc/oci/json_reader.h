@@ -82,6 +82,9 @@ class JsonDocument {
   std::string error_;
 };
 
+// For a message about input: control characters as \xNN.
+std::string OneLine(std::string_view text);
+
 // A whole file; its errors name it. `limit` in bytes.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path, size_t limit = kMaxJsonSize);
 

@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "platform/base/unique_fd.h"
+#include "runsc/oci/json_reader.h"
 
 namespace runsc::oci {
 namespace {
@@ -97,7 +98,7 @@ class Compiler {
 
  private:
   absl::Status Wrong(std::string_view field, std::string_view why) {
-    status_ = absl::InvalidArgumentError(fmt::format("{}: linux.seccomp.{}: {}", file_, field, why));
+    status_ = absl::InvalidArgumentError(OneLine(fmt::format("{}: linux.seccomp.{}: {}", file_, field, why)));
     return status_;
   }
 

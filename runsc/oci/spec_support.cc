@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "runsc/oci/json_reader.h"
 #include "runsc/oci/spec.h"
 
 namespace runsc::oci {
@@ -17,7 +18,7 @@ class Refusals {
  public:
   explicit Refusals(const std::string& file) : file_(file) {}
   void If(bool condition, std::string_view field, std::string_view why) {
-    if (condition && text_.empty()) text_ = fmt::format("{}: {}: {}", file_, field, why);
+    if (condition && text_.empty()) text_ = OneLine(fmt::format("{}: {}: {}", file_, field, why));
   }
   absl::Status status() const { return text_.empty() ? absl::OkStatus() : absl::UnimplementedError(text_); }
 

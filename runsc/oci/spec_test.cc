@@ -156,6 +156,8 @@ TEST_CASE("an error names the file and the field") {
   CHECK(ProcessError(R"("args":["a"],"cwd":"/","rlimits":[{"type":"RLIMIT_AS","soft":1,"hard":1},)"
                      R"({"type":"RLIMIT_AS","soft":1,"hard":1}])") ==
         "config.json: process.rlimits: items 0 and 1 are the same limit");
+  CHECK(ProcessError(R"("args":["a"],"cwd":"x\ny")") ==
+        "config.json: process.cwd: must be an absolute path, not 'x\\x0ay'");
   CHECK(LinuxError(R"("namespaces":[{"type":"pid"},{"type":"pid"}])") ==
         "config.json: linux.namespaces: names the pid namespace twice");
   CHECK(LinuxError(R"("namespaces":[{"type":"nope"}])") ==
