@@ -92,7 +92,9 @@ def terminals(docker):
     ok = ok and terminal.expect("color")
     check(ok and "/dev/pts/0" in terminal.output or "/dev/console" in terminal.output, "run -it: a terminal", terminal.output)
     check(wait_size(terminal, "33 99"), "run -it: its size", terminal.output)
-    terminal.send("sleep 100\n")
+    # The shell takes single characters while it edits a line; ^C is a signal once a command runs.
+    terminal.send("echo st''arted; sleep 100\n")
+    check(terminal.expect("started"), "run -it: a command", terminal.output)
     terminal.send("\x03")
     terminal.send("echo after''wards $?\n")
     check(terminal.expect("afterwards 130"), "run -it: ^C", terminal.output)
