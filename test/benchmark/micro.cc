@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -82,6 +83,29 @@ void PipePingPong() {
   waitpid(child, nullptr, 0);
   close(from[0]);
   close(from[1]);
+}
+
+void SocketPingPong() {
+  int fds[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0) Die("socketpair");
+  pid_t child = fork();
+  if (child == 0) {
+    close(fds[0]);
+    char byte;
+    while (read(fds[1], &byte, 1) == 1) {
+      if (write(fds[1], &byte, 1) != 1) break;
+    }
+    _exit(0);
+  }
+  close(fds[1]);
+  Measure("socket-ping-pong", [&](int n) {
+    char byte = 0;
+    for (int i = 0; i < n; i++) {
+      if (write(fds[0], &byte, 1) != 1 || read(fds[0], &byte, 1) != 1) Die("ping-pong");
+    }
+  });
+  close(fds[0]);
+  waitpid(child, nullptr, 0);
 }
 
 std::atomic<uint32_t> g_turn{0};
@@ -337,6 +361,7 @@ int main(int argc, char** argv) {
     if (equals != std::string::npos) Files(place.substr(0, equals), place.substr(equals + 1));
   }
   PipePingPong();
+  SocketPingPong();
   FutexPingPong();
   Measure("cpu-bound", [](int n) {
     for (int i = 0; i < n; i++) {
