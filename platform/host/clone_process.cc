@@ -43,6 +43,13 @@ Result<std::string> IdentityOf(const char* map) {
   return identity;
 }
 
+std::string Lines(std::span<const IdMapping> mappings) {
+  std::string lines;
+  for (const IdMapping& mapping : mappings)
+    lines += fmt::format("{} {} {}\n", mapping.inside, mapping.outside, mapping.count);
+  return lines;
+}
+
 }  // namespace
 
 Result<pid_t> CloneProcess(uint64_t namespace_flags) {
@@ -62,13 +69,18 @@ Result<pid_t> CloneProcess(uint64_t namespace_flags) {
 }
 
 Result<void> WriteIdMappings(pid_t child, IdMapping user, IdMapping group) {
+  return WriteIdMappings(child, std::span(&user, 1), std::span(&group, 1));
+}
+
+Result<void> WriteIdMappings(pid_t child, std::span<const IdMapping> users,
+                             std::span<const IdMapping> groups) {
   std::string folder = fmt::format("/proc/{}/", child);
   if (::geteuid() != 0) {
     // The kernel demands it of who has no CAP_SETGID here.
     RETURN_IF_ERROR(WriteFile(folder + "setgroups", "deny"));
   }
-  RETURN_IF_ERROR(WriteFile(folder + "gid_map", fmt::format("{} {} 1\n", group.inside, group.outside)));
-  return WriteFile(folder + "uid_map", fmt::format("{} {} 1\n", user.inside, user.outside));
+  RETURN_IF_ERROR(WriteFile(folder + "gid_map", Lines(groups)));
+  return WriteFile(folder + "uid_map", Lines(users));
 }
 
 Result<void> WriteIdentityMappings(pid_t child) {

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "platform/base/result.h"
@@ -21,10 +22,14 @@ Result<pid_t> CloneProcess(uint64_t namespace_flags);
 struct IdMapping {
   uint32_t inside = 0;
   uint32_t outside = 0;
+  uint32_t count = 1;
 };
 // Writes the child's /proc/<pid>/{setgroups,uid_map,gid_map}: one user and one group. A
 // caller without privilege can map only itself, and then setgroups(2) is denied there.
 Result<void> WriteIdMappings(pid_t child, IdMapping user, IdMapping group);
+// Ranges of them, as a caller with privilege may map.
+Result<void> WriteIdMappings(pid_t child, std::span<const IdMapping> users,
+                             std::span<const IdMapping> groups);
 // Maps every id that exists here to itself, for a child that works with files of all owners.
 Result<void> WriteIdentityMappings(pid_t child);
 

@@ -32,7 +32,7 @@ struct DoFlags {
   std::vector<std::string> environment;
   uint32_t uid = 0, gid = 0;
   bool has_uid = false, has_gid = false;
-  std::string network = Globals().network;
+  std::string network = Globals().network.empty() ? "none" : Globals().network;
   std::string platform = Globals().platform.empty() ? DefaultPlatform() : Globals().platform;
   std::string debug_log = Globals().debug_log;
   bool debug = Globals().debug;
@@ -132,36 +132,38 @@ void SetEnvironment(const DoFlags& flags, std::vector<std::string>& environment)
 }
 
 void SetUser(const DoFlags& flags, BootOptions& boot) {
-  boot.uid = flags.has_uid ? flags.uid : ::geteuid();
-  boot.gid = flags.has_gid ? flags.gid : ::getegid();
+  boot.process.uid = flags.has_uid ? flags.uid : ::geteuid();
+  boot.process.gid = flags.has_gid ? flags.gid : ::getegid();
   if (!flags.has_uid && !flags.has_gid) {
     std::vector<gid_t> groups(NGROUPS_MAX);
     int count = ::getgroups(static_cast<int>(groups.size()), groups.data());
-    if (count > 0) boot.groups.assign(groups.begin(), groups.begin() + count);
-    std::sort(boot.groups.begin(), boot.groups.end());
+    if (count > 0) boot.process.groups.assign(groups.begin(), groups.begin() + count);
+    std::sort(boot.process.groups.begin(), boot.process.groups.end());
   }
-  boot.capabilities = boot.uid == 0 ? kAllCapabilities : 0;
+  ProcessSpec& process = boot.process;
+  process.bounding = kAllCapabilities;
+  process.permitted = process.effective = process.uid == 0 ? kAllCapabilities : 0;
 }
 
 // The caller's umask and limits of resources go on to the command.
 void SetLimits(BootOptions& boot) {
-  boot.umask = ::umask(022);
-  ::umask(boot.umask);
+  boot.process.umask = ::umask(022);
+  ::umask(boot.process.umask);
   for (int resource = 0; resource < ResourceLimits::kCount; ++resource) {
     rlimit limit{};
     if (::getrlimit(static_cast<__rlimit_resource>(resource), &limit) == 0)
-      boot.limits[static_cast<size_t>(resource)] = {limit.rlim_cur, limit.rlim_max};
+      boot.process.limits[static_cast<size_t>(resource)] = {limit.rlim_cur, limit.rlim_max};
   }
 }
 
 std::string SetWorkingDirectory(const DoFlags& flags, BootOptions& boot) {
   if (!flags.cwd.empty()) {
     if (flags.cwd[0] != '/') return fmt::format("--cwd: '{}' is not an absolute path", flags.cwd);
-    boot.working_directory = flags.cwd;
+    boot.process.working_directory = flags.cwd;
   } else if (flags.rootfs == "/") {
     char* here = ::getcwd(nullptr, 0);
     // A directory that is gone, or unreachable, does not exist in the sandbox either.
-    boot.working_directory = here != nullptr && here[0] == '/' ? here : "/";
+    boot.process.working_directory = here != nullptr && here[0] == '/' ? here : "/";
     ::free(here);
   }
   return "";
@@ -211,8 +213,8 @@ int RunDo(Arguments arguments) {
   boot.platform = flags.platform;
   boot.host_network = flags.network == "host";
   boot.memory_limit = flags.memory;
-  boot.arguments = std::move(arguments);
-  SetEnvironment(flags, boot.environment);
+  boot.process.arguments = std::move(arguments);
+  SetEnvironment(flags, boot.process.environment);
   SetUser(flags, boot);
   boot.hostname = flags.hostname;
   if (boot.hostname.empty()) {
@@ -222,6 +224,7 @@ int RunDo(Arguments arguments) {
   }
   SetLimits(boot);
   boot.ordinary_init = true;
+  boot.process.shell_fallback = true;
   for (int fd = 0; fd < 3; ++fd) boot.stdio[fd] = ::fcntl(fd, F_GETFD) >= 0 ? fd : -1;
   return RunSandbox(std::move(options));
 }

@@ -36,9 +36,14 @@ constexpr int kOwnSignals[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGSEGV,
 // Host uid and gid "nobody": owns nothing.
 constexpr uint32_t kNobody = 65534;
 
+// Where messages go, if not to stderr.
+std::function<void(const std::string&)> say_elsewhere;
+
 template <typename... Args>
 void Say(fmt::format_string<Args...> format, Args&&... args) {
-  std::string line = "runsc: " + fmt::format(format, std::forward<Args>(args)...) + "\n";
+  std::string text = fmt::format(format, std::forward<Args>(args)...);
+  if (say_elsewhere) return say_elsewhere(text);
+  std::string line = "runsc: " + text + "\n";
   (void)!::write(STDERR_FILENO, line.data(), line.size());
 }
 
@@ -70,10 +75,10 @@ void TakeSignalState(BootOptions& boot) {
   ::sigprocmask(SIG_BLOCK, &handled, &blocked);
   for (int signal = 1; signal < NSIG; ++signal) {
     uint64_t bit = uint64_t{1} << (signal - 1);
-    if (sigismember(&blocked, signal) == 1) boot.blocked_signals |= bit;
+    if (sigismember(&blocked, signal) == 1) boot.process.blocked_signals |= bit;
     struct sigaction action {};
     if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
-      boot.ignored_signals |= bit;
+      boot.process.ignored_signals |= bit;
   }
   ::signal(SIGCHLD, SIG_DFL);
   ::signal(SIGPIPE, SIG_IGN);
@@ -146,7 +151,11 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket) {
   if (!pid.ok()) return pid;
   if (*pid != 0) {
     if (user_namespace) {
-      if (auto mapped = WriteIdentityMappings(*pid); !mapped.ok()) {
+      bool has_mappings = options.container && !options.container->uid_mappings.empty();
+      auto mapped = has_mappings ? WriteIdMappings(*pid, options.container->uid_mappings,
+                                                   options.container->gid_mappings)
+                                 : WriteIdentityMappings(*pid);
+      if (!mapped.ok()) {
         ::kill(*pid, SIGKILL);
         ::waitpid(*pid, nullptr, 0);
         return mapped.error();
@@ -184,6 +193,7 @@ Result<pid_t> StartSentry(SandboxOptions& options, UniqueFd& channel) {
   bool privileged = ::geteuid() == 0;  // before the clone: the child has no name for it
   bool user_namespace = false;
   uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  // A container's monitor is in the container's network namespace.
   if (!options.boot.host_network) flags |= CLONE_NEWNET;
   auto pid = CloneConfined(flags, &user_namespace);
   if (!pid.ok()) return pid;
@@ -236,9 +246,10 @@ uint64_t HostMemoryKills() {
 // The caller's part while the sandbox runs.
 class Watch {
  public:
-  Watch(Children& children, const std::array<int, 3>& streams, UniqueFd channel, UniqueFd signals)
+  Watch(Children& children, SandboxOptions& options, UniqueFd channel, UniqueFd signals)
       : children_(children),
-        terminal_(streams),
+        container_(options.container ? &*options.container : nullptr),
+        terminal_(options.boot.stdio),
         channel_(std::move(channel)),
         signals_(std::move(signals)),
         memory_kills_(HostMemoryKills()) {}
@@ -248,11 +259,16 @@ class Watch {
 
   int Run() {
     while (!done_) {
-      pollfd polls[2] = {{channel_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
-      if (::poll(polls, 2, -1) < 0) continue;
+      pollfd polls[4] = {{channel_.get(), POLLIN, 0},
+                         {signals_.get(), POLLIN, 0},
+                         {container_ != nullptr ? container_->listener.get() : -1, POLLIN, 0},
+                         {container_ != nullptr ? container_->creator : -1, POLLIN, 0}};
+      if (::poll(polls, 4, -1) < 0) continue;
       // Messages first: the Sentry says why it ends before it does.
       if (polls[0].revents != 0) OnMessage();
       if (!done_ && polls[1].revents != 0) OnSignal();
+      if (!done_ && polls[2].revents != 0) OnConnection();
+      if (!done_ && polls[3].revents != 0) OnCreator();
     }
     terminal_.Restore();
     return code_;
@@ -280,6 +296,9 @@ class Watch {
         interrupted_ = got_interrupt_ && WIFSIGNALED(message.value) && WTERMSIG(message.value) == SIGINT;
         done_ = true;
         break;
+      case ChannelMessage::kReady:
+        if (container_ != nullptr && container_->on_ready) container_->on_ready();
+        break;
       case ChannelMessage::kStopped:
         OnStop(message.value);
         break;
@@ -291,6 +310,29 @@ class Watch {
       default:
         break;
     }
+  }
+
+  // Who it is has to be found out here: in the Sentry's user namespace every user is nobody.
+  void OnConnection() {
+    UniqueFd connection(::accept4(container_->listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!connection) return;
+    ucred peer{};
+    socklen_t size = sizeof(peer);
+    if (::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
+    if (peer.uid != 0 && peer.uid != ::geteuid()) return;
+    // A Sentry that takes no messages does not get this one either; the client sees its connection end.
+    SendMessage(channel_.get(), ChannelMessage::Make(ChannelMessage::kConnection, 0), MSG_DONTWAIT,
+                connection.get());
+  }
+
+  // The creator says one byte when it has written down that the container is there.
+  void OnCreator() {
+    char byte;
+    bool gone = ::read(container_->creator, &byte, 1) != 1;
+    container_->creator = -1;
+    if (!gone) return;
+    code_ = 128 + SIGKILL;
+    done_ = true;
   }
 
   // One signal that is waiting, unless it is `but`. False: none is.
@@ -372,6 +414,7 @@ class Watch {
   }
 
   Children& children_;
+  SandboxOptions::Container* const container_;
   CallerTerminal terminal_;
   UniqueFd channel_;
   UniqueFd signals_;
@@ -386,7 +429,9 @@ class Watch {
 }  // namespace
 
 int RunSandbox(SandboxOptions options) {
+  if (options.container) say_elsewhere = options.container->say;
   TakeSignalState(options.boot);
+  if (options.container) options.boot.process.ignored_signals = options.boot.process.blocked_signals = 0;
   sigset_t handled = HandledSignals();
   UniqueFd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   UniqueFd gofer_end;
@@ -419,7 +464,9 @@ int RunSandbox(SandboxOptions options) {
   }
   children.sentry = *sentry;
   options.boot.gofer_socket.reset();
-  Watch watch(children, options.boot.stdio, std::move(channel), std::move(signals));
+  if (options.container && options.container->on_processes)
+    options.container->on_processes(children.sentry, children.gofer);
+  Watch watch(children, options, std::move(channel), std::move(signals));
   int code = watch.Run();
   children.Kill();
   // A shell gives its own loop or list up only for a command that ^C has killed.

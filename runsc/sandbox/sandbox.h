@@ -6,9 +6,12 @@
 #ifndef RUNSC_SANDBOX_SANDBOX_H_
 #define RUNSC_SANDBOX_SANDBOX_H_
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "platform/host/clone_process.h"
 #include "sentry/boot/boot.h"
 
 namespace runsc {
@@ -26,6 +29,24 @@ struct SandboxOptions {
   std::vector<Root> roots;  // the Gofer's, by index
   BootOptions boot;         // the sockets are filled in here
   bool gofer_seccomp = true;
+
+  // For a container, whose caller is its monitor. Its Sentry shares the monitor's network namespace.
+  struct Container {
+    // Control connections are taken here: a listening SOCK_SEQPACKET socket. Those of root and of this
+    // process's user are passed on.
+    UniqueFd listener;
+    // The guest's ids as the host's files have them; empty: they are the same.
+    std::vector<IdMapping> uid_mappings, gid_mappings;
+    // Both processes are there.
+    std::function<void(pid_t sentry, pid_t gofer)> on_processes;
+    // The first process waits to be started.
+    std::function<void()> on_ready;
+    // What goes wrong, instead of on stderr.
+    std::function<void(const std::string&)> say;
+    // Somebody without whom there is no use in going on: readable when he is gone. -1: nobody.
+    int creator = -1;
+  };
+  std::optional<Container> container;
 };
 
 // Runs to the end; the exit code for the shell (128+n after signal n). Says on stderr

@@ -20,9 +20,10 @@
 #include "seccomp/sentry_filters.h"
 #include "sentry/boot/channel.h"
 #include "sentry/boot/confine.h"
-#include "sentry/boot/init_process.h"
+#include "sentry/boot/container_tree.h"
 #include "sentry/boot/mount_tree.h"
 #include "sentry/boot/supervisor.h"
+#include "sentry/control/control_server.h"
 #include "sentry/fsimpl/pidfd.h"
 #include "sentry/fsimpl/proc.h"
 #include "sentry/kernel/known_results.h"
@@ -61,6 +62,21 @@ uint64_t MaxTasks(uint64_t host_tasks) {
   return std::max(host_tasks / 2 / kHostThreads, kLeast);
 }
 
+GuestProcess StartFirstProcess(Kernel& kernel, RefPtr<MountNamespace> mounts, BootOptions& options) {
+  GuestProcessOptions process;
+  process.spec = std::move(options.process);
+  process.mounts = std::move(mounts);
+  for (int fd : options.stdio) process.files.emplace_back(fd);
+  for (int fd : options.more_files) process.files.emplace_back(fd);
+  process.ask = [channel = options.channel.get()](bool to_change) {
+    SendMessage(channel, ChannelMessage::Make(ChannelMessage::kAskForeground, to_change ? 1 : 0));
+  };
+  process.is_first = true;
+  process.is_ordinary = options.ordinary_init;
+  process.is_held = options.controlled;
+  return StartGuestProcess(kernel, std::move(process));
+}
+
 int Fail(const BootOptions& options, int code, const std::string& wrong) {
   LOG_ERROR("cannot start: {}", wrong);
   SendMessage(options.channel.get(), ChannelMessage::Make(ChannelMessage::kFailed, code, wrong));
@@ -80,7 +96,8 @@ std::span<const sock_filter> FilterFor(const BootOptions& options) {
 struct Foundation {
   std::unique_ptr<Platform> platform;
   std::unique_ptr<MemoryFile> memory_file;
-  UniqueFd ended;  // eventfd: the guest has ended
+  UniqueFd ended;         // eventfd: the guest has ended
+  UniqueFd control_wake;  // eventfd: there is something for the control server
 };
 
 std::string LayFoundation(const BootOptions& options, Foundation& foundation) {
@@ -92,7 +109,8 @@ std::string LayFoundation(const BootOptions& options, Foundation& foundation) {
   if (!memory_file.ok()) return fmt::format("guest memory: {}", memory_file.error().message());
   foundation.memory_file = std::move(*memory_file);
   foundation.ended.reset(::eventfd(0, EFD_CLOEXEC));
-  if (!foundation.ended) return fmt::format("eventfd: {}", HostErrno().message());
+  foundation.control_wake.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!foundation.ended || !foundation.control_wake) return fmt::format("eventfd: {}", HostErrno().message());
   return "";
 }
 
@@ -130,6 +148,7 @@ int BootSentry(BootOptions options) {
   kernel_options.memory_file = std::move(foundation.memory_file);
   kernel_options.dispatcher = DispatchSyscall;
   kernel_options.host_name = options.hostname;
+  kernel_options.domain_name = options.domainname;
   kernel_options.cpu_count = CpuCount();
   kernel_options.max_tasks = std::min(kernel_options.max_tasks, MaxTasks(options.host_tasks));
   if (options.limits_inside.tasks)
@@ -168,16 +187,37 @@ int BootSentry(BootOptions options) {
   auto mounts = BuildMountTree(kernel, gofer, options, &wrong);
   if (!mounts.ok()) return Fail(options, kFailedCode, fmt::format("{}: {}", wrong, mounts.error().message()));
 
-  StartedInit init = StartInitProcess(kernel, *mounts, options);
+  GuestProcess init = StartFirstProcess(kernel, *mounts, options);
   if (!init.group) return Fail(options, init.exit_code, init.wrong);
+  if (options.container && init.terminal) {
+    if (auto bound = BindConsole(kernel, *mounts, *init.terminal); !bound.ok())
+      return Fail(options, kFailedCode, fmt::format("/dev/console: {}", bound.error().message()));
+  }
 
   int status = 0;
-  std::thread waiter([&] {
-    status = kernel.WaitForInit();
-    uint64_t one = 1;
-    (void)!::write(foundation.ended.get(), &one, sizeof(one));
-  });
-  Supervisor(kernel, init, options.channel.get(), gofer_socket, foundation.ended.get(), gofer_gone).Run();
+  std::thread waiter;
+  auto wait = [&] {
+    waiter = std::thread([&] {
+      status = kernel.WaitForInit();
+      uint64_t one = 1;
+      (void)!::write(foundation.ended.get(), &one, sizeof(one));
+    });
+  };
+  std::optional<ControlServer> control;
+  if (options.controlled) {
+    auto start = [&] {
+      (void)kernel.StartHeld(*init.group);
+      wait();
+    };
+    control.emplace(kernel, ControlServer::Options{std::move(foundation.control_wake), init, start});
+    SendMessage(channel, ChannelMessage::Make(ChannelMessage::kReady, 0));
+  } else {
+    wait();
+  }
+  Supervisor(kernel, init, control ? &*control : nullptr, channel, gofer_socket, foundation.ended.get(),
+             gofer_gone)
+      .Run();
+  if (control) control->Stop();
   waiter.join();
   SendMessage(options.channel.get(), ChannelMessage::Make(ChannelMessage::kExited, status));
   // The process's end gives everything back at once; taking the kernel apart would only take time.

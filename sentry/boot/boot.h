@@ -10,12 +10,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "platform/base/log.h"
 #include "platform/base/unique_fd.h"
+#include "sentry/control/process_spec.h"
 #include "sentry/fsimpl/cgroup.h"
-#include "sentry/kernel/resource_limits.h"
 
 namespace runsc {
 
@@ -28,11 +29,35 @@ struct BootOptions {
     std::string destination;  // absolute path in the sandbox
     bool read_only = false;
   };
+  // A mount of a container, in the order of config.json.
+  struct MountSpec {
+    std::string destination;             // absolute path in the sandbox; symlinks stay inside of it
+    std::string type;                    // a filesystem type; "" with a root of the Gofer
+    std::string source;                  // what /proc/mounts shows
+    std::optional<uint32_t> gofer_root;  // index among the Gofer's roots: a bind mount
+    uint64_t flags = 0;                  // MS_*
+    std::string data;
+    bool copy_up = false;  // of a tmpfs: what is in the image there is in it too
+  };
+  struct DeviceSpec {
+    std::string path;
+    uint32_t mode = 0;  // with its type
+    uint64_t device = 0;
+    uint32_t uid = 0, gid = 0;
+  };
+  // The rest of a container's file tree; without it, the one that a command finds (`runsc do`).
+  struct ContainerTree {
+    std::vector<MountSpec> mounts;
+    std::vector<DeviceSpec> devices;
+    std::vector<std::string> masked_paths, read_only_paths;
+    std::vector<std::pair<std::string, std::string>> sysctls;  // "kernel.shmmax": value
+  };
 
   std::string platform = DefaultPlatform();
   UniqueFd gofer_socket;
   UniqueFd channel;                         // see channel.h
   std::array<int, 3> stdio = {-1, -1, -1};  // host descriptors for the guest's 0, 1, 2; -1: closed
+  std::vector<int> more_files;              // the guest's 3, 4, …
   int log_fd = -1;
   LogLevel log_level = LogLevel::kInfo;
   bool strace = false;
@@ -45,17 +70,12 @@ struct BootOptions {
   uint64_t host_tasks = UINT64_MAX;  // how many threads the host allows
 
   std::string hostname = "runsc";
-  std::vector<std::string> arguments;  // the command; the first one is looked up in PATH
-  std::vector<std::string> environment;
-  std::string working_directory = "/";
-  uint32_t uid = 0, gid = 0;
-  std::vector<uint32_t> groups;
-  uint64_t capabilities = 0;
-  uint32_t umask = 022;
-  uint64_t ignored_signals = 0;  // what the command inherits; bit n-1 for signal n
-  uint64_t blocked_signals = 0;
+  std::string domainname = "(none)";
+  ProcessSpec process;
+  std::optional<ContainerTree> container;
   bool ordinary_init = false;  // InitOptions::is_ordinary
-  std::array<ResourceLimit, ResourceLimits::kCount> limits = ResourceLimits().GetAll();
+  // The command waits for ControlMessage::kStart, and control connections are served.
+  bool controlled = false;
 
   // The ids to become before the confinement; unset: stay. In the process's user namespace.
   std::optional<uint32_t> host_uid, host_gid;

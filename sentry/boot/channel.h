@@ -13,6 +13,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "platform/base/unique_fd.h"
+
 namespace runsc {
 
 struct ChannelMessage {
@@ -25,7 +27,9 @@ struct ChannelMessage {
     kGoferGone = 6,       // Sentry: the Gofer's connection has closed, and so the sandbox ends
     kTerminalSignal = 7,  // caller: signal number `value` of its terminal, for the foreground
     kAskForeground = 8,   // Sentry: is the caller's job in the foreground? 1: the guest changes the mode
-    kForeground = 9       // caller: the answer; `value` is 0 or 1
+    kForeground = 9,      // caller: the answer; `value` is 0 or 1
+    kReady = 10,          // Sentry: everything is there; the command waits to be started
+    kConnection = 11      // caller: a control connection, whose descriptor comes with it
   };
   uint32_t kind = 0;
   int32_t value = 0;
@@ -41,23 +45,45 @@ struct ChannelMessage {
   }
 };
 
-inline bool SendMessage(int socket, const ChannelMessage& message, int flags = 0) {
+// With a descriptor, unless `fd` is -1.
+inline bool SendMessage(int socket, const ChannelMessage& message, int flags = 0, int fd = -1) {
   iovec data{const_cast<ChannelMessage*>(&message), sizeof(message)};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr header{};
+  if (fd >= 0) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(rights), &fd, sizeof(fd));
+  }
   header.msg_iov = &data;
   header.msg_iovlen = 1;
   return ::sendmsg(socket, &header, MSG_NOSIGNAL | flags) == static_cast<ssize_t>(sizeof(message));
 }
 // False when the other end is gone (or sent something that is no message).
-inline bool ReceiveMessage(int socket, ChannelMessage* message) {
+inline bool ReceiveMessage(int socket, ChannelMessage* message, UniqueFd* fd = nullptr) {
   iovec data{message, sizeof(*message)};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
   msghdr header{};
+  if (fd != nullptr) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+  }
   header.msg_iov = &data;
   header.msg_iovlen = 1;
   ssize_t size;
   do {
-    size = ::recvmsg(socket, &header, 0);
+    size = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
   } while (size < 0 && errno == EINTR);
+  cmsghdr* rights = size > 0 && fd != nullptr ? CMSG_FIRSTHDR(&header) : nullptr;
+  if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
+    int received;
+    std::memcpy(&received, CMSG_DATA(rights), sizeof(received));
+    fd->reset(received);
+  }
   message->text[sizeof(message->text) - 1] = '\0';
   return size == static_cast<ssize_t>(sizeof(*message));
 }

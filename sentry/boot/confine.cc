@@ -45,6 +45,7 @@ std::string ConfineSentry(const BootOptions& options) {
 
   std::vector<int> keep = {options.gofer_socket.get(), options.channel.get(), options.log_fd, STDERR_FILENO};
   keep.insert(keep.end(), options.stdio.begin(), options.stdio.end());
+  keep.insert(keep.end(), options.more_files.begin(), options.more_files.end());
   CloseAllFdsBut(keep);
   RaiseFileLimit();
   rlimit no_core{0, 0};

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sys/mount.h>
 
+#include "sentry/boot/container_tree.h"
+#include "sentry/boot/tree_builder.h"
 #include "sentry/fsimpl/dev.h"
 #include "sentry/fsimpl/devpts.h"
 #include "sentry/fsimpl/overlay_filesystem.h"
@@ -16,75 +18,21 @@
 namespace runsc {
 namespace {
 
-class TreeBuilder {
- public:
-  TreeBuilder(Kernel& kernel, RefPtr<MountNamespace> mounts) : kernel_(kernel), mounts_(std::move(mounts)) {}
-
-  // Mounts a registered filesystem type; missing directories are made.
-  Result<void> MountType(std::string_view type_name, std::string_view where, uint64_t flags,
-                         std::string_view data = {}) {
-    FilesystemType* type = kernel_.FindFilesystem(type_name);
-    if (type == nullptr) return Errno(ENODEV);
-    ASSIGN_OR_RETURN(NewFilesystem made,
-                     type->Make({std::string(type_name), std::string(data), Credentials::Root()}));
-    return Attach(std::move(made), where, flags, std::string(type_name));
-  }
-
-  Result<void> Attach(NewFilesystem made, std::string_view where, uint64_t flags, std::string source) {
-    bool directory = made.root->inode()->IsDirectory();
-    ASSIGN_OR_RETURN(VfsPath place, MountPoint(where, directory));
-    return mounts_->Attach(
-        MakeRef<Mount>(std::move(made.filesystem), std::move(made.root), flags, std::move(source)), place);
-  }
-
-  PathContext Context() const {
-    PathContext context;
-    context.mounts = mounts_;
-    context.root = mounts_->Root();
-    context.cwd = context.root;
-    context.creds = Credentials::Root();
-    context.umask = 0;
-    return context;
-  }
-
- private:
-  // The place to mount on, made if it is not there: a directory, or a file for a file.
-  Result<VfsPath> MountPoint(std::string_view where, bool directory) {
-    PathContext context = Context();
-    auto found = Walk(context, context.root, where);
-    if (!found.is(ENOENT)) return found;
-    for (size_t slash = where.find('/', 1);; slash = where.find('/', slash + 1)) {
-      std::string part(where.substr(0, slash));
-      bool last = slash == std::string_view::npos;
-      if (!last || directory) {
-        auto made = VfsMkdir(context, context.root, part, 0755);
-        if (!made.ok() && !made.is(EEXIST)) return made.error();
-      } else {
-        auto made = VfsMknod(context, context.root, part, S_IFREG | 0644, 0);
-        if (!made.ok() && !made.is(EEXIST)) return made.error();
-      }
-      if (last) break;
-    }
-    return Walk(context, context.root, where);
-  }
-
-  Kernel& kernel_;
-  const RefPtr<MountNamespace> mounts_;
-};
-
 Result<RefPtr<MountNamespace>> MakeRoot(Kernel& kernel, const RefPtr<GoferConnection>& gofer,
                                         const BootOptions& options) {
   GoferMountOptions root_options;
   root_options.root = 0;
-  root_options.exclusive = true;
-  root_options.read_only = options.root_overlay || options.root_read_only;
+  // Engines look into a container's files and change them while it runs (docker cp).
+  root_options.exclusive = !options.container;
+  root_options.read_only = options.root_overlay;
   ASSIGN_OR_RETURN(NewFilesystem root, GoferFilesystem::Make(gofer, root_options));
   if (options.root_overlay) {
     TmpfsOptions upper;
     upper.root_mode = 0755;
     ASSIGN_OR_RETURN(root, OverlayFilesystem::Make(std::move(root), MakeTmpfs(kernel.memory_file(), upper)));
   }
-  uint64_t flags = options.root_read_only ? MS_RDONLY : 0;
+  // Read-only, if it is to be, once the mount points are there.
+  uint64_t flags = options.root_read_only && !options.container ? MS_RDONLY : 0;
   return MakeRef<MountNamespace>(MakeRef<Mount>(std::move(root.filesystem), std::move(root.root), flags,
                                                 options.root_overlay ? "none" : "root"));
 }
@@ -108,6 +56,10 @@ Result<RefPtr<MountNamespace>> BuildMountTree(Kernel& kernel, const RefPtr<Gofer
   *wrong = "the root filesystem";
   ASSIGN_OR_RETURN(RefPtr<MountNamespace> mounts, MakeRoot(kernel, gofer, options));
   TreeBuilder builder(kernel, mounts);
+  if (options.container) {
+    RETURN_IF_ERROR(BuildContainerTree(builder, gofer, options, wrong));
+    return mounts;
+  }
 
   constexpr uint64_t kSafe = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   *wrong = "/proc";

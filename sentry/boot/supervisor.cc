@@ -24,50 +24,41 @@ void Supervisor::Run() {
     }
     if (polls[0].revents != 0) {
       ChannelMessage message;
-      if (!ReceiveMessage(channel_, &message)) {
+      UniqueFd descriptor;
+      if (!ReceiveMessage(channel_, &message, &descriptor)) {
         // Whoever started the sandbox is gone, and so nobody waits for its end.
+        if (control_ != nullptr) control_->KillHeld();
         kernel_.Kill();
         polls[0].fd = -1;
         continue;
       }
-      OnMessage(message);
+      OnMessage(message, std::move(descriptor));
     }
   }
 }
 
-void Supervisor::OnMessage(const ChannelMessage& message) {
+void Supervisor::OnMessage(const ChannelMessage& message, UniqueFd descriptor) {
   switch (message.kind) {
     case ChannelMessage::kSignal:
-      if (IsValidSignal(message.value)) Signal(message.value);
+      if (!IsValidSignal(message.value)) break;
+      if (control_ != nullptr) {
+        control_->SignalFirst(message.value);
+      } else {
+        init_.Signal(message.value);
+      }
       break;
     case ChannelMessage::kTerminalSignal:
-      if (IsValidSignal(message.value)) SignalFromTerminal(message.value);
+      if (IsValidSignal(message.value)) init_.SignalFromTerminal(message.value);
       break;
     case ChannelMessage::kForeground:
       init_.job->OnAnswer(message.value != 0);
       break;
+    case ChannelMessage::kConnection:
+      if (control_ != nullptr && descriptor) control_->Add(std::move(descriptor));
+      break;
     default:
       break;
   }
-}
-
-void Supervisor::Signal(int signal) {
-  // What continues a job is sent to all of it, and only the caller is there to get it.
-  if (signal == SIGCONT) {
-    init_.group->process_group()->SendSignal(signal);
-  } else {
-    (void)init_.group->SendSignal(MakeUserSignalInfo(signal, SI_USER, 0, 0), true);
-  }
-}
-
-void Supervisor::SignalFromTerminal(int signal) {
-  if (init_.terminal) {
-    init_.terminal->SignalForeground(signal);
-  } else {
-    init_.group->process_group()->SendSignal(signal);
-  }
-  // A hang-up concerns the session's leader too.
-  if (signal == SIGHUP) (void)init_.group->SendSignal(MakeSignalInfo(signal, SI_KERNEL), true);
 }
 
 }  // namespace runsc

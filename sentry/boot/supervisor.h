@@ -10,17 +10,18 @@
 
 #include "platform/base/unique_fd.h"
 #include "sentry/boot/channel.h"
-#include "sentry/boot/init_process.h"
+#include "sentry/control/control_server.h"
 
 namespace runsc {
 
 class Supervisor {
  public:
   // `ended` is a descriptor that becomes readable at the end of the guest.
-  Supervisor(Kernel& kernel, StartedInit init, int channel, int gofer, int ended,
+  Supervisor(Kernel& kernel, GuestProcess init, ControlServer* control, int channel, int gofer, int ended,
              std::function<void()> on_gofer_gone)
       : kernel_(kernel),
         init_(std::move(init)),
+        control_(control),
         channel_(channel),
         gofer_(gofer),
         ended_(ended),
@@ -29,12 +30,11 @@ class Supervisor {
   void Run();
 
  private:
-  void OnMessage(const ChannelMessage& message);
-  void Signal(int signal);
-  void SignalFromTerminal(int signal);
+  void OnMessage(const ChannelMessage& message, UniqueFd descriptor);
 
   Kernel& kernel_;
-  const StartedInit init_;
+  const GuestProcess init_;
+  ControlServer* const control_;  // null: none is served
   const int channel_, gofer_, ended_;
   const std::function<void()> on_gofer_gone_;
 };

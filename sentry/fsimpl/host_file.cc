@@ -79,13 +79,15 @@ Result<void> HostTerminal::CheckUse(Task& task, int signal, bool to_change) {
 }
 
 HostInode::HostInode(Filesystem& filesystem, UniqueFd fd, const struct stat& stat, int flags,
-                     RefPtr<HostTerminal> terminal, VfsPath terminal_path)
+                     RefPtr<HostTerminal> terminal, VfsPath terminal_path,
+                     std::optional<std::pair<uint32_t, uint32_t>> owner)
     : Inode(filesystem, stat.st_mode & S_IFMT),
       file_(MakeRef<HostBackingFile>(std::move(fd), (flags & O_ACCMODE) == O_RDWR)),
       ino_(filesystem.NextInodeNumber()),
       flags_(flags),
       terminal_(std::move(terminal)),
-      terminal_path_(std::move(terminal_path)) {
+      terminal_path_(std::move(terminal_path)),
+      owner_(owner) {
   if (terminal_) terminal_->AddInode(*this);
 }
 
@@ -105,6 +107,10 @@ Result<InodeAttributes> HostInode::Attributes() {
   CopyHostAttributes(stat, &attributes);
   attributes.ino = ino_;
   attributes.device = filesystem().device();
+  if (owner_) {
+    attributes.uid = owner_->first;
+    attributes.gid = owner_->second;
+  }
   return attributes;
 }
 
@@ -239,7 +245,7 @@ Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds, const ImportOpt
       if (!imported.terminal) imported.terminal = terminal;
     }
     auto inode = MakeRef<HostInode>(AnonymousFilesystem(), std::move(fd), stat, flags, std::move(terminal),
-                                    std::move(terminal_path));
+                                    std::move(terminal_path), options.owner);
     OpenOptions open;
     open.flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK);
     ASSIGN_OR_RETURN(RefPtr<FileDescription> file, inode->Open(inode->NewPath(), open));

@@ -11,7 +11,9 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "sentry/fsimpl/host_backing_file.h"
@@ -56,6 +58,8 @@ struct ImportOptions {
   // Gives a terminal a name and a device number in the guest; without a path it has none.
   std::function<VfsPath(const RefPtr<HostTerminal>&)> place_terminal;
   RefPtr<HostJob> job;
+  // Whose they are in the guest, which knows nothing of the host's users.
+  std::optional<std::pair<uint32_t, uint32_t>> owner;
 };
 struct ImportedFiles {
   std::vector<RefPtr<FileDescription>> files;  // in the order of the descriptors; null where one is -1
@@ -67,7 +71,8 @@ Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds, const ImportOpt
 class HostInode final : public Inode {
  public:
   HostInode(Filesystem& filesystem, UniqueFd fd, const struct stat& stat, int flags,
-            RefPtr<HostTerminal> terminal, VfsPath terminal_path);
+            RefPtr<HostTerminal> terminal, VfsPath terminal_path,
+            std::optional<std::pair<uint32_t, uint32_t>> owner = {});
 
   int fd() const { return file_->host_fd(); }
   HostBackingFile& file() const { return *file_; }
@@ -103,7 +108,8 @@ class HostInode final : public Inode {
   const int flags_;
   const RefPtr<HostTerminal> terminal_;
   const VfsPath terminal_path_;
-  std::atomic<bool> takes_no_wait_{true};  // RWF_NOWAIT works on it
+  const std::optional<std::pair<uint32_t, uint32_t>> owner_;  // uid and gid; else the host's
+  std::atomic<bool> takes_no_wait_{true};                     // RWF_NOWAIT works on it
   WaitQueue wait_queue_;
 };
 

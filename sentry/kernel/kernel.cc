@@ -1,6 +1,7 @@
 #include "sentry/kernel/kernel.h"
 
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,7 +42,7 @@ Kernel::Kernel(KernelOptions options)
       boot_time_monotonic_(MonotonicNow()),
       boot_id_(MakeBootId()),
       root_pid_namespace_(MakeRef<PidNamespace>(*this, nullptr)),
-      uts_(MakeRef<UtsNamespace>(std::move(options.host_name))) {}
+      uts_(MakeRef<UtsNamespace>(std::move(options.host_name), std::move(options.domain_name))) {}
 
 Kernel::~Kernel() {
   Kill();
@@ -144,13 +145,45 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
     group->JoinProcessGroupLocked(MakeRef<ProcessGroup>(*this, session, numbers));
   }
   if (options.terminal) (void)options.terminal->BecomeControlling(*task, false);
+  if (!options.is_held) RETURN_IF_ERROR(StartHeld(*group));
+  return group;
+}
+
+Result<void> Kernel::StartHeld(ThreadGroup& group) {
+  RefPtr<Task> task = group.leader();
+  if (!task) return Errno(ESRCH);
   auto started = TaskRunner::Start(task);
   if (!started.ok()) {
-    group->BeginExit(SIGKILL);
+    group.BeginExit(SIGKILL);
     task->Exit();
-    return started.error();
   }
-  return group;
+  return started;
+}
+
+bool Kernel::Pause() {
+  paused_.store(true, std::memory_order_seq_cst);
+  constexpr int kTries = 2000;
+  constexpr timespec kBetween{0, 1'000'000};
+  for (int i = 0; i < kTries; ++i) {
+    bool in_guest = false;
+    {
+      MutexLock lock(task_tree_mu_);
+      for (const auto& [id, task] : root_pid_namespace_->tasks_) {
+        if (!task->in_guest_.load(std::memory_order_seq_cst)) continue;
+        in_guest = true;
+        task->context_->Interrupt();
+      }
+    }
+    if (!in_guest) return true;
+    ::clock_nanosleep(CLOCK_MONOTONIC, 0, &kBetween, nullptr);
+  }
+  return false;
+}
+
+void Kernel::Resume() {
+  paused_.store(false, std::memory_order_seq_cst);
+  MutexLock lock(task_tree_mu_);
+  for (const auto& [id, task] : root_pid_namespace_->tasks_) task->SetWakeBits(Task::kInterrupted);
 }
 
 int Kernel::WaitForInit() {

@@ -34,6 +34,7 @@ struct KernelOptions {
   std::unique_ptr<MemoryFile> memory_file;
   SyscallDispatcher dispatcher = nullptr;
   std::string host_name = "runsc";
+  std::string domain_name = "(none)";
   unsigned cpu_count = 1;      // what the guest sees
   uint64_t total_memory = 0;   // what /proc/meminfo and sysinfo show, bytes
   uint64_t max_tasks = 32768;  // a fork bomb gets EAGAIN here
@@ -52,6 +53,8 @@ struct InitOptions {
   // A process like any other, although it is number 1: signals have their default actions, also stops,
   // as if its parent were a shell outside; orphans are reaped for it, as by the init of that shell's machine.
   bool is_ordinary = false;
+  // It runs no code before StartHeld: `create` is over, `start` has not come.
+  bool is_held = false;
   std::array<ResourceLimit, ResourceLimits::kCount> limits;
   // A seccomp filter (classic BPF over struct seccomp_data, as seccomp(2) takes it; empty: none) that is in
   // force from the program's first instruction, and for all that come of it. Its execve(2) is not asked
@@ -91,6 +94,15 @@ class Kernel {
   Result<RefPtr<ThreadGroup>> StartInit(InitOptions options);
   // A further process in the sandbox (runsc exec), a child of nobody: reaped by init.
   Result<RefPtr<ThreadGroup>> StartProcess(InitOptions options);
+  // Lets a process go that was made with is_held; once. EAGAIN: the host has no thread for it, and it is
+  // killed.
+  Result<void> StartHeld(ThreadGroup& group);
+  // No task runs guest code until Resume(); those in a system call end it first. SIGKILL is still obeyed.
+  // From any thread that is no task's, by one at a time. False: one would not leave guest code in time.
+  // Linux counterpart: the cgroup freezer.
+  bool Pause();
+  void Resume();
+  bool IsPaused() const { return paused_.load(std::memory_order_seq_cst); }
   // Returns init's wait status once init is gone and every task with it.
   int WaitForInit();
   // Kills everything (SIGKILL); from any thread.
@@ -137,6 +149,7 @@ class Kernel {
   std::atomic<size_t> task_count_{0};
   std::atomic<uint64_t> total_forks_{0};
   std::atomic<bool> failed_{false};
+  std::atomic<bool> paused_{false};
   WaitQueue barrier_queue_;  // a task has left guest code because it was asked to (membarrier)
 
   // Host threads of tasks. Each joins the one that ended before it, so that all are joined in the end.

@@ -107,8 +107,10 @@ void TaskRunner::RunGuest() {
     task_.MakeWakes();
     // Pairs with Task::Interrupt().
     task_.in_guest_.store(true, std::memory_order_seq_cst);
-    if (task_.work_pending_.load(std::memory_order_seq_cst)) {
+    bool paused = task_.kernel_.IsPaused();
+    if (paused || task_.work_pending_.load(std::memory_order_seq_cst)) {
       task_.in_guest_.store(false, std::memory_order_seq_cst);
+      if (paused) WaitUntilResumed();
       continue;
     }
     int64_t start = MonotonicNow();
@@ -141,6 +143,14 @@ void TaskRunner::RunGuest() {
         return;
     }
   }
+}
+
+// What else interrupts a sleep is dealt with before guest code, and so can wait until then.
+void TaskRunner::WaitUntilResumed() {
+  while (task_.kernel_.IsPaused() && !task_.thread_group_->IsExiting())
+    (void)task_.Sleep(Task::kInterrupted, Deadline::Never(), 'D');
+  // An exit has set it as well, or the pause would be found again at once.
+  if (task_.thread_group_->IsExiting()) task_.work_pending_.store(true, std::memory_order_release);
 }
 
 void TaskRunner::UpdateKnownResults() {

@@ -20,6 +20,7 @@ class TaskRunner {
   static void* Main(void* argument);
   void Run();
   void RunGuest();
+  void WaitUntilResumed();
   // Tells the platform who the task is, if that has changed.
   void UpdateKnownResults();
   void HandleSyscall();

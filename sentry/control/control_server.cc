@@ -1,0 +1,381 @@
+#include "sentry/control/control_server.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "platform/base/log.h"
+#include "platform/base/signal_mask.h"
+#include "sentry/fsimpl/host_backing_file.h"
+#include "sentry/time/clock.h"
+#include "sentry/wait/deferred.h"
+
+namespace runsc {
+namespace {
+
+constexpr size_t kMaxConnections = 256;
+constexpr int kFailedCode = 125;
+
+// The file with the spec belongs to the client, who may change it: it is copied once, and then decoded.
+std::optional<ProcessSpec> ReadSpec(int fd) {
+  struct stat status {};
+  if (HostFstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  if (status.st_size <= 0 || static_cast<uint64_t>(status.st_size) > kMaxProcessSpec) return std::nullopt;
+  std::vector<std::byte> bytes(static_cast<size_t>(status.st_size));
+  size_t done = 0;
+  while (done < bytes.size()) {
+    iovec part{bytes.data() + done, bytes.size() - done};
+    ssize_t size = ::preadv2(fd, &part, 1, static_cast<off_t>(done), 0);
+    if (size <= 0) return std::nullopt;
+    done += static_cast<size_t>(size);
+  }
+  return DecodeProcessSpec(bytes);
+}
+
+// The arguments, blanks between them; a kernel's way of showing a name if there are none (ps(1)).
+std::string CommandOf(ThreadGroup& group) {
+  RefPtr<Task> leader = group.leader();
+  if (!leader) return "";
+  std::string text;
+  if (RefPtr<MemoryManager> memory = leader->GetMemory()) {
+    MemoryLayout layout = memory->GetLayout();
+    if (layout.args_end > layout.args_start) {
+      constexpr size_t kMost = sizeof(ControlMessage::Process::command) - 1;
+      text.resize(std::min<size_t>(layout.args_end - layout.args_start, kMost));
+      text.resize(memory->CopyInForced(layout.args_start, std::as_writable_bytes(std::span(text))));
+    }
+  }
+  while (!text.empty() && text.back() == '\0') text.pop_back();
+  if (text.empty()) return fmt::format("[{}]", leader->name());
+  // A terminal that shows it is not for the guest to write to.
+  for (char& c : text) {
+    if (c == '\0') c = ' ';
+    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
+std::string TerminalOf(ThreadGroup& group) {
+  RefPtr<Session> session = group.session();
+  RefPtr<Terminal> terminal = session ? session->terminal() : nullptr;
+  if (!terminal) return "";
+  constexpr unsigned kReplicaMajor = 136;
+  uint64_t device = terminal->device();
+  if (major(device) == kReplicaMajor) return fmt::format("pts/{}", minor(device));
+  return fmt::format("{}:{}", major(device), minor(device));
+}
+
+void CopyText(std::string_view text, std::span<char> to) {
+  size_t size = std::min(text.size(), to.size() - 1);
+  std::copy_n(text.begin(), size, to.begin());
+}
+
+int64_t RealtimeOffset() {
+  timespec now = RealtimeNow();
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec - MonotonicNow();
+}
+
+}  // namespace
+
+// Wakes the server when a process that it watches has ended.
+class ControlServer::ExitWaiter final : public Waiter {
+ public:
+  ExitWaiter(ControlServer& server, RefPtr<ThreadGroup> group) : server_(server), group_(std::move(group)) {
+    group_->exit_queue().Add(*this, EPOLLIN);
+  }
+  ~ExitWaiter() override { group_->exit_queue().Remove(*this); }
+  bool Notify(EventMask) override {
+    server_.Wake();
+    return true;
+  }
+
+ private:
+  ControlServer& server_;
+  const RefPtr<ThreadGroup> group_;
+};
+
+ControlServer::ControlServer(Kernel& kernel, Options options)
+    : kernel_(kernel), options_(std::move(options)) {
+  ThreadSignalMask mask;  // host signals are for the first thread
+  thread_ = std::thread([this] { Run(); });
+}
+
+ControlServer::~ControlServer() { Stop(); }
+
+void ControlServer::Wake() {
+  uint64_t one = 1;
+  (void)!::write(options_.wake.get(), &one, sizeof(one));
+}
+
+void ControlServer::Add(UniqueFd connection) {
+  {
+    MutexLock lock(mu_);
+    added_.push_back(std::move(connection));
+  }
+  Wake();
+}
+
+void ControlServer::Stop() {
+  if (!thread_.joinable()) return;
+  {
+    MutexLock lock(mu_);
+    stopping_ = true;
+  }
+  Wake();
+  thread_.join();
+}
+
+// A process that was never let go has no handlers yet, but it is not to be immortal either: nobody could tell
+// the signals that end it then from those that its program would have wanted.
+void ControlServer::SignalFirst(int signal) {
+  bool held;
+  {
+    MutexLock lock(mu_);
+    held = !started_;
+  }
+  bool ends = signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP ||
+              signal == SIGQUIT || signal == SIGABRT;
+  if (!held) {
+    options_.first.Signal(signal);
+  } else if (ends) {
+    options_.first.group->BeginExit(signal);
+    KillHeld();
+  }
+}
+
+void ControlServer::KillHeld() {
+  {
+    MutexLock lock(mu_);
+    if (std::exchange(started_, true)) return;
+  }
+  options_.first.group->BeginExit(SIGKILL);
+  options_.start();
+}
+
+void ControlServer::Run() {
+  while (true) {
+    std::vector<pollfd> polls = {{options_.wake.get(), POLLIN, 0}};
+    for (const Connection& connection : connections_)
+      polls.push_back({connection.socket->fd.get(), POLLIN, 0});
+    if (::poll(polls.data(), polls.size(), -1) < 0) continue;
+    if (polls[0].revents != 0) {
+      uint64_t count;
+      (void)!::read(options_.wake.get(), &count, sizeof(count));
+    }
+    size_t i = 1;
+    for (Connection& connection : connections_) {
+      if (polls[i++].revents != 0) Serve(connection);
+      ReportExit(connection);
+    }
+    for (const Connection& connection : connections_) {
+      // Others may hold it too.
+      if (connection.is_gone) ::shutdown(connection.socket->fd.get(), SHUT_RDWR);
+    }
+    connections_.remove_if([](const Connection& connection) { return connection.is_gone; });
+    bool stopping;
+    {
+      MutexLock lock(mu_);
+      stopping = stopping_;
+    }
+    if (stopping) break;
+    TakeNew();
+  }
+  connections_.clear();
+}
+
+void ControlServer::TakeNew() {
+  std::vector<UniqueFd> added;
+  {
+    MutexLock lock(mu_);
+    added.swap(added_);
+  }
+  for (UniqueFd& socket : added) {
+    if (connections_.size() >= kMaxConnections) break;
+    connections_.emplace_back().socket = MakeRef<Socket>(std::move(socket));
+  }
+}
+
+void ControlServer::Serve(Connection& connection) {
+  ControlMessage request;
+  std::vector<UniqueFd> files;
+  if (ReceiveControl(connection.socket->fd.get(), &request, &files)) {
+    Handle(connection, request, std::move(files));
+    return;
+  }
+  connection.is_gone = true;
+  if (connection.process.group) connection.process.Signal(SIGKILL);
+}
+
+// Never waits for the client: one that does not read loses its connection.
+void ControlServer::Reply(Connection& connection, const ControlMessage& message) {
+  if (SendControl(connection.socket->fd.get(), message, {}, MSG_DONTWAIT)) return;
+  connection.is_gone = true;
+  if (connection.process.group) connection.process.Signal(SIGKILL);
+}
+
+void ControlServer::Handle(Connection& connection, const ControlMessage& request,
+                           std::vector<UniqueFd> files) {
+  switch (request.kind) {
+    case ControlMessage::kStart:
+      return Start(connection);
+    case ControlMessage::kExec:
+      return Exec(connection, request, std::move(files));
+    case ControlMessage::kSignal:
+      return Signal(connection, request);
+    case ControlMessage::kTerminalSignal:
+      if (connection.process.group && IsValidSignal(request.value))
+        connection.process.SignalFromTerminal(request.value);
+      return;
+    case ControlMessage::kForeground:
+      if (connection.process.job) connection.process.job->OnAnswer(request.value != 0);
+      return;
+    case ControlMessage::kProcesses:
+      return ListProcesses(connection);
+    case ControlMessage::kPause:
+      if (kernel_.Pause()) return Reply(connection, ControlMessage::Make(ControlMessage::kDone));
+      kernel_.Resume();
+      return Reply(connection,
+                   ControlMessage::Make(ControlMessage::kFailed, EBUSY, "a process does not stop"));
+    case ControlMessage::kResume:
+      kernel_.Resume();
+      return Reply(connection, ControlMessage::Make(ControlMessage::kDone));
+    case ControlMessage::kStats:
+      return SendStats(connection);
+    default:
+      connection.is_gone = true;
+  }
+}
+
+void ControlServer::Start(Connection& connection) {
+  bool was_started;
+  {
+    MutexLock lock(mu_);
+    was_started = std::exchange(started_, true);
+  }
+  if (was_started)
+    return Reply(connection,
+                 ControlMessage::Make(ControlMessage::kFailed, EALREADY, "it was started already"));
+  options_.start();
+  Reply(connection, ControlMessage::Make(ControlMessage::kDone));
+}
+
+void ControlServer::Exec(Connection& connection, const ControlMessage& request, std::vector<UniqueFd> files) {
+  auto fail = [&](int code, std::string_view why) {
+    Reply(connection, ControlMessage::Make(ControlMessage::kFailed, code, why));
+  };
+  if (connection.process.group || files.empty()) {
+    connection.is_gone = true;
+    return;
+  }
+  auto spec = ReadSpec(files[0].get());
+  size_t streams = static_cast<size_t>(__builtin_popcount(static_cast<unsigned>(request.value) & 7));
+  if (!spec || request.number > kMaxControlFds || files.size() != 1 + streams + request.number)
+    return fail(kFailedCode, "the process to start is not well-formed");
+  RefPtr<Task> first = options_.first.group->leader();
+  RefPtr<FsContext> fs = first ? first->GetFs() : nullptr;
+  if (!fs) return fail(kFailedCode, "the container's first process has ended");
+
+  GuestProcessOptions process;
+  process.spec = std::move(*spec);
+  process.mounts = fs->Get().mounts;
+  size_t next = 1;
+  for (int fd = 0; fd < 3; ++fd) {
+    bool has = (request.value >> fd & 1) != 0;
+    process.files.push_back(has ? std::move(files[next++]) : UniqueFd());
+  }
+  while (next < files.size()) process.files.push_back(std::move(files[next++]));
+  RefPtr<Socket> socket = connection.socket;
+  process.ask = [socket](bool to_change) {
+    SendControl(socket->fd.get(), ControlMessage::Make(ControlMessage::kAskForeground, to_change ? 1 : 0), {},
+                MSG_DONTWAIT);
+  };
+  connection.process = StartGuestProcess(kernel_, std::move(process));
+  if (!connection.process.group) {
+    std::string wrong = std::move(connection.process.wrong);
+    int code = connection.process.exit_code;
+    connection.process = {};
+    return fail(code, wrong);
+  }
+  connection.waiter = std::make_unique<ExitWaiter>(*this, connection.process.group);
+  Reply(connection, ControlMessage::Make(ControlMessage::kStarted, connection.process.group->pid()));
+}
+
+void ControlServer::ReportExit(Connection& connection) {
+  ThreadGroup* group = connection.process.group.get();
+  if (group == nullptr || connection.is_gone || !group->IsZombie()) return;
+  connection.waiter.reset();
+  (void)SendControl(connection.socket->fd.get(),
+                    ControlMessage::Make(ControlMessage::kExited, group->exit_status()), {}, MSG_DONTWAIT);
+  connection.is_gone = true;
+}
+
+void ControlServer::Signal(Connection& connection, const ControlMessage& request) {
+  bool own = static_cast<bool>(connection.process.group);
+  if (!IsValidSignal(request.value)) {
+    if (!own)
+      Reply(connection, ControlMessage::Make(ControlMessage::kFailed, EINVAL, "there is no such signal"));
+    return;
+  }
+  if (own) return connection.process.Signal(request.value);
+  bool all = request.number == 1;
+  SignalFirst(request.value);
+  if (all) {
+    for (const auto& group : kernel_.root_pid_namespace()->ThreadGroups()) {
+      if (group != options_.first.group)
+        (void)group->SendSignal(MakeUserSignalInfo(request.value, SI_USER, 0, 0), true);
+    }
+    RunDeferred();
+  }
+  Reply(connection, ControlMessage::Make(ControlMessage::kDone));
+}
+
+void ControlServer::ListProcesses(Connection& connection) {
+  int64_t offset = RealtimeOffset();
+  for (const auto& group : kernel_.root_pid_namespace()->ThreadGroups()) {
+    RefPtr<Task> leader = group->leader();
+    if (!leader || group->IsZombie()) continue;
+    ControlMessage message = ControlMessage::Make(ControlMessage::kProcess);
+    message.process.pid = group->root_pid();
+    if (RefPtr<ThreadGroup> parent = group->parent()) message.process.parent = parent->root_pid();
+    if (RefPtr<const Credentials> creds = leader->GetCreds()) message.process.uid = creds->euid;
+    message.process.threads = static_cast<uint32_t>(group->task_count());
+    CpuUsage cpu = group->GetCpuUsage();
+    message.process.cpu_time = cpu.user + cpu.system;
+    message.process.start_time = leader->start_time() + offset;
+    CopyText(TerminalOf(*group), message.process.terminal);
+    CopyText(CommandOf(*group), message.process.command);
+    // Many processes are more than a socket takes at once; a client that reads makes room.
+    constexpr int kPatience = 2000;  // milliseconds
+    while (!SendControl(connection.socket->fd.get(), message, {}, MSG_DONTWAIT)) {
+      pollfd room{connection.socket->fd.get(), POLLOUT, 0};
+      if (errno != EAGAIN || ::poll(&room, 1, kPatience) <= 0 || (room.revents & POLLOUT) == 0) {
+        connection.is_gone = true;
+        return;
+      }
+    }
+  }
+  Reply(connection, ControlMessage::Make(ControlMessage::kDone));
+}
+
+void ControlServer::SendStats(Connection& connection) {
+  ControlMessage message = ControlMessage::Make(ControlMessage::kStatsReply);
+  message.stats.memory = kernel_.memory_file().allocated_bytes();
+  message.stats.memory_limit = kernel_.memory_file().limit();
+  for (const auto& group : kernel_.root_pid_namespace()->ThreadGroups()) {
+    CpuUsage cpu = group->GetCpuUsage();
+    message.stats.cpu_time += cpu.user + cpu.system;
+    ++message.stats.processes;
+  }
+  message.stats.tasks = kernel_.task_count();
+  Reply(connection, message);
+}
+
+}  // namespace runsc

@@ -1,0 +1,82 @@
+// ControlServer: serves the control connections of a container (messages.h) on a thread of its own, so
+// that the Sentry's first thread goes on to take the monitor's messages while a program is loaded here.
+//
+// Nothing that a client sends is trusted, although it has the rights of the container's owner: what can be
+// wrong is checked, answered by kFailed or by the end of the connection, and harms no other client. A process
+// that a connection started ends with that connection: who started it stands for it on the host.
+//
+// Threading: Add from any thread; the rest on the server's own.
+#ifndef SENTRY_CONTROL_CONTROL_SERVER_H_
+#define SENTRY_CONTROL_CONTROL_SERVER_H_
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "platform/base/mutex.h"
+#include "platform/base/unique_fd.h"
+#include "sentry/control/guest_process.h"
+#include "sentry/control/messages.h"
+
+namespace runsc {
+
+class ControlServer {
+ public:
+  struct Options {
+    UniqueFd wake;                // an eventfd
+    GuestProcess first;           // the container's first process, held
+    std::function<void()> start;  // lets it go; called once
+  };
+  ControlServer(Kernel& kernel, Options options);
+  ~ControlServer();
+  void Add(UniqueFd connection);
+  // A signal for the first process, also while it is held: what would end it then, does.
+  void SignalFirst(int signal);
+  // Ends the first process if it never ran.
+  void KillHeld();
+  // Takes the end of what runs to the clients, and ends the thread.
+  void Stop();
+
+ private:
+  class ExitWaiter;
+  // Also of the tasks that ask whether they are in the foreground, perhaps after the connection has ended.
+  struct Socket final : RefCounted {
+    explicit Socket(UniqueFd socket) : fd(std::move(socket)) {}
+    const UniqueFd fd;
+  };
+  struct Connection {
+    RefPtr<Socket> socket;
+    GuestProcess process;  // without group: none was started
+    std::unique_ptr<ExitWaiter> waiter;
+    bool is_gone = false;
+  };
+
+  void Run();
+  void Wake();
+  void TakeNew();
+  void Serve(Connection& connection);
+  void Handle(Connection& connection, const ControlMessage& request, std::vector<UniqueFd> files);
+  void Start(Connection& connection);
+  void Exec(Connection& connection, const ControlMessage& request, std::vector<UniqueFd> files);
+  void Signal(Connection& connection, const ControlMessage& request);
+  void ListProcesses(Connection& connection);
+  void SendStats(Connection& connection);
+  void ReportExit(Connection& connection);
+  void Reply(Connection& connection, const ControlMessage& message);
+
+  Kernel& kernel_;
+  Options options_;
+  std::list<Connection> connections_;
+  std::thread thread_;
+
+  Mutex mu_{LockRank::kLeaf};
+  std::vector<UniqueFd> added_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_CONTROL_CONTROL_SERVER_H_
