@@ -11,16 +11,27 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"completion", "bash|zsh|fish", "print a script of completions for a shell", RunCompletion},
+    {"create", "[flags] ID", "make a container from a bundle", RunCreate},
+    {"delete", "[flags] ID...", "take away all that a container had", RunDelete},
     {"do", "[flags] [--] COMMAND [ARGUMENT...]", "run a command in a sandbox of its own", RunDo},
+    {"events", "[flags] ID", "print what a container uses", RunEvents},
+    {"exec", "[flags] ID [--] COMMAND [ARGUMENT...]", "run a further process in a container", RunExec},
     {"features", "", "print what this runtime can do, as JSON", RunFeatures},
     {"help", "[COMMAND | syscalls]", "say how runsc, or a command of it, is used", RunHelp},
     {"install", "[flags] [--] [ARGUMENT...]", "add runsc to dockerd's configuration", RunInstall},
+    {"kill", "[flags] ID [SIGNAL]", "send a signal to a container", RunKill},
     {"list", "[flags]", "list containers", RunList},
+    {"pause", "ID", "stop all processes of a container", RunPause},
+    {"ps", "[flags] ID", "list the processes of a container", RunPs},
+    {"resume", "ID", "let a paused container go on", RunResume},
+    {"run", "[flags] ID", "make a container, start it, wait for its end and delete it", RunRun},
     {"spec", "[flags]", "write a config.json to start from", RunSpec},
+    {"start", "ID", "let the process of a created container go", RunStart},
     {"state", "ID", "print the state of a container", RunState},
     {"uninstall", "[flags]", "take runsc out of dockerd's configuration", RunUninstall},
     {"update", "[flags] ID", "change the limits of a container", RunUpdate},
     {"version", "", "print the version", RunVersion},
+    {"wait", "ID", "wait for a container's end", RunWait},
 };
 
 }  // namespace

@@ -20,17 +20,28 @@ struct Command {
 
 std::span<const Command> Commands();
 
-int RunDo(Arguments arguments);
 int RunCompletion(Arguments arguments);
+int RunCreate(Arguments arguments);
+int RunDelete(Arguments arguments);
+int RunDo(Arguments arguments);
+int RunEvents(Arguments arguments);
+int RunExec(Arguments arguments);
 int RunFeatures(Arguments arguments);
 int RunHelp(Arguments arguments);
 int RunInstall(Arguments arguments);
+int RunKill(Arguments arguments);
 int RunList(Arguments arguments);
+int RunPause(Arguments arguments);
+int RunPs(Arguments arguments);
+int RunResume(Arguments arguments);
+int RunRun(Arguments arguments);
 int RunSpec(Arguments arguments);
+int RunStart(Arguments arguments);
 int RunState(Arguments arguments);
 int RunUninstall(Arguments arguments);
 int RunUpdate(Arguments arguments);
 int RunVersion(Arguments arguments);
+int RunWait(Arguments arguments);
 
 // Writes "runsc NAME: TEXT" and where to read on, as one line, to stderr; returns the exit code for it.
 int UsageError(std::string_view command, const std::string& text);

@@ -88,7 +88,7 @@ FlagSet GlobalFlags::Set() {
                &platform);
   flags.Choice("network", {"none", "host"},
                "none: a loopback interface only; host: sockets of the container's network\n"
-               "namespace, passed through (default: none)",
+               "namespace, passed through (default: host for containers, none for do)",
                &network);
   flags.String("debug-log", "FILE", "append the sandboxes' own log to FILE", &debug_log);
   flags.Bool("strace", "log every system call of containers, to --debug-log", &strace);

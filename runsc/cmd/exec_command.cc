@@ -1,0 +1,155 @@
+// runsc exec.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "absl/strings/str_split.h"
+#include "runsc/cmd/oci_command.h"
+#include "runsc/lifecycle/attach.h"
+#include "runsc/lifecycle/creation.h"
+#include "runsc/lifecycle/exec.h"
+
+namespace runsc {
+namespace {
+
+constexpr int kExecFailed = 255;  // runc's
+
+struct ExecFlags {
+  ExecOptions options;
+  std::string process_file, cwd, user, pid_file;
+  std::vector<std::string> environment, capabilities, groups;
+  std::string apparmor, label, cgroup;
+  bool tty = false, detach = false, no_new_privileges = false, ignore_paused = false;
+  bool has_preserve_fds = false;
+
+  FlagSet Set() {
+    FlagSet flags;
+    flags.String("console-socket", "SOCKET", "a unix socket that gets the master of the process's terminal",
+                 &options.console_socket);
+    flags.String("cwd", "DIR", "its working directory (default: the container's)", &cwd);
+    flags.Repeated("env, e", "NAME=VALUE", "sets a variable; may be repeated", &environment);
+    flags.Bool("tty, t", "give it a terminal", &tty);
+    flags.String("user, u", "UID[:GID]", "its user and group", &user);
+    flags.Repeated("additional-gids, g", "GID", "a further group; may be repeated", &groups);
+    flags.String("process, p", "FILE", "the process as config.json has it, instead of a command",
+                 &process_file);
+    flags.Bool("detach, d", "do not wait for its end", &detach);
+    flags.String("pid-file", "FILE", "write the number of the process that stands for it to FILE", &pid_file);
+    flags.Bool("no-new-privs", "it gets no more privileges by execve(2)", &no_new_privileges);
+    flags.Repeated("cap, c", "CAP", "a capability on top of the container's; may be repeated", &capabilities);
+    flags.Unsigned("preserve-fds", "N", "give the descriptors 3 to 3+N-1 to the process too",
+                   &options.preserve_fds, &has_preserve_fds);
+    flags.Bool("ignore-paused", "also in a paused container, where it waits for `resume`", &ignore_paused);
+    return flags;
+  }
+
+  // What is wrong, or "".
+  std::string Apply(oci::Process& process, Arguments arguments) {
+    if (process_file.empty()) {
+      process.args = std::move(arguments);
+      process.terminal = tty;
+      process.console_size.reset();
+    }
+    if (!cwd.empty()) process.cwd = cwd;
+    process.env.insert(process.env.end(), environment.begin(), environment.end());
+    if (no_new_privileges) process.no_new_privileges = true;
+    for (const std::string& name : capabilities) {
+      std::optional<int> number = oci::CapabilityNumber(name);
+      if (!number) return fmt::format("--cap: there is no capability '{}'", name);
+      if (!process.capabilities) process.capabilities.emplace();
+      uint64_t bit = uint64_t{1} << *number;
+      process.capabilities->bounding |= bit;
+      process.capabilities->effective |= bit;
+      process.capabilities->permitted |= bit;
+    }
+    for (const std::string& group : groups) {
+      uint32_t id;
+      if (!ParseId(group, &id)) return fmt::format("--additional-gids: '{}' is no group id", group);
+      process.user.additional_gids.push_back(id);
+    }
+    if (!user.empty() && !ParseUser(process))
+      return fmt::format("--user: '{}' is not of the form UID[:GID]", user);
+    return "";
+  }
+
+ private:
+  static bool ParseId(const std::string& text, uint32_t* id) {
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *id);
+    return error == std::errc() && end == text.data() + text.size();
+  }
+
+  bool ParseUser(oci::Process& process) const {
+    std::vector<std::string> parts = absl::StrSplit(user, ':');
+    if (parts.size() > 2 || !ParseId(parts[0], &process.user.uid)) return false;
+    return parts.size() == 1 || ParseId(parts[1], &process.user.gid);
+  }
+};
+
+int ExecFailed(const std::string& why) {
+  (void)Fail(fmt::format("exec failed: {}", why));
+  return kExecFailed;
+}
+
+absl::StatusOr<oci::Process> BaseProcess(const ExecFlags& flags, const ContainerState& state) {
+  if (!flags.process_file.empty()) return oci::LoadProcess(flags.process_file);
+  absl::StatusOr<oci::Spec> spec = oci::LoadSpec(state.bundle);
+  if (!spec.ok()) return spec.status();
+  if (!spec->process) return absl::InvalidArgumentError("config.json: process: is missing");
+  return *spec->process;
+}
+
+}  // namespace
+
+int RunExec(Arguments arguments) {
+  ExecFlags flags;
+  FlagSet set = flags.Set();
+  OciUsage usage{
+      "exec",
+      "runsc exec runs a further process in a container. The exit code is that process's, or 255 if it\n"
+      "cannot be started.",
+      1};
+  if (std::optional<int> done = ParseOciArguments(usage, set, arguments)) return *done;
+  std::string id = arguments[0];
+  arguments.erase(arguments.begin());
+  if (!arguments.empty() && arguments[0] == "--") arguments.erase(arguments.begin());
+  if (flags.process_file.empty() && arguments.empty())
+    return Fail("process args cannot be empty: name a command, or a file with --process");
+  if (!flags.detach) HoldSignals();
+  absl::StatusOr<ContainerState> state = Containers().Load(id);
+  if (!state.ok()) return Fail(state.status());
+  ContainerStatus status = state->CurrentStatus();
+  if (status == ContainerStatus::kStopped || status == ContainerStatus::kCreating)
+    return ExecFailed("cannot exec in a stopped container");
+  if (status == ContainerStatus::kPaused && !flags.ignore_paused)
+    return ExecFailed("cannot exec in a paused container (use --ignore-paused to override)");
+  absl::StatusOr<oci::Process> process = BaseProcess(flags, *state);
+  if (!process.ok()) return ExecFailed(std::string(process.status().message()));
+  if (std::string wrong = flags.Apply(*process, std::move(arguments)); !wrong.empty())
+    return ExecFailed(wrong);
+  if (process->terminal && flags.detach && flags.options.console_socket.empty())
+    return ExecFailed("cannot allocate tty if runsc will detach without setting console socket");
+  if (!flags.options.console_socket.empty() && !(process->terminal && flags.detach))
+    return ExecFailed("cannot use console socket if runsc will not detach or allocate tty");
+
+  flags.options.process = *std::move(process);
+  flags.options.directory = Globals().root + "/" + id;
+  absl::StatusOr<ExecutedProcess> executed = ExecInContainer(*state, std::move(flags.options));
+  if (!executed.ok())
+    return ExecFailed(
+        fmt::format("unable to start container process: {}", std::string(executed.status().message())));
+  if (!flags.pid_file.empty()) {
+    if (absl::Status written = WritePidFile(flags.pid_file, executed->keeper); !written.ok()) {
+      ::kill(executed->keeper, SIGKILL);
+      ::waitpid(executed->keeper, nullptr, 0);
+      return ExecFailed(std::string(written.message()));
+    }
+  }
+  if (flags.detach) return 0;
+  return Attach(executed->keeper, std::move(executed->terminal));
+}
+
+}  // namespace runsc

@@ -1,0 +1,312 @@
+#include "runsc/lifecycle/creation.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runsc/cgroup/cgroup.h"
+#include "runsc/container/hooks.h"
+#include "runsc/lifecycle/console.h"
+#include "runsc/lifecycle/control_client.h"
+#include "runsc/lifecycle/monitor.h"
+#include "runsc/lifecycle/report.h"
+#include "sentry/control/messages.h"
+
+namespace runsc {
+namespace {
+
+absl::Status Failed(std::string_view what) {
+  return absl::InternalError(fmt::format("{}: {}", what, ::strerror(errno)));
+}
+
+int64_t Now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+absl::Status CheckTerminal(const oci::Spec& spec, const CreateOptions& options) {
+  bool terminal = spec.process->terminal;
+  if (terminal && !options.keeps_terminal && options.console_socket.empty())
+    return absl::InvalidArgumentError(
+        "cannot allocate tty if runsc will detach without setting console socket");
+  if (!options.console_socket.empty() && (!terminal || options.keeps_terminal))
+    return absl::InvalidArgumentError("cannot use console socket if runsc will not detach or allocate tty");
+  return absl::OkStatus();
+}
+
+// One creation, undone by the destructor unless it was completed.
+class Creation {
+ public:
+  Creation(const StateDirectory& containers, const CreateOptions& options)
+      : containers_(containers), options_(options) {}
+
+  ~Creation() {
+    if (complete_) return;
+    report_.reset();
+    if (monitor_ > 0) {
+      ::kill(monitor_, SIGKILL);
+      ::waitpid(monitor_, nullptr, 0);
+      (void)KillContainer(*directory_, state_);
+    }
+    if (cgroup_made_) (void)cgroup_->Delete();
+    if (directory_) (void)directory_->Remove();
+  }
+
+  absl::StatusOr<CreatedContainer> Run() {
+    absl::Status status = Prepare();
+    if (status.ok()) status = MakeCgroup();
+    if (status.ok()) status = StartMonitor();
+    if (status.ok()) status = RunFirstHooks();
+    if (status.ok()) status = WaitUntilReady();
+    if (status.ok()) status = Commit();
+    if (!status.ok()) return status;
+    complete_ = true;
+    return CreatedContainer{*std::move(directory_), std::move(state_), std::move(terminal_)};
+  }
+
+ private:
+  absl::Status Prepare() {
+    char real[PATH_MAX];
+    if (::realpath(options_.bundle.c_str(), real) == nullptr) return Failed(options_.bundle);
+    bundle_ = real;
+    if (absl::Status status = StateDirectory::CheckId(options_.id); !status.ok()) return status;
+    absl::StatusOr<oci::Spec> spec = oci::LoadSpec(bundle_);
+    if (!spec.ok()) return spec.status();
+    spec_ = *std::move(spec);
+    absl::Status status = oci::CheckSupported(spec_);
+    if (status.ok()) status = CheckNamespaces(spec_);
+    if (!status.ok()) return status;
+    if (!spec_.process) return absl::InvalidArgumentError("config.json: process: is missing");
+    if (!spec_.hooks.start_container.empty())
+      return absl::UnimplementedError("config.json: hooks.startContainer: is not supported");
+    status = CheckTerminal(spec_, options_);
+    if (!status.ok()) return status;
+    absl::StatusOr<SandboxOptions> sandbox = MakeSandboxOptions(spec_, bundle_, options_.sandbox);
+    if (!sandbox.ok()) return sandbox.status();
+    sandbox_ = *std::move(sandbox);
+    if (!options_.console_socket.empty()) {
+      absl::StatusOr<UniqueFd> socket = ConnectConsoleSocket(options_.console_socket);
+      if (!socket.ok()) return socket.status();
+      console_socket_ = *std::move(socket);
+    }
+    absl::StatusOr<ContainerDirectory> directory = containers_.Create(options_.id);
+    if (!directory.ok()) return directory.status();
+    directory_ = *std::move(directory);
+    FillState();
+    return directory_->Save(state_);
+  }
+
+  void FillState() {
+    state_.id = options_.id;
+    state_.oci_version = spec_.oci_version;
+    state_.bundle = bundle_;
+    state_.rootfs = sandbox_.roots[0].path;
+    state_.created = Now();
+    state_.owner = ::geteuid();
+    state_.annotations = spec_.annotations;
+    state_.systemd_cgroup = options_.systemd_cgroup;
+    state_.sandbox_id = options_.id;
+    state_.control_socket = kControlSocket;
+    state_.hooks = spec_.hooks;
+  }
+
+  absl::Status MakeCgroup() {
+    absl::StatusOr<CgroupLayout> layout = FindCgroupLayout();
+    if (!layout.ok()) return layout.status();
+    CgroupOptions cgroup;
+    cgroup.cgroups_path = spec_.linux.cgroups_path;
+    cgroup.id = options_.id;
+    cgroup.systemd = options_.systemd_cgroup;
+    cgroup.rootless = options_.rootless;
+    absl::StatusOr<std::unique_ptr<Cgroup>> made = NewCgroup(*layout, cgroup);
+    if (!made.ok()) return made.status();
+    cgroup_ = *std::move(made);
+    if (absl::Status status = cgroup_->Create(); !status.ok()) return status;
+    cgroup_made_ = true;
+    state_.cgroup_paths = cgroup_->paths();
+    return cgroup_->Apply(HostLimits(spec_.linux.resources));
+  }
+
+  absl::Status StartMonitor() {
+    absl::StatusOr<UniqueFd> listener = ListenForControl(directory_->path());
+    if (!listener.ok()) return listener.status();
+    MonitorOptions monitor;
+    if (!MakeReportPair(report_, monitor.report)) return Failed("cannot start");
+    monitor.spec = &spec_;
+    monitor.bundle = bundle_;
+    monitor.directory = directory_->path();
+    monitor.sandbox = std::move(sandbox_);
+    monitor.sandbox.boot.log_fd = options_.log_fd;
+    monitor.sandbox.boot.log_level = options_.debug ? LogLevel::kDebug : LogLevel::kInfo;
+    monitor.sandbox.boot.strace = options_.strace;
+    monitor.listener = *std::move(listener);
+    monitor.console_socket = std::move(console_socket_);
+    monitor.preserve_fds = options_.preserve_fds;
+    monitor.warn = options_.warn;
+    ::fflush(nullptr);
+    pid_t pid = ::fork();
+    if (pid < 0) return Failed("cannot start the monitor process");
+    if (pid == 0) {
+      state_.monitor.pid = ::getpid();
+      monitor.hook_state = HookState(state_, ContainerStatus::kCreating);
+      RunMonitor(std::move(monitor));
+    }
+    monitor_ = pid;
+    monitor.report.reset();
+    state_.monitor = ProcessIdentity::Of(pid);
+    if (absl::Status status = cgroup_->AddProcess(pid); !status.ok()) return status;
+    return directory_->Save(state_);
+  }
+
+  absl::Status RunFirstHooks() {
+    Report report = ReceiveReport(report_.get());
+    if (report.kind != Report::kNamespaces) return WhyNot(report);
+    HookPlace place;
+    place.working_directory = bundle_;
+    std::string state = HookState(state_, ContainerStatus::kCreating);
+    absl::Status status = RunHooks(spec_.hooks.prestart, "prestart", state, place);
+    if (status.ok()) status = RunHooks(spec_.hooks.create_runtime, "createRuntime", state, place);
+    if (status.ok() && !SendReport(report_.get(), Report::kGo)) return WhyNot(Report());
+    return status;
+  }
+
+  absl::Status WaitUntilReady() {
+    Report report = ReceiveReport(report_.get());
+    if (report.kind == Report::kTerminal) {
+      terminal_ = std::move(report.fd);
+      report = ReceiveReport(report_.get());
+    }
+    return report.kind == Report::kReady ? absl::OkStatus() : WhyNot(report);
+  }
+
+  absl::Status Commit() {
+    state_.status = ContainerStatus::kCreated;
+    if (absl::Status status = directory_->Save(state_); !status.ok()) return status;
+    if (!options_.pid_file.empty()) {
+      if (absl::Status status = WritePidFile(options_.pid_file, monitor_); !status.ok()) return status;
+    }
+    char byte = Report::kCommitted;
+    if (::write(report_.get(), &byte, 1) != 1) return WhyNot(Report());
+    return absl::OkStatus();
+  }
+
+  absl::Status WhyNot(const Report& report) {
+    if (report.kind == Report::kFailed)
+      return absl::InternalError(fmt::format("unable to start container process: {}", report.text));
+    int status = 0;
+    if (::waitpid(monitor_, &status, 0) == monitor_) monitor_ = -1;
+    std::string how = WIFSIGNALED(status) ? fmt::format("was killed by signal {}", WTERMSIG(status))
+                                          : fmt::format("ended with code {}", WEXITSTATUS(status));
+    // What it has started goes with it, a little later.
+    (void)KillContainer(*directory_, state_);
+    return absl::InternalError(fmt::format("the container's monitor process {}", how));
+  }
+
+  const StateDirectory& containers_;
+  const CreateOptions& options_;
+  std::string bundle_;
+  oci::Spec spec_;
+  SandboxOptions sandbox_;
+  UniqueFd console_socket_, report_, terminal_;
+  std::optional<ContainerDirectory> directory_;
+  ContainerState state_;
+  std::unique_ptr<Cgroup> cgroup_;
+  bool cgroup_made_ = false;
+  pid_t monitor_ = -1;
+  bool complete_ = false;
+};
+
+// False if it is there after all that time.
+bool WaitUntilGone(const ProcessIdentity& process) {
+  constexpr int kPatience = 10'000;  // milliseconds
+  UniqueFd fd = process.Open();
+  if (!fd) return true;
+  pollfd gone{fd.get(), POLLIN, 0};
+  return ::poll(&gone, 1, kPatience) > 0;
+}
+
+}  // namespace
+
+absl::StatusOr<CreatedContainer> CreateContainer(const StateDirectory& containers,
+                                                 const CreateOptions& options) {
+  return Creation(containers, options).Run();
+}
+
+absl::Status StartContainer(ContainerDirectory& directory, ContainerState& state) {
+  switch (state.CurrentStatus()) {
+    case ContainerStatus::kCreated:
+      break;
+    case ContainerStatus::kStopped:
+      return absl::FailedPreconditionError("cannot start a container that has stopped");
+    case ContainerStatus::kRunning:
+    case ContainerStatus::kPaused:
+      return absl::FailedPreconditionError("cannot start an already running container");
+    case ContainerStatus::kCreating:
+      return absl::FailedPreconditionError("cannot start a container that was not made completely");
+  }
+  absl::StatusOr<ControlClient> client = ControlClient::Connect(directory.path());
+  if (!client.ok()) return client.status();
+  auto reply = client->Ask(ControlMessage::Make(ControlMessage::kStart));
+  if (!reply.ok()) return reply.status();
+  state.status = ContainerStatus::kRunning;
+  if (absl::Status status = directory.Save(state); !status.ok()) return status;
+  HookPlace place;
+  place.working_directory = state.bundle;
+  absl::Status hooks =
+      RunHooks(state.hooks.poststart, "poststart", HookState(state, ContainerStatus::kRunning), place);
+  if (!hooks.ok()) (void)KillContainer(directory, state);
+  return hooks;
+}
+
+absl::Status KillContainer(const ContainerDirectory& directory, const ContainerState& state) {
+  std::vector<ProcessIdentity> processes = ReadMonitorChildren(directory.path());
+  processes.insert(processes.begin(), state.monitor);
+  for (const ProcessIdentity& process : processes) {
+    if (process.pid <= 0) continue;
+    UniqueFd fd = process.Open();
+    if (fd) (void)::syscall(SYS_pidfd_send_signal, fd.get(), SIGKILL, nullptr, 0);
+  }
+  for (const ProcessIdentity& process : processes) {
+    if (process.pid > 0 && !WaitUntilGone(process))
+      return absl::DeadlineExceededError(fmt::format("process {} does not end", process.pid));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DestroyContainer(ContainerDirectory& directory, const ContainerState& state,
+                              const Warning& warn) {
+  absl::Status status = KillContainer(directory, state);
+  if (!status.ok()) return status;
+  if (!state.cgroup_paths.empty()) {
+    status = OpenCgroup(state.cgroup_paths)->Delete();
+    if (!status.ok()) return status;
+  }
+  HookPlace place;
+  if (::access(state.bundle.c_str(), X_OK) == 0) place.working_directory = state.bundle;
+  for (const std::string& message :
+       RunAllHooks(state.hooks.poststop, "poststop", HookState(state, ContainerStatus::kStopped), place))
+    warn(message);
+  return directory.Remove();
+}
+
+absl::Status WritePidFile(const std::string& path, pid_t pid) {
+  std::string temporary = fmt::format("{}.{}.new", path, ::getpid());
+  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
+  std::string text = std::to_string(pid);
+  if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      ::rename(temporary.c_str(), path.c_str()) != 0)
+    return Failed(path);
+  return absl::OkStatus();
+}
+
+}  // namespace runsc

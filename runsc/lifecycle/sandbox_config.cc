@@ -1,0 +1,241 @@
+#include "runsc/lifecycle/sandbox_config.h"
+
+#include <fmt/format.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "runsc/oci/mount_options.h"
+
+namespace runsc {
+namespace {
+
+constexpr char kFile[] = "config.json";
+
+absl::Status Wrong(const std::string& field, const std::string& why) {
+  return absl::InvalidArgumentError(fmt::format("{}: {}: {}", kFile, field, why));
+}
+
+std::string LowerError(int error) {
+  std::string text = ::strerror(error);
+  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] - 'A' + 'a');
+  return text;
+}
+
+absl::StatusOr<std::string> RealPath(const std::string& path, const std::string& field) {
+  char* real = ::realpath(path.c_str(), nullptr);
+  if (real == nullptr) return Wrong(field, fmt::format("{}: {}", path, LowerError(errno)));
+  std::string result = real;
+  ::free(real);
+  return result;
+}
+
+class Builder {
+ public:
+  Builder(const oci::Spec& spec, const std::string& bundle, const SandboxConfig& config)
+      : spec_(spec), bundle_(bundle), config_(config) {}
+
+  absl::StatusOr<SandboxOptions> Build() {
+    if (!config_.platform.empty()) options_.boot.platform = config_.platform;
+    options_.boot.container.emplace();
+    options_.container.emplace();
+    if (absl::Status status = AddRoot(); !status.ok()) return status;
+    for (size_t i = 0; i < spec_.mounts.size(); ++i) {
+      if (absl::Status status = AddMount(spec_.mounts[i], fmt::format("mounts[{}]", i)); !status.ok())
+        return status;
+    }
+    BootOptions::ContainerTree& tree = *options_.boot.container;
+    for (const oci::Device& device : spec_.linux.devices) tree.devices.push_back(MakeDevice(device));
+    tree.masked_paths = spec_.linux.masked_paths;
+    tree.read_only_paths = spec_.linux.readonly_paths;
+    if (absl::Status status = AddSysctls(); !status.ok()) return status;
+    AddNames();
+    AddLimits();
+    AddMappings();
+    options_.boot.process = MakeProcessSpec(*spec_.process);
+    options_.boot.controlled = true;
+    options_.boot.host_network = config_.network != "none";
+    return std::move(options_);
+  }
+
+ private:
+  absl::Status AddRoot() {
+    absl::StatusOr<std::string> path = RealPath(oci::RootPath(spec_, bundle_), "root.path");
+    if (!path.ok()) return path.status();
+    struct stat status {};
+    if (::stat(path->c_str(), &status) != 0)
+      return Wrong("root.path", fmt::format("{}: {}", *path, LowerError(errno)));
+    if (!S_ISDIR(status.st_mode)) return Wrong("root.path", fmt::format("{}: is not a directory", *path));
+    options_.boot.root_overlay = config_.overlay;
+    options_.boot.root_read_only = spec_.root.readonly;
+    options_.roots.push_back({*path, config_.overlay});
+    return absl::OkStatus();
+  }
+
+  absl::Status AddMount(const oci::Mount& mount, const std::string& field) {
+    oci::MountOptions decoded = oci::DecodeMountOptions(mount);
+    BootOptions::MountSpec spec;
+    spec.destination = mount.destination.starts_with("/") ? mount.destination : "/" + mount.destination;
+    spec.source = mount.source;
+    spec.flags = decoded.flags & ~uint64_t{MS_BIND | MS_REC};
+    spec.data = decoded.data;
+    spec.copy_up = decoded.copy_up;
+    bool is_bind = decoded.is_bind() || mount.type == "bind" || mount.type == "rbind";
+    if (!is_bind) {
+      spec.type = mount.type == "shm" ? "tmpfs" : mount.type;
+      if (spec.source.empty()) spec.source = spec.type;
+      options_.boot.container->mounts.push_back(std::move(spec));
+      return absl::OkStatus();
+    }
+    std::string source = mount.source.starts_with("/") ? mount.source : bundle_ + "/" + mount.source;
+    absl::StatusOr<std::string> real = RealPath(source, field + ".source");
+    if (!real.ok()) return real.status();
+    struct stat status {};
+    if (::stat(real->c_str(), &status) != 0)
+      return Wrong(field + ".source", fmt::format("{}: {}", *real, LowerError(errno)));
+    if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {
+      // The Sentry's device of that number, or none.
+      options_.boot.container->devices.push_back(
+          {spec.destination, status.st_mode, status.st_rdev, status.st_uid, status.st_gid});
+      return absl::OkStatus();
+    }
+    bool read_only = decoded.is_read_only();
+    spec.gofer_root = static_cast<uint32_t>(options_.roots.size());
+    spec.source = *real;
+    options_.roots.push_back({*real, read_only});
+    options_.boot.container->mounts.push_back(std::move(spec));
+    return absl::OkStatus();
+  }
+
+  static BootOptions::DeviceSpec MakeDevice(const oci::Device& device) {
+    uint32_t type = device.type == 'b' ? S_IFBLK : device.type == 'p' ? S_IFIFO : S_IFCHR;
+    BootOptions::DeviceSpec spec;
+    spec.path = device.path;
+    spec.mode = type | (device.file_mode.value_or(0666) & 07777);
+    spec.device = makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
+    spec.uid = device.uid.value_or(0);
+    spec.gid = device.gid.value_or(0);
+    return spec;
+  }
+
+  // The kernel's and the network's, as those alone belong to namespaces that a container has.
+  absl::Status AddSysctls() {
+    for (const auto& [name, value] : spec_.linux.sysctl) {
+      std::string field = fmt::format("linux.sysctl[{}]", name);
+      std::string dotted = name;
+      std::replace(dotted.begin(), dotted.end(), '/', '.');
+      bool known = dotted.starts_with("kernel.shm") || dotted.starts_with("kernel.msg") ||
+                   dotted == "kernel.sem" || dotted.starts_with("fs.mqueue.") || dotted.starts_with("net.") ||
+                   dotted == "kernel.domainname";
+      if (!known) return Wrong(field, "is not in a separate namespace");
+      if (dotted.starts_with("net.") && spec_.linux.FindNamespace(oci::NamespaceType::kNetwork) == nullptr)
+        return Wrong(field, "is not allowed in the host's network namespace");
+      options_.boot.container->sysctls.emplace_back(dotted, value);
+    }
+    return absl::OkStatus();
+  }
+
+  void AddNames() {
+    options_.boot.hostname = spec_.hostname;
+    if (options_.boot.hostname.empty()) {
+      char name[HOST_NAME_MAX + 1] = "runsc";
+      (void)::gethostname(name, sizeof(name) - 1);
+      options_.boot.hostname = name;
+    }
+    if (!spec_.domainname.empty()) options_.boot.domainname = spec_.domainname;
+  }
+
+  void AddLimits() {
+    const oci::Resources& resources = spec_.linux.resources;
+    CgroupLimits& inside = options_.boot.limits_inside;
+    if (resources.memory && resources.memory->limit && *resources.memory->limit > 0)
+      options_.boot.memory_limit = static_cast<uint64_t>(*resources.memory->limit);
+    if (resources.pids_limit && *resources.pids_limit > 0)
+      inside.tasks = static_cast<uint64_t>(*resources.pids_limit);
+    if (!resources.cpu) return;
+    if (resources.cpu->quota && *resources.cpu->quota > 0) inside.cpu_quota = *resources.cpu->quota;
+    if (resources.cpu->period && *resources.cpu->period > 0) inside.cpu_period = *resources.cpu->period;
+    if (resources.cpu->shares && *resources.cpu->shares >= 2) {
+      // As runc converts it: 2 to 262,144 becomes 1 to 10,000.
+      uint64_t shares = std::min<uint64_t>(*resources.cpu->shares, 262144);
+      inside.cpu_weight = 1 + (shares - 2) * 9999 / 262142;
+    }
+  }
+
+  void AddMappings() {
+    for (const oci::IdMapping& mapping : spec_.linux.uid_mappings)
+      options_.container->uid_mappings.push_back({mapping.container_id, mapping.host_id, mapping.size});
+    for (const oci::IdMapping& mapping : spec_.linux.gid_mappings)
+      options_.container->gid_mappings.push_back({mapping.container_id, mapping.host_id, mapping.size});
+  }
+
+  const oci::Spec& spec_;
+  const std::string& bundle_;
+  const SandboxConfig& config_;
+  SandboxOptions options_;
+};
+
+}  // namespace
+
+absl::Status CheckNamespaces(const oci::Spec& spec) {
+  using oci::NamespaceType;
+  for (size_t i = 0; i < spec.linux.namespaces.size(); ++i) {
+    const oci::Namespace& space = spec.linux.namespaces[i];
+    if (space.path.empty() || space.type == NamespaceType::kNetwork) continue;
+    return Wrong(fmt::format("linux.namespaces[{}].path", i),
+                 fmt::format("joining a {} namespace is not supported", oci::NamespaceName(space.type)));
+  }
+  for (NamespaceType type : {NamespaceType::kPid, NamespaceType::kIpc}) {
+    if (spec.linux.FindNamespace(type) == nullptr)
+      return Wrong("linux.namespaces",
+                   fmt::format("the host's {} namespace cannot be shared: the list must have a new one",
+                               oci::NamespaceName(type)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SandboxOptions> MakeSandboxOptions(const oci::Spec& spec, const std::string& bundle,
+                                                  const SandboxConfig& config) {
+  if (!spec.process) return Wrong("process", "is missing");
+  return Builder(spec, bundle, config).Build();
+}
+
+ProcessSpec MakeProcessSpec(const oci::Process& process) {
+  ProcessSpec spec;
+  spec.arguments = process.args;
+  spec.environment = process.env;
+  spec.working_directory = process.cwd.empty() ? "/" : process.cwd;
+  spec.uid = process.user.uid;
+  spec.gid = process.user.gid;
+  spec.groups = process.user.additional_gids;
+  spec.umask = process.user.umask.value_or(022);
+  spec.no_new_privileges = process.no_new_privileges;
+  spec.oom_score_adj = process.oom_score_adj.value_or(0);
+  spec.container = true;
+  if (process.capabilities) {
+    spec.bounding = process.capabilities->bounding;
+    spec.permitted = process.capabilities->permitted;
+    spec.effective = process.capabilities->effective;
+    spec.inheritable = process.capabilities->inheritable;
+    spec.ambient = process.capabilities->ambient;
+  }
+  for (int resource = 0; resource < ResourceLimits::kCount; ++resource) {
+    rlimit limit{};
+    if (::getrlimit(static_cast<__rlimit_resource>(resource), &limit) == 0)
+      spec.limits[static_cast<size_t>(resource)] = {limit.rlim_cur, limit.rlim_max};
+  }
+  for (const oci::Rlimit& limit : process.rlimits) {
+    if (limit.resource >= 0 && limit.resource < ResourceLimits::kCount)
+      spec.limits[static_cast<size_t>(limit.resource)] = {limit.soft, limit.hard};
+  }
+  return spec;
+}
+
+}  // namespace runsc

@@ -1,0 +1,32 @@
+// From config.json to what a sandbox is started with. What names files of the host (the root filesystem,
+// sources of bind mounts) is resolved here; what is inside the container is resolved by the Sentry.
+#ifndef RUNSC_LIFECYCLE_SANDBOX_CONFIG_H_
+#define RUNSC_LIFECYCLE_SANDBOX_CONFIG_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "runsc/oci/spec.h"
+#include "runsc/sandbox/sandbox.h"
+
+namespace runsc {
+
+struct SandboxConfig {
+  std::string platform, network;  // of the global flags; "": the default
+  bool overlay = false;           // writes to the root filesystem stay in the sandbox's memory
+};
+
+// What a namespace of the list cannot be, as "config.json: FIELD: …".
+absl::Status CheckNamespaces(const oci::Spec& spec);
+
+// Everything but streams, descriptors and the callbacks. `bundle` is absolute.
+absl::StatusOr<SandboxOptions> MakeSandboxOptions(const oci::Spec& spec, const std::string& bundle,
+                                                  const SandboxConfig& config);
+
+// The process of config.json or of exec; what is not given is the caller's (limits) or Linux's default.
+ProcessSpec MakeProcessSpec(const oci::Process& process);
+
+}  // namespace runsc
+
+#endif  // RUNSC_LIFECYCLE_SANDBOX_CONFIG_H_
