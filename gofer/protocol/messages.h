@@ -23,6 +23,7 @@ inline constexpr size_t kMaxMessage = 72 * 1024;  // header and fields
 inline constexpr size_t kMaxReadDir = 64 * 1024;
 inline constexpr size_t kMaxXattr = 64 * 1024;  // XATTR_SIZE_MAX
 inline constexpr size_t kMaxWalk = 32;          // names in one Walk
+inline constexpr size_t kMaxWalkEach = 64;      // names in one WalkEach
 inline constexpr size_t kMaxClose = 4096;       // nodes in one Close
 inline constexpr size_t kMaxDonated = 1;        // descriptors with one reply
 
@@ -53,6 +54,7 @@ enum class MessageType : uint16_t {
   kClose,
   kConnect,
   kWatch,
+  kWalkEach,
 };
 
 // Sixteen bytes before the fields of every message.
@@ -499,6 +501,37 @@ struct Watch {
   template <typename F>
   void Fields(F& f) {
     f(node, donate);
+  }
+};
+
+struct WalkEachResult {
+  uint32_t error = 0;  // why there is nothing else
+  NodeId node = 0;
+  int32_t watch = -1;  // -1: it could not be watched
+  Attributes attributes;
+  std::string link_target;  // of a symlink, if it is not long
+  template <typename F>
+  void Fields(F& f) {
+    f(error, node, watch, attributes, link_target);
+  }
+};
+struct WalkEachReply {
+  std::vector<WalkEachResult> results;  // one a name
+  template <typename F>
+  void Fields(F& f) {
+    f(results);
+  }
+};
+// Looks up each of up to kMaxWalkEach names in `parent` and watches what it finds, as Watch does: what a
+// program that goes through a directory will ask for one by one.
+struct WalkEach {
+  static constexpr MessageType kType = MessageType::kWalkEach;
+  using Reply = WalkEachReply;
+  NodeId parent = 0;
+  std::vector<std::string> names;
+  template <typename F>
+  void Fields(F& f) {
+    f(parent, names);
   }
 };
 

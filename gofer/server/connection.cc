@@ -89,6 +89,8 @@ bool Connection::Serve() {
       return Handle<Connect>(header, *packet);
     case MessageType::kWatch:
       return Handle<Watch>(header, *packet);
+    case MessageType::kWalkEach:
+      return Handle<WalkEach>(header, *packet);
   }
   LOG_WARNING("gofer: unknown request {}", header.type);
   return false;
@@ -120,6 +122,7 @@ Result<NodeReply> Connection::AddNode(UniqueFd path, uint32_t root) {
   Node node;
   node.root = root;
   node.type = status.attributes.mode & S_IFMT;
+  node.device = uint64_t{status.attributes.dev_major} << 32 | status.attributes.dev_minor;
   // The root itself was chosen by whoever configured the Gofer; what is mounted below
   // it may be a host's /proc, through which the Gofer's own memory could be written.
   node.pseudo = status.mount_root && IsKernelInterface(path.get());

@@ -8,6 +8,7 @@
 #define GOFER_SERVER_CONNECTION_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,7 @@ class Connection {
   Result<Empty> Do(const Close& request, UniqueFd& donated);
   Result<Empty> Do(const Connect& request, UniqueFd& donated);
   Result<WatchReply> Do(const Watch& request, UniqueFd& donated);
+  Result<WalkEachReply> Do(const WalkEach& request, UniqueFd& donated);
 
   // A directory that may be looked into. EBADF, ENOTDIR; ENOENT for a pseudo one.
   Result<Node*> Directory(NodeId id);
@@ -99,13 +101,17 @@ class Connection {
   Result<UniqueFd> OpenForMetadata(const Node& node);
   static Result<std::string> ReadLinkOf(int path);
   Result<WatchQueue*> QueueOf(uint32_t root);
+  // Watches the node; its watch descriptor.
+  Result<int> BeginWatch(Node& node);
+  WalkEachResult LookUpAndWatch(int directory, uint32_t root, const std::string& name);
   // The node goes: its watch does, unless another node of the same file has it too.
   void EndWatch(Node& node);
 
   const ServerContext& context_;
   const UniqueFd socket_;
   NodeTable nodes_;
-  std::vector<WatchQueue> watch_queues_;  // by root
+  std::vector<WatchQueue> watch_queues_;    // by root
+  std::optional<uint64_t> watched_device_;  // known as one whose changes are all told of
   const std::unique_ptr<std::byte[]> request_buffer_;
   std::vector<std::byte> reply_;
 };

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <climits>
 #include <utility>
 
 #include "gofer/server/connection.h"
@@ -30,33 +31,84 @@ Result<WatchQueue*> Connection::QueueOf(uint32_t root) {
   return &watches;
 }
 
+Result<int> Connection::BeginWatch(Node& node) {
+  if (node.pseudo) return Errno(EOPNOTSUPP);
+  if (node.device != watched_device_) {
+    if (!ChangesOnlyHere(node.path.get())) return Errno(EOPNOTSUPP);
+    watched_device_ = node.device;
+  }
+  ASSIGN_OR_RETURN(WatchQueue * watches, QueueOf(node.root));
+  if (node.watch < 0 && watches->nodes.size() >= context_.max_watches) return Errno(ENOSPC);
+  // The working directory is /proc/self/fd, whose links mean the held files themselves.
+  int watch = inotify_add_watch(watches->queue.get(), std::to_string(node.path.get()).c_str(),
+                                node.type == S_IFDIR ? kDirectoryEvents : kFileEvents);
+  if (watch < 0) return HostErrno();
+  if (node.watch != watch) {
+    // Anything else was ended by the host.
+    EndWatch(node);
+    node.watch = watch;
+    ++watches->nodes[watch];
+  }
+  return watch;
+}
+
 Result<WatchReply> Connection::Do(const Watch& request, UniqueFd& donated) {
   if (request.donate > 1) return Errno(EINVAL);
   ASSIGN_OR_RETURN(Node * node, nodes_.Get(request.node));
-  if (node->pseudo || !ChangesOnlyHere(node->path.get())) return Errno(EOPNOTSUPP);
-  ASSIGN_OR_RETURN(WatchQueue * watches, QueueOf(node->root));
-  if (request.donate != 0 && watches->donated) return Errno(EBUSY);
-  if (node->watch < 0 && watches->nodes.size() >= context_.max_watches) return Errno(ENOSPC);
-  // The working directory is /proc/self/fd, whose links mean the held files themselves.
-  int watch = inotify_add_watch(watches->queue.get(), std::to_string(node->path.get()).c_str(),
-                                node->type == S_IFDIR ? kDirectoryEvents : kFileEvents);
-  if (watch < 0) return HostErrno();
-  if (node->watch != watch) {
-    // Anything else was ended by the host.
-    EndWatch(*node);
-    node->watch = watch;
-    ++watches->nodes[watch];
-  }
+  WatchQueue& watches = watch_queues_[node->root];
+  if (request.donate != 0 && watches.donated) return Errno(EBUSY);
   WatchReply reply;
-  reply.watch = watch;
+  ASSIGN_OR_RETURN(reply.watch, BeginWatch(*node));
   ASSIGN_OR_RETURN(PathStatus status, Stat(node->path.get(), ""));
   reply.attributes = status.attributes;
   if (request.donate != 0) {
-    donated.reset(fcntl(watches->queue.get(), F_DUPFD_CLOEXEC, 0));
+    donated.reset(fcntl(watches.queue.get(), F_DUPFD_CLOEXEC, 0));
     if (!donated) return HostErrno();
-    watches->donated = true;
+    watches.donated = true;
   }
   return reply;
+}
+
+Result<WalkEachReply> Connection::Do(const WalkEach& request, UniqueFd& donated) {
+  if (request.names.empty() || request.names.size() > kMaxWalkEach) return Errno(EINVAL);
+  for (const std::string& name : request.names) RETURN_IF_ERROR(CheckName(name));
+  ASSIGN_OR_RETURN(Node * parent, Directory(request.parent));
+  if (nodes_.full()) return Errno(ENFILE);
+  int directory = parent->path.get();
+  uint32_t root = parent->root;
+  WalkEachReply reply;
+  for (const std::string& name : request.names)
+    reply.results.push_back(LookUpAndWatch(directory, root, name));
+  return reply;
+}
+
+WalkEachResult Connection::LookUpAndWatch(int directory, uint32_t root, const std::string& name) {
+  WalkEachResult result;
+  auto path = OpenPath(directory, name);
+  int fd = path.ok() ? path->get() : -1;
+  auto found = path.ok() ? AddNode(std::move(path).value(), root) : Result<NodeReply>(path.error());
+  if (!found.ok()) {
+    result.error = static_cast<uint32_t>(found.error().value());
+    return result;
+  }
+  result.node = found->node;
+  result.attributes = found->attributes;
+  // Those that are asked for one by one come first.
+  Node& node = **nodes_.Get(found->node);
+  bool room = watch_queues_[root].nodes.size() < context_.max_watches / 2;
+  auto watch = room ? BeginWatch(node) : Result<int>(Errno(ENOSPC));
+  if (watch.ok()) {
+    result.watch = *watch;
+    // Once more: what changed before the watch began is not told of.
+    auto status = Stat(fd, "");
+    if (status.ok()) result.attributes = status->attributes;
+    if (!status.ok()) result.watch = -1;
+  }
+  if (node.type == S_IFLNK) {
+    auto target = ReadLinkOf(fd);
+    if (target.ok() && target->size() < NAME_MAX) result.link_target = std::move(target).value();
+  }
+  return result;
 }
 
 void Connection::EndWatch(Node& node) {

@@ -22,6 +22,7 @@ struct Node {
   uint32_t root = 0;    // index of the root it was reached from
   uint32_t type = 0;    // S_IFMT
   int watch = -1;       // in the root's queue of events
+  uint64_t device = 0;  // what it is stored on
   // The root of a mounted proc, sysfs, …: shown, but as an empty directory.
   bool pseudo = false;
   bool used = false;

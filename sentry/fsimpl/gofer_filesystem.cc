@@ -5,11 +5,13 @@
 #include <algorithm>
 
 #include "sentry/fsimpl/gofer_inode.h"
+#include "sentry/vfs/operation.h"
 
 namespace runsc {
 namespace {
 constexpr int kMaxIdleFiles = 256;
 constexpr size_t kMaxListedEntries = 64 * 1024;
+constexpr size_t kMaxAhead = 4096;
 }  // namespace
 
 Result<NewFilesystem> GoferFilesystem::Make(RefPtr<GoferConnection> connection,
@@ -47,6 +49,7 @@ bool GoferFilesystem::Revalidate(Dentry& dir, Dentry& child) {
   if (!parent) return false;
   auto& directory = static_cast<GoferInode&>(*parent);
   auto* cached = static_cast<GoferInode*>(inode.get());
+  if (cached == nullptr && creates_new_in == parent.get()) return true;
   std::string name = child.name();
   if (cached != nullptr && directory.WasFound(*cached, name)) return true;
   GoferInode::KnownName known = directory.NameForLookup(name);
@@ -125,24 +128,38 @@ RefPtr<GoferInode> GoferFilesystem::InodeFor(GoferInode& parent, const gofer::Di
 }
 
 bool GoferFilesystem::ReserveListing(GoferInode& directory, size_t entries) {
+  ++entries;  // an empty one takes room too
   if (entries > kMaxListedEntries) return false;
-  std::vector<RefPtr<GoferInode>> losers;
   {
     MutexLock lock(mu_);
     listed_entries_ += entries;
     listings_.push_back({directory.key(), entries});
-    while (listed_entries_ > kMaxListedEntries) {
+  }
+  DropListings(kMaxListedEntries, &directory);
+  return true;
+}
+
+void GoferFilesystem::DropListings(size_t entries, const GoferInode* but) {
+  std::vector<RefPtr<GoferInode>> losers;
+  {
+    MutexLock lock(mu_);
+    while (listed_entries_ > entries) {
       listed_entries_ -= listings_.front().entries;
       auto it = inodes_.find(listings_.front().directory);
       if (it != inodes_.end()) {
-        if (auto inode = RefPtr<GoferInode>::TryFrom(it->second); inode && inode != &directory)
+        if (auto inode = RefPtr<GoferInode>::TryFrom(it->second); inode && inode != but)
           losers.push_back(std::move(inode));
       }
       listings_.pop_front();
     }
   }
   for (const RefPtr<GoferInode>& loser : losers) loser->DropListing();
-  return true;
+}
+
+bool GoferFilesystem::ReserveAhead() {
+  if (ahead_.fetch_add(1, std::memory_order_relaxed) < kMaxAhead) return true;
+  ReleaseAhead(1);
+  return false;
 }
 
 uint64_t GoferFilesystem::InodeNumber(const gofer::Attributes& attributes) {
@@ -156,7 +173,12 @@ uint64_t GoferFilesystem::InodeNumber(const gofer::Attributes& attributes) {
 
 void GoferFilesystem::MakeRoom() {
   ShrinkDentryCache();
+  if (!exclusive()) DropListings(0, nullptr);
   client().FlushCloses();
+}
+
+bool GoferFilesystem::HasRoomForIdleFile() const {
+  return idle_files_.load(std::memory_order_relaxed) < kMaxIdleFiles;
 }
 
 bool GoferFilesystem::ReserveIdleFile() {

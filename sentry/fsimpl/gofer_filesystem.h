@@ -88,14 +88,20 @@ class GoferFilesystem final : public Filesystem {
 
   // Whether an inode without open files may keep its descriptor for the next open.
   bool ReserveIdleFile();
+  bool HasRoomForIdleFile() const;
   // Room for a directory's listing: takes older ones away. False: it is too long to keep.
   bool ReserveListing(GoferInode& directory, size_t entries);
+  // Room for an inode that nobody has asked for yet.
+  bool ReserveAhead();
+  void ReleaseAhead(size_t inodes) { ahead_.fetch_sub(inodes, std::memory_order_relaxed); }
   void ReleaseIdleFile() { idle_files_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
   GoferFilesystem(RefPtr<GoferConnection> connection, const GoferMountOptions& options)
       : connection_(std::move(connection)), options_(options) {}
   void MakeRoom();
+  // Takes listings away, oldest first, until `entries` fit in.
+  void DropListings(size_t entries, const GoferInode* but);
   static constexpr int kWatchPause = 4096;  // in what would have been watched
 
   const RefPtr<GoferConnection> connection_;
@@ -103,6 +109,7 @@ class GoferFilesystem final : public Filesystem {
   gofer::NodeId root_node_ = 0;  // fixed once made
   std::atomic<int> idle_files_{0};
   std::atomic<int> watch_pause_{0};
+  std::atomic<size_t> ahead_{0};
   GoferWatches watches_;
   Mutex mu_{LockRank::kLeaf};
   absl::flat_hash_map<Key, GoferInode*> inodes_ ABSL_GUARDED_BY(mu_);  // without references

@@ -4,6 +4,7 @@
 #include <sys/sysmacros.h>
 
 #include "sentry/fsimpl/gofer_file.h"
+#include "sentry/vfs/operation.h"
 #include "sentry/vfs/special_file.h"
 
 namespace runsc {
@@ -14,6 +15,21 @@ timespec ToTimespec(const gofer::Timestamp& time) {
 }
 gofer::Timestamp ToTimestamp(const timespec& time) {
   return {time.tv_sec, static_cast<uint32_t>(time.tv_nsec)};
+}
+
+// A descriptor that came with the lookup of the file which this thread is opening, beyond what may lie idle.
+struct Offered {
+  const GoferInode* inode = nullptr;  // only compared
+  uint64_t operation = 0;
+  RefPtr<HostBackingFile> file;
+};
+thread_local Offered offered;
+
+RefPtr<HostBackingFile> TakeOffered(const GoferInode* inode) {
+  if (!offered.file) return nullptr;
+  Offered taken = std::move(offered);
+  offered = {};
+  return taken.inode == inode && taken.operation == current_operation ? std::move(taken.file) : nullptr;
 }
 
 }  // namespace
@@ -37,6 +53,7 @@ GoferInode::GoferInode(GoferFilesystem& filesystem, Key key, RefPtr<GoferInode> 
       place_{std::move(parent), std::move(name)} {}
 
 void GoferInode::OnLastRelease() {
+  DropListing();
   {
     MutexLock lock(data_mu_);
     if (idle_) gofer_.ReleaseIdleFile();
@@ -115,7 +132,7 @@ RefPtr<HostBackingFile> GoferInode::AnyData() {
 }
 
 Result<InodeAttributes> GoferInode::Attributes() {
-  std::optional<gofer::Attributes> known = KnownAttributes(/*access_only=*/false);
+  std::optional<gofer::Attributes> known = KnownAttributes(asks_for_access_only);
   if (known) return ToInodeAttributes(*known);
   // The descriptor knows all but the time of birth and the owner (which the Sentry's user namespace hides),
   // without a round trip.
@@ -196,8 +213,10 @@ Result<RefPtr<FileDescription>> GoferInode::Open(const VfsPath& path, const Open
 }
 
 Result<RefPtr<HostBackingFile>> GoferInode::OpenData(bool writable) {
+  RefPtr<HostBackingFile> came = TakeOffered(this);
   {
     MutexLock lock(data_mu_);
+    if (!read_only_ && came) read_only_ = std::move(came);
     RefPtr<HostBackingFile> file = read_write_ ? read_write_ : writable ? nullptr : read_only_;
     if (file) {
       ++open_files_;
@@ -229,7 +248,11 @@ void GoferInode::OfferData(UniqueFd fd) {
   MutexLock lock(data_mu_);
   if (read_only_ || open_files_ > 0 || idle_) return;
   idle_ = gofer_.ReserveIdleFile();
-  if (idle_) read_only_ = std::move(opened);
+  if (idle_) {
+    read_only_ = std::move(opened);
+  } else if (opens_for_reading) {
+    offered = {this, current_operation, std::move(opened)};
+  }
 }
 
 void GoferInode::CloseData() {

@@ -144,7 +144,22 @@ class GoferInode final : public Inode {
   // has been counted: with attributes once they pay.
   RefPtr<const GoferListing> ListingForLookup(std::string_view name);
   Result<RefPtr<const GoferListing>> FetchListing(uint8_t attributes, size_t most_replies);
-  RefPtr<const GoferListing> KnownListing();
+  // Null: there is none, or it may not be true any more.
+  RefPtr<const GoferListing> CurrentListing();
+  RefPtr<const GoferListing> AnyListing();
+
+  void ForgetListing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(attributes_mu_);
+
+  // Looking ahead of lookups one by one, in a watched directory (gofer_inode_ahead.cc).
+  RefPtr<GoferInode> TakeAhead(std::string_view name, const GoferNames::Entry& entry);
+  // `name` and what will be asked for next, if it looks so.
+  std::vector<std::string> NamesAhead(Dentry& dir, std::string_view name, const GoferListing& listing);
+  // Finds the first name, and keeps the others for later.
+  Result<RefPtr<GoferInode>> WalkAhead(std::vector<std::string> names, uint64_t version);
+  void KeepAhead(const std::string& name, RefPtr<GoferInode> inode);
+  bool HasNode(gofer::NodeId node) const { return node_.load(std::memory_order_acquire) == node; }
+  // Its node is watched since before it had these attributes.
+  void TakeWatch(int watch, const gofer::Attributes& attributes, uint64_t strays);
 
   // After a create: the directory has changed, and the new file is known.
   RefPtr<Inode> Adopt(std::string_view name, const gofer::NodeReply& made, std::string link_target = {});
@@ -176,7 +191,9 @@ class GoferInode final : public Inode {
   std::string link_target_ ABSL_GUARDED_BY(attributes_mu_);
   Place place_ ABSL_GUARDED_BY(attributes_mu_);  // until there is a node
   RefPtr<const GoferListing> listing_ ABSL_GUARDED_BY(attributes_mu_);
-  uint32_t lookups_ ABSL_GUARDED_BY(attributes_mu_) = 0;  // that the listing did not answer
+  bool listing_is_past_ ABSL_GUARDED_BY(attributes_mu_) = false;  // only a hint any more
+  uint32_t lookups_ ABSL_GUARDED_BY(attributes_mu_) = 0;          // that the listing did not answer
+  StringMap<RefPtr<GoferInode>> ahead_ ABSL_GUARDED_BY(attributes_mu_);
 };
 
 }  // namespace runsc

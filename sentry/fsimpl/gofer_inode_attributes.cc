@@ -10,10 +10,10 @@
 namespace runsc {
 namespace {
 
-// Before a file or directory of a shared root is watched: going through a tree once must not
-// end with a watch on each file of it.
-constexpr uint32_t kDirectoryUses = 4;
-constexpr uint32_t kFileUses = 3;
+// How often a file or directory of a shared root is asked about before it is watched: what is used just once
+// need not be.
+constexpr uint32_t kDirectoryUses = 1;
+constexpr uint32_t kFileUses = 2;
 
 constexpr uint32_t kEntryEvents = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
 constexpr uint32_t kDataEvents = IN_MODIFY | IN_CLOSE_WRITE;
@@ -91,6 +91,7 @@ void GoferInode::MarkDataStale() {
 void GoferInode::MarkEntryChanged(std::string_view name) {
   MutexLock lock(attributes_mu_);
   if (names_) names_->Forget(name);
+  ForgetListing();
   ++changes_;
   stale_ = true;
 }
@@ -161,10 +162,14 @@ std::optional<gofer::Attributes> GoferInode::AskWatch(gofer::NodeId node) {
     return std::nullopt;
   }
   if (first && queue) watches.Begin(std::move(queue));
-  uint64_t changes = 0;
-  if (watches.begun() && watches.Add(reply->watch, *this, strays, &changes))
-    StoreAttributes(reply->attributes, changes);
+  TakeWatch(reply->watch, reply->attributes, strays);
   return reply->attributes;
+}
+
+void GoferInode::TakeWatch(int watch, const gofer::Attributes& attributes, uint64_t strays) {
+  uint64_t changes = 0;
+  if (gofer_.watches().begun() && gofer_.watches().Add(watch, *this, strays, &changes))
+    StoreAttributes(attributes, changes);
 }
 
 uint64_t GoferInode::BeginWatch(int watch) {
@@ -181,6 +186,7 @@ void GoferInode::EndWatch() {
   MutexLock lock(attributes_mu_);
   MarkStaleLocked();
   names_.reset();
+  ForgetListing();
   watch_.store(-1, std::memory_order_release);
 }
 
@@ -188,6 +194,12 @@ void GoferInode::ForgetAllTold() {
   MutexLock lock(attributes_mu_);
   MarkStaleLocked();
   if (names_) names_->ForgetAll();
+  ForgetListing();
+}
+
+void GoferInode::ForgetListing() {
+  // An exclusive root keeps its listings only where nobody at all changes anything.
+  if (!gofer_.exclusive()) listing_is_past_ = true;
 }
 
 void GoferInode::ForgetNames() {
@@ -201,6 +213,7 @@ void GoferInode::ApplyChange(uint32_t events, std::string_view name) {
     // A child's attributes are the child's watch's.
     if ((events & kEntryEvents) == 0) return;
     if (names_) names_->Forget(name);
+    ForgetListing();
     ++changes_;
     stale_ = true;
     return;

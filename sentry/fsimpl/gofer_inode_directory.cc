@@ -5,6 +5,7 @@
 
 #include "sentry/fsimpl/gofer_inode.h"
 #include "sentry/vfs/dentry.h"
+#include "sentry/vfs/operation.h"
 
 namespace runsc {
 namespace {
@@ -35,15 +36,36 @@ Result<std::vector<LookupEntry>> GoferInode::LookupMany(Dentry& dir,
     if (!entry->attributes.empty() && !deeper)
       return std::vector<LookupEntry>{{gofer_.InodeFor(*this, *entry)}};
   }
+  if (!gofer_.exclusive() && creates_new_in == this) return std::vector<LookupEntry>(1);
   KnownName known;
   if (!gofer_.exclusive()) known = NameForLookup(names[0]);
   if (known.entry && !known.entry->there) return std::vector<LookupEntry>(1);
+  if (known.entry) {
+    if (RefPtr<GoferInode> ahead = TakeAhead(names[0], *known.entry))
+      return std::vector<LookupEntry>{{std::move(ahead)}};
+  }
+  RefPtr<const GoferListing> listing = known.version != 0 ? CurrentListing() : nullptr;
+  if (listing && listing->Find(names[0]) == nullptr) {
+    RememberName(names[0], {}, known.version);
+    return std::vector<LookupEntry>(1);
+  }
+  // What else to ask for an old listing tells as well.
+  if (!listing && known.version != 0) listing = AnyListing();
+  if (listing) {
+    std::vector<std::string> ahead = NamesAhead(dir, names[0], *listing);
+    if (ahead.size() > 1) {
+      auto found = WalkAhead(std::move(ahead), known.version);
+      if (found.ok()) return std::vector<LookupEntry>{{*std::move(found)}};
+      if (found.is(ENOENT)) return std::vector<LookupEntry>(1);
+    }
+  }
   ASSIGN_OR_RETURN(gofer::NodeId node, Node());
   gofer::Walk walk{.parent = node};
   for (std::string_view name : names.first(std::min(names.size(), gofer::kMaxWalk)))
     walk.names.emplace_back(name);
-  // A file that is looked up alone mostly is opened next.
-  walk.open = gofer_.keeps_listings() ? 1 : 0;
+  // What is opened next comes with its descriptor. Where nobody changes anything a file that is looked up
+  // alone mostly is.
+  walk.open = opens_for_reading || (gofer_.keeps_listings() && gofer_.HasRoomForIdleFile()) ? 1 : 0;
   UniqueFd opened;
   ASSIGN_OR_RETURN(gofer::WalkReply reply, gofer_.Call(walk, &opened));
   // A broken Gofer may not make us think of more names than we asked for.
@@ -68,17 +90,6 @@ Result<std::vector<LookupEntry>> GoferInode::LookupMany(Dentry& dir,
   if (entries.empty())
     return Errno(reply.stop != 0 && reply.stop < 4096 ? static_cast<int>(reply.stop) : EIO);
   return entries;
-}
-
-RefPtr<const GoferListing> GoferInode::KnownListing() {
-  MutexLock lock(attributes_mu_);
-  return listing_;
-}
-
-void GoferInode::DropListing() {
-  RefPtr<const GoferListing> dropped;  // released after the lock
-  MutexLock lock(attributes_mu_);
-  dropped = std::move(listing_);
 }
 
 RefPtr<const GoferListing> GoferInode::ListingForLookup(std::string_view name) {
@@ -118,6 +129,7 @@ Result<RefPtr<const GoferListing>> GoferInode::FetchListing(uint8_t attributes, 
   } else {
     ASSIGN_OR_RETURN(request.node, Node());
   }
+  uint64_t version = gofer_.exclusive() ? 0 : NameForLookup({}).version;
   size_t seen = 0;  // also those that are left out
   for (size_t replies = 1;; ++replies) {
     ASSIGN_OR_RETURN(gofer::ReadDirReply reply, gofer_.Call(request));
@@ -148,15 +160,26 @@ Result<RefPtr<const GoferListing>> GoferInode::FetchListing(uint8_t attributes, 
   }
   entries.shrink_to_fit();
   auto listing = MakeRef<GoferListing>(std::move(entries), attributes);
-  if (gofer_.keeps_listings() && gofer_.ReserveListing(*this, listing->entries().size())) {
+  if ((gofer_.keeps_listings() || version != 0) && gofer_.ReserveListing(*this, listing->entries().size())) {
     MutexLock lock(attributes_mu_);
-    listing_ = listing;
+    // Of a watched directory only what nothing has happened to since it was asked for.
+    if (gofer_.keeps_listings() || (names_ && version == changes_)) {
+      listing_ = listing;
+      listing_is_past_ = false;
+    }
+    if (version != 0) lookups_ = 0;
   }
   return RefPtr<const GoferListing>(std::move(listing));
 }
 
 Result<RefPtr<const GoferListing>> GoferInode::List() {
-  if (RefPtr<const GoferListing> known = KnownListing()) return known;
+  if (RefPtr<const GoferListing> known = CurrentListing()) return known;
+  // Who lists a directory mostly looks at its entries next.
+  CountUse();
+  if (WantsWatch()) {
+    ASSIGN_OR_RETURN(gofer::NodeId node, Node());
+    (void)AskWatch(node);
+  }
   return FetchListing(gofer_.keeps_listings() ? gofer::kDirectoryAttributes : gofer::kNoAttributes, SIZE_MAX);
 }
 

@@ -17,6 +17,7 @@ namespace {
 constexpr size_t kReadSize = 16 * 1024;
 // A queue that does not get empty (somebody writes all the time, or it is not one): ask.
 constexpr int kMostReads = 64;
+constexpr size_t kMostEnded = 64 * 1024;
 
 // Whose queue this thread has found empty in its present operation.
 struct CaughtUp {
@@ -82,7 +83,8 @@ void GoferWatches::Apply(std::span<const std::byte> events) {
     }
     auto found = inodes_.find(event.wd);
     if (found == inodes_.end()) {
-      strays_.fetch_add(1);
+      bool expected = (event.mask & IN_IGNORED) != 0 && ended_.erase(event.wd) != 0;
+      if (!expected) strays_.fetch_add(1);
     } else if ((event.mask & IN_IGNORED) != 0) {
       found->second->EndWatch();
       inodes_.erase(found);
@@ -113,6 +115,7 @@ bool GoferWatches::Add(int watch, GoferInode& inode, uint64_t strays, uint64_t* 
   // Its file is the same one: an inode that is about to go, or a Gofer that lies.
   if (slot != nullptr && slot != &inode) slot->EndWatch();
   slot = &inode;
+  ended_.erase(watch);
   *changes = inode.BeginWatch(watch);
   return strays_.load(std::memory_order_relaxed) == strays;
 }
@@ -124,7 +127,10 @@ void GoferWatches::Remove(GoferInode& inode) {
 
 void GoferWatches::Erase(int watch, const GoferInode& inode) {
   auto found = inodes_.find(watch);
-  if (found != inodes_.end() && found->second == &inode) inodes_.erase(found);
+  if (found == inodes_.end() || found->second != &inode) return;
+  inodes_.erase(found);
+  if (ended_.size() >= kMostEnded) ended_.clear();  // a Gofer that does not end them
+  ended_.insert(watch);
 }
 
 void GoferWatches::ForgetNames() {

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "platform/base/mutex.h"
 #include "platform/base/string_hash.h"
 #include "platform/base/unique_fd.h"
@@ -61,6 +62,7 @@ class GoferWatches {
   std::atomic<uint64_t> strays_{0};
   std::atomic<size_t> names_{0};
   Mutex mu_{LockRank::kInodeData};
+  absl::flat_hash_set<int> ended_ ABSL_GUARDED_BY(mu_);  // whose inode has gone; the host will say so
   absl::flat_hash_map<int, GoferInode*> inodes_ ABSL_GUARDED_BY(mu_);  // without references
 };
 

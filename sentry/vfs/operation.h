@@ -28,6 +28,32 @@ class OperationScope {
   const bool outermost_;
 };
 
+class Inode;
+
+// What the vfs will do next with a name that it asks a directory for, so that a filesystem far away can do
+// both in one round trip.
+inline constinit thread_local bool opens_for_reading = false;
+// The directory whose Create or Mkdir comes next and says EEXIST itself: a lookup there may say that there
+// is no such name without having looked.
+inline constinit thread_local const Inode* creates_new_in = nullptr;
+
+// Of the attributes that are asked for only type, mode, uid and gid will be used: a filesystem may know these
+// where it would have to ask for the rest.
+inline constinit thread_local bool asks_for_access_only = false;
+
+template <typename T>
+class IntentScope {
+ public:
+  IntentScope(T& intent, T value) : intent_(intent), before_(intent) { intent = value; }
+  ~IntentScope() { intent_ = before_; }
+  IntentScope(const IntentScope&) = delete;
+  IntentScope& operator=(const IntentScope&) = delete;
+
+ private:
+  T& intent_;
+  const T before_;
+};
+
 }  // namespace runsc
 
 #endif  // SENTRY_VFS_OPERATION_H_

@@ -1,6 +1,13 @@
 #include "sentry/vfs/permission.h"
 
+#include "sentry/vfs/operation.h"
+
 namespace runsc {
+
+Result<InodeAttributes> AccessAttributes(Inode& inode) {
+  IntentScope<bool> intent(asks_for_access_only, true);
+  return inode.Attributes();
+}
 
 Result<void> CheckMayCreate(const Credentials& creds, const Dentry& dir, Inode& inode) {
   if (dir.IsDeleted()) return Errno(ENOENT);
@@ -11,10 +18,10 @@ Result<void> CheckMayDelete(const PathContext& context, const Dentry& dir, Inode
                             const Dentry& victim, bool as_directory) {
   const Credentials& creds = *context.creds;
   RETURN_IF_ERROR(dir_inode.CheckAccess(creds, W_OK | X_OK));
-  ASSIGN_OR_RETURN(InodeAttributes dir_attributes, dir_inode.Attributes());
+  ASSIGN_OR_RETURN(InodeAttributes dir_attributes, AccessAttributes(dir_inode));
   if ((dir_attributes.mode & S_ISVTX) != 0 && !creds.HasCapability(CAP_FOWNER) &&
       creds.fsuid != dir_attributes.uid) {
-    ASSIGN_OR_RETURN(InodeAttributes attributes, victim.borrow_inode()->Attributes());
+    ASSIGN_OR_RETURN(InodeAttributes attributes, AccessAttributes(*victim.borrow_inode()));
     if (creds.fsuid != attributes.uid) return Errno(EPERM);
   }
   if (victim.borrow_inode()->IsDirectory() != as_directory) return Errno(as_directory ? ENOTDIR : EISDIR);
@@ -30,7 +37,7 @@ Result<CreateAttributes> NewFileAttributes(const PathContext& context, Inode& di
   attributes.uid = context.creds->fsuid;
   attributes.gid = context.creds->fsgid;
   attributes.rdev = rdev;
-  ASSIGN_OR_RETURN(InodeAttributes parent, dir.Attributes());
+  ASSIGN_OR_RETURN(InodeAttributes parent, AccessAttributes(dir));
   if ((parent.mode & S_ISGID) == 0) return attributes;
   attributes.gid = parent.gid;
   if ((mode & S_IFMT) == S_IFDIR) {

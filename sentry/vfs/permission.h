@@ -16,6 +16,8 @@ inline Result<void> CheckWritableMount(const VfsPath& path) {
 inline bool IsOwner(const Credentials& creds, const InodeAttributes& attributes) {
   return creds.fsuid == attributes.uid || creds.HasCapability(CAP_FOWNER);
 }
+// The inode's attributes, of which the caller uses type, mode, uid and gid only.
+Result<InodeAttributes> AccessAttributes(Inode& inode);
 // ENOENT for a deleted directory, EACCES.
 Result<void> CheckMayCreate(const Credentials& creds, const Dentry& dir, Inode& inode);
 // Permission to take `victim` out of `dir`: EACCES, EPERM (sticky), ENOTDIR, EISDIR, EBUSY.

@@ -19,7 +19,7 @@ Result<void> Apply(const VfsPath& path, const AttributeChange& change, uint32_t 
 Result<void> VfsChmod(const PathContext& context, const VfsPath& path, uint32_t mode) {
   RefPtr<Inode> inode = path.inode();
   RETURN_IF_ERROR(CheckWritableMount(path));
-  ASSIGN_OR_RETURN(InodeAttributes attributes, inode->Attributes());
+  ASSIGN_OR_RETURN(InodeAttributes attributes, AccessAttributes(*inode));
   if (inode->IsSymlink()) return Errno(EOPNOTSUPP);
   if (!IsOwner(*context.creds, attributes)) return Errno(EPERM);
   mode &= 07777;
@@ -36,7 +36,7 @@ Result<void> VfsChown(const PathContext& context, const VfsPath& path, Uid uid, 
   const Credentials& creds = *context.creds;
   RefPtr<Inode> inode = path.inode();
   RETURN_IF_ERROR(CheckWritableMount(path));
-  ASSIGN_OR_RETURN(InodeAttributes attributes, inode->Attributes());
+  ASSIGN_OR_RETURN(InodeAttributes attributes, AccessAttributes(*inode));
   bool owner = creds.fsuid == attributes.uid;
   bool capable = creds.HasCapability(CAP_CHOWN);
   if (uid != kLeave && !capable && !(owner && uid == attributes.uid)) return Errno(EPERM);
@@ -74,7 +74,7 @@ Result<void> VfsUtimens(const PathContext& context, const VfsPath& path, std::op
   if (!atime && !mtime) return Ok();
   RefPtr<Inode> inode = path.inode();
   RETURN_IF_ERROR(CheckWritableMount(path));
-  ASSIGN_OR_RETURN(InodeAttributes attributes, inode->Attributes());
+  ASSIGN_OR_RETURN(InodeAttributes attributes, AccessAttributes(*inode));
   if (!IsOwner(*context.creds, attributes)) {
     bool both_now = atime && atime->now && mtime && mtime->now;
     if (!both_now) return Errno(EPERM);

@@ -2,6 +2,7 @@
 // filename_create() and do_unlinkat() in their order.
 #include "sentry/vfs/directory_locks.h"
 #include "sentry/vfs/inotify.h"
+#include "sentry/vfs/operation.h"
 #include "sentry/vfs/path_walker.h"
 #include "sentry/vfs/permission.h"
 
@@ -25,6 +26,9 @@ Result<VfsPath> MakeEntry(const PathContext& context, const VfsPath& start, std:
   RefPtr<Dentry> child;
   {
     MutexLock lock(inode->directory_lock());
+    bool makes = is_directory && CheckWritableMount(dir).ok() &&
+                 CheckMayCreate(*context.creds, *dir.dentry, *inode).ok();
+    IntentScope<const Inode*> intent(creates_new_in, makes ? inode.get() : nullptr);
     ASSIGN_OR_RETURN(child, LookupChildLocked(*dir.dentry, *inode, name));
     if (!child->IsNegative()) return Errno(EEXIST);
     if (walker.trailing_slash() && !is_directory) return Errno(ENOENT);

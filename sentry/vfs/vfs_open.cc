@@ -2,6 +2,7 @@
 #include <linux/openat2.h>
 
 #include "sentry/vfs/inotify.h"
+#include "sentry/vfs/operation.h"
 #include "sentry/vfs/path_file.h"
 #include "sentry/vfs/path_walker.h"
 #include "sentry/vfs/permission.h"
@@ -96,6 +97,9 @@ Result<Created> FindOrCreate(const PathContext& context, const VfsPath& dir, std
   }
   RefPtr<Inode> inode = dir.inode();
   MutexLock lock(inode->directory_lock());
+  bool makes = (how.flags & O_EXCL) != 0 && CheckWritableMount(dir).ok() &&
+               CheckMayCreate(*context.creds, *dir.dentry, *inode).ok();
+  IntentScope<const Inode*> intent(creates_new_in, makes ? inode.get() : nullptr);
   ASSIGN_OR_RETURN(RefPtr<Dentry> child, LookupChildLocked(*dir.dentry, *inode, name));
   if (!child->IsNegative()) {
     if ((how.flags & O_EXCL) != 0) return Errno(EEXIST);
@@ -168,6 +172,9 @@ Result<RefPtr<FileDescription>> VfsOpen(const PathContext& context, const VfsPat
     return Errno(EINVAL);
   }
   if ((how.resolve & RESOLVE_CACHED) != 0) return Errno(EAGAIN);
+  // The names before the last one are asked for together with it.
+  IntentScope<bool> intent(opens_for_reading,
+                           (flags & (O_ACCMODE | O_DIRECTORY | O_PATH | O_CREAT)) == O_RDONLY);
   PathWalker walker(context, start, how.resolve);
   RETURN_IF_ERROR(walker.Begin(path, false));
   RETURN_IF_ERROR(walker.WalkToParent());

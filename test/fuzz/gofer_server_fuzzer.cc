@@ -25,7 +25,6 @@ class ServedTree {
     root_ = outside_ / "root";
     Fill();
     context.proc_fds = std::move(gofer::OpenProcFds()).value();
-    CHECK(fchdir(context.proc_fds.get()) == 0);
     context.max_nodes = kMaxNodes;
     context.max_watches = kMaxNodes / 2;
     for (bool read_only : {false, true}) {
@@ -128,7 +127,7 @@ void ReceiveReplies(const ServedTree& tree, int socket, size_t choice) {
 std::vector<std::string> Seeds() {
   // One request of each type: attach, then the type, with small fields.
   std::vector<std::string> seeds;
-  for (char type = 0; type < 24; ++type) {
+  for (char type = 0; type < 25; ++type) {
     std::string seed = Text("\0\0\1\0");
     seed += Text("\0") + type + Text("\1\0\1\0\1\1\1\2\0\1\3\1\1\1\0\1\0\1\2\1\1\1\1\1\0");
     seeds.push_back(seed + seed);
@@ -142,13 +141,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace runsc;
   umask(0);
   static fuzz::ServedTree& tree = *new fuzz::ServedTree;
+  // The Gofer's working directory, but for as long as it serves: the fuzzer has files in its own.
+  static const int own_directory = open(".", O_PATH | O_CLOEXEC);
+  CHECK(fchdir(tree.context.proc_fds.get()) == 0);
   fuzz::InputReader input(data, size);
   auto [mine, theirs] = gofer::PacketSockets();
   gofer::Connection connection(tree.context, std::move(theirs));
   for (int i = 0; i < fuzz::kMaxRequests && !input.empty(); ++i) {
     std::vector<std::byte> packet;
     size_t kind = input.Below(16);
-    size_t choice = input.Below(24);
+    size_t choice = input.Below(25);
     if (kind == 15) {
       std::string_view raw = input.Take(input.Below(200));
       auto bytes = std::as_bytes(std::span(raw));
@@ -174,6 +176,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::ReceiveReplies(tree, mine.get(), choice);
     if (!alive) break;
   }
+  CHECK(fchdir(own_directory) == 0);
   tree.Reset();
   return 0;
 }

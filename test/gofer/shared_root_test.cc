@@ -270,6 +270,97 @@ TEST_CASE("a file's link count and bytes change under a name that is not watched
   CHECK(stat().nlink == 1);
 }
 
+TEST_CASE("going through a directory asks for many files at once") {
+  TemporaryDirectory directory;
+  std::filesystem::create_directories(directory / "d");
+  constexpr int kFiles = 200;
+  for (int i = 0; i < kFiles; ++i) directory.Write("d/f" + std::to_string(i), std::to_string(i));
+  REQUIRE(symlink("f1", (directory / "d/link").c_str()) == 0);
+  SharedGuest shared(directory.path());
+  REQUIRE(shared.guest.Stat("/d").ok());
+  uint64_t before = shared.Requests();
+  REQUIRE(shared.guest.List("/d").size() == kFiles + 3);
+  for (int i = 0; i < kFiles; ++i) {
+    std::string path = "/d/f" + std::to_string(i);
+    REQUIRE(Inside(shared.guest, path) == Host(directory.path() + path));
+  }
+  REQUIRE(Inside(shared.guest, "/d/link") == Host(directory / "d/link"));
+  CHECK(shared.Requests() - before < 20);
+  before = shared.Requests();
+  CHECK(shared.guest.List("/d").size() == kFiles + 3);
+  CHECK(shared.guest.Stat("/d/none").is(ENOENT));
+  CHECK(shared.Requests() == before);
+}
+
+TEST_CASE("what was fetched ahead is not used once it has changed") {
+  TemporaryDirectory directory;
+  for (char c = 'a'; c <= 'h'; ++c) directory.Write(std::string(1, c), "text");
+  SharedGuest shared(directory.path());
+  for (int i = 0; i < 3; ++i) REQUIRE(shared.guest.Stat("/").ok());
+  REQUIRE(shared.guest.List("/").size() == 10);
+  REQUIRE(shared.guest.Stat("/a").ok());
+  uint64_t before = shared.Requests();
+  REQUIRE(shared.guest.Stat("/b").ok());
+  REQUIRE(shared.Requests() == before);
+  directory.Write("c", "longer text");
+  REQUIRE(unlink((directory / "d").c_str()) == 0);
+  REQUIRE(rename((directory / "f").c_str(), (directory / "e").c_str()) == 0);
+  REQUIRE(chmod((directory / "g").c_str(), 0600) == 0);
+  REQUIRE(unlink((directory / "h").c_str()) == 0);
+  REQUIRE(mkdir((directory / "h").c_str(), 0700) == 0);
+  for (const char* path : {"/c", "/d", "/e", "/f", "/g", "/h"}) {
+    INFO(path);
+    CHECK(Inside(shared.guest, path) == Host(directory.path() + path));
+  }
+  CHECK(shared.guest.List("/") == HostList(directory.path()));
+}
+
+TEST_CASE("a file is opened and a new one made in one round trip") {
+  TemporaryDirectory directory;
+  std::filesystem::create_directories(directory / "a/b");
+  for (int i = 0; i < 600; ++i) directory.Write("a/b/" + std::to_string(i), "text");
+  SharedGuest shared(directory.path());
+  for (int i = 0; i < 5; ++i) REQUIRE(shared.guest.Stat("/a/b/0").ok());
+  // Also beyond the number of descriptors that lie idle.
+  for (int i = 1; i < 600; ++i) {
+    uint64_t before = shared.Requests();
+    REQUIRE(shared.guest.Read("/a/b/" + std::to_string(i)).value() == "text");
+    REQUIRE(shared.Requests() - before <= 2);  // at times old nodes are closed
+  }
+  for (int i = 0; i < 50; ++i) {
+    std::string name = "/a/b/new" + std::to_string(i);
+    uint64_t before = shared.Requests();
+    REQUIRE(shared.guest.Open(name, O_RDWR | O_CREAT | O_EXCL).ok());
+    REQUIRE(shared.guest.Mkdir(name + "d").ok());
+    REQUIRE(shared.Requests() - before <= 3);
+  }
+}
+
+TEST_CASE("what somebody else has made is not made again") {
+  TemporaryDirectory directory;
+  SharedGuest shared(directory.path());
+  for (int i = 0; i < 5; ++i) {
+    REQUIRE(shared.guest.Stat("/file").is(ENOENT));
+    REQUIRE(shared.guest.Stat("/d").is(ENOENT));
+  }
+  directory.Write("file", "theirs");
+  std::filesystem::create_directories(directory / "d");
+  CHECK(shared.guest.Open("/file", O_RDWR | O_CREAT | O_EXCL).is(EEXIST));
+  CHECK(shared.guest.Mkdir("/d").is(EEXIST));
+  CHECK(shared.guest.Mkdir("/file").is(EEXIST));
+  CHECK(shared.guest.Open("/d", O_RDWR | O_CREAT | O_EXCL).is(EEXIST));
+  CHECK(shared.guest.Read("/file").value() == "theirs");
+  CHECK(shared.guest.List("/d") == std::vector<std::string>{".", ".."});
+  // Who may not write is told that it is there.
+  REQUIRE(chmod(directory.path().c_str(), 0755) == 0);
+  RefPtr<Credentials> other = shared.guest.context.creds->Clone();
+  other->fsuid = other->euid = other->ruid = other->suid = 1000;
+  other->effective = {};
+  shared.guest.context.creds = std::move(other);
+  CHECK(shared.guest.Mkdir("/d").is(EEXIST));
+  CHECK(shared.guest.Mkdir("/e").is(EACCES));
+}
+
 TEST_CASE("names and watches go with the memory that they may take") {
   TemporaryDirectory directory;
   SharedGuest shared(directory.path());

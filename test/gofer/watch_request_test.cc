@@ -138,6 +138,36 @@ TEST_CASE("a queue is given once, and watches need a node") {
   CHECK(Events(other.get()).size() == 1);
 }
 
+TEST_CASE("many names are looked up and watched at once") {
+  TemporaryDirectory directory;
+  directory.Write("f", "text");
+  std::filesystem::create_directories(directory / "d");
+  REQUIRE(symlink("f", (directory / "l").c_str()) == 0);
+  REQUIRE(symlink(std::string(300, 'x').c_str(), (directory / "long").c_str()) == 0);
+  ClientAndGofer gofer(directory.path(), 256, /*max_watches=*/8);
+  NodeId root = gofer.root();
+  UniqueFd queue;
+  REQUIRE(gofer.client.Call(Watch{root, 1}, &queue).ok());
+  auto reply = gofer.client.Call(WalkEach{root, {"f", "none", "d", "l", "long"}}).value();
+  REQUIRE(reply.results.size() == 5);
+  CHECK(reply.results[1].error == ENOENT);
+  CHECK(reply.results[3].link_target == "f");
+  CHECK(reply.results[4].link_target.empty());
+  // Half of the watches are left to what is asked for by itself.
+  CHECK(reply.results[3].watch >= 0);
+  CHECK(reply.results[4].watch == -1);
+  CHECK(reply.results[0].attributes == gofer.client.Call(GetAttr{reply.results[0].node}).value().attributes);
+  directory.Write("d/g", "");
+  CHECK(Events(queue.get()) == std::vector<Event>{{reply.results[2].watch, IN_CREATE, "g"}});
+
+  CHECK(gofer.client.Call(WalkEach{root, {}}).is(EINVAL));
+  CHECK(gofer.client.Call(WalkEach{root, std::vector<std::string>(kMaxWalkEach + 1, "f")}).is(EINVAL));
+  CHECK(gofer.client.Call(WalkEach{root, {"f", "../f"}}).is(EINVAL));
+  CHECK(gofer.client.Call(WalkEach{root, {".."}}).is(EINVAL));
+  CHECK(gofer.client.Call(WalkEach{reply.results[0].node, {"f"}}).is(ENOTDIR));
+  CHECK(gofer.client.Call(WalkEach{12345, {"f"}}).is(EBADF));
+}
+
 TEST_CASE("what others change behind the kernel's back is not watched") {
   ClientAndGofer gofer("/proc/self");
   CHECK(gofer.client.Call(Watch{gofer.root(), 1}).is(EOPNOTSUPP));
