@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -27,6 +28,7 @@ class ControlClient {
 
   int fd() const { return socket_.get(); }
   void Close() { socket_.reset(); }
+  UniqueFd Release() { return std::move(socket_); }
   // Sends and waits for one reply. The text of kFailed is the message of the error; Unavailable: the sandbox
   // has ended.
   absl::StatusOr<ControlMessage> Ask(const ControlMessage& request, const std::vector<int>& files = {});

@@ -18,6 +18,7 @@
 #include "runsc/lifecycle/console.h"
 #include "runsc/lifecycle/control_client.h"
 #include "runsc/lifecycle/monitor.h"
+#include "runsc/lifecycle/pod_annotations.h"
 #include "runsc/lifecycle/report.h"
 #include "sentry/control/messages.h"
 
@@ -84,7 +85,10 @@ class Creation {
     if (!spec.ok()) return spec.status();
     spec_ = *std::move(spec);
     absl::Status status = oci::CheckSupported(spec_);
-    if (status.ok()) status = CheckNamespaces(spec_);
+    if (!status.ok()) return status;
+    absl::StatusOr<std::optional<std::string>> pod = PodOf(spec_);
+    if (!pod.ok()) return pod.status();
+    status = CheckNamespaces(spec_, pod->has_value());
     if (!status.ok()) return status;
     if (!spec_.process) return absl::InvalidArgumentError("config.json: process: is missing");
     if (!spec_.hooks.start_container.empty())
@@ -94,6 +98,11 @@ class Creation {
     absl::StatusOr<SandboxOptions> sandbox = MakeSandboxOptions(spec_, bundle_, options_.sandbox);
     if (!sandbox.ok()) return sandbox.status();
     sandbox_ = *std::move(sandbox);
+    state_.sandbox_id = pod->value_or(options_.id);
+    if (*pod) {
+      status = ConnectToPod(**pod);
+      if (!status.ok()) return status;
+    }
     if (!options_.console_socket.empty()) {
       absl::StatusOr<UniqueFd> socket = ConnectConsoleSocket(options_.console_socket);
       if (!socket.ok()) return socket.status();
@@ -106,6 +115,21 @@ class Creation {
     return directory_->Save(state_);
   }
 
+  absl::Status ConnectToPod(const std::string& id) {
+    auto failed = [&](const absl::Status& why) {
+      return absl::Status(why.code(),
+                          fmt::format("the sandbox {} of the pod: {}", id, std::string(why.message())));
+    };
+    absl::StatusOr<ContainerDirectory> directory = containers_.Open(id);
+    if (!directory.ok()) return failed(directory.status());
+    absl::StatusOr<ControlClient> client = ControlClient::Connect(directory->path());
+    if (!client.ok()) return failed(client.status());
+    sandbox_.container->pod = client->Release();
+    const oci::Namespace* pids = spec_.linux.FindNamespace(oci::NamespaceType::kPid);
+    sandbox_.container->shares_pids = pids == nullptr || !pids->path.empty();
+    return absl::OkStatus();
+  }
+
   void FillState() {
     state_.id = options_.id;
     state_.oci_version = spec_.oci_version;
@@ -115,7 +139,6 @@ class Creation {
     state_.owner = ::geteuid();
     state_.annotations = spec_.annotations;
     state_.systemd_cgroup = options_.systemd_cgroup;
-    state_.sandbox_id = options_.id;
     state_.control_socket = kControlSocket;
     state_.hooks = spec_.hooks;
   }

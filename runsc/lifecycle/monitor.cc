@@ -73,6 +73,7 @@ class Monitor {
                              options_.report.get(),
                              options_.listener.get(),
                              options_.console_socket.get(),
+                             options_.sandbox.container->pod.get(),
                              options_.sandbox.boot.log_fd};
     for (uint32_t i = 0; i < options_.preserve_fds; ++i) keep.push_back(static_cast<int>(3 + i));
     CloseAllFdsBut(keep);
@@ -192,6 +193,7 @@ class Monitor {
     container.on_processes = [this](pid_t sentry, pid_t gofer) {
       std::string text;
       for (pid_t pid : {sentry, gofer}) {
+        if (pid <= 0) continue;
         ProcessIdentity identity = ProcessIdentity::Of(pid);
         text += fmt::format("{} {}\n", identity.pid, identity.start_time);
       }

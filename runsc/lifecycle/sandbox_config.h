@@ -17,8 +17,9 @@ struct SandboxConfig {
   bool overlay = false;           // writes to the root filesystem stay in the sandbox's memory
 };
 
-// What a namespace of the list cannot be, as "config.json: FIELD: …".
-absl::Status CheckNamespaces(const oci::Spec& spec);
+// What a namespace of the list cannot be, as "config.json: FIELD: …". A container `in_pod` has the pod's,
+// however the list names them, but for PID and mount namespaces.
+absl::Status CheckNamespaces(const oci::Spec& spec, bool in_pod);
 
 // Everything but streams, descriptors and the callbacks. `bundle` is absolute.
 absl::StatusOr<SandboxOptions> MakeSandboxOptions(const oci::Spec& spec, const std::string& bundle,

@@ -24,6 +24,7 @@
 #include "platform/host/confinement.h"
 #include "platform/host/task_capacity.h"
 #include "runsc/sandbox/caller_terminal.h"
+#include "runsc/sandbox/pod_member.h"
 #include "sentry/boot/channel.h"
 
 namespace runsc {
@@ -404,6 +405,12 @@ class Watch {
   }
 
   void SentryIsGone() {
+    if (children_.sentry <= 0) {
+      Say("the sandbox that this container was in has ended");
+      code_ = 128 + SIGKILL;
+      done_ = true;
+      return;
+    }
     int status = 0;
     ::waitpid(children_.sentry, &status, 0);
     children_.sentry = -1;
@@ -425,6 +432,28 @@ class Watch {
   bool interrupted_ = false;
   int code_ = kExitFailed;
 };
+
+// Starts one, or joins the pod's; says why not.
+bool BeginSentry(SandboxOptions& options, Children& children, UniqueFd& channel) {
+  if (options.container && options.container->pod) {
+    std::string wrong = JoinPod(options, channel);
+    if (!wrong.empty()) Say("{}", wrong);
+    return wrong.empty();
+  }
+  auto sentry = StartSentry(options, channel);
+  if (sentry.ok()) {
+    children.sentry = *sentry;
+    return true;
+  }
+  if (::geteuid() != 0 && (sentry.error() == EPERM || sentry.error() == ENOSPC || sentry.error() == EACCES)) {
+    Say("cannot start the sentry process: this host does not let ordinary users make user namespaces ({}); "
+        "run as root, or see sysctl user.max_user_namespaces and kernel.unprivileged_userns_clone",
+        sentry.error().message());
+  } else {
+    Say("cannot start the sentry process: {}", sentry.error().message());
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -449,20 +478,10 @@ int RunSandbox(SandboxOptions options) {
   gofer_end.reset();
   options.boot.host_tasks = HostTaskCapacity();
   UniqueFd channel;
-  auto sentry = StartSentry(options, channel);
-  if (!sentry.ok()) {
-    if (::geteuid() != 0 &&
-        (sentry.error() == EPERM || sentry.error() == ENOSPC || sentry.error() == EACCES)) {
-      Say("cannot start the sentry process: this host does not let ordinary users make user namespaces ({}); "
-          "run as root, or see sysctl user.max_user_namespaces and kernel.unprivileged_userns_clone",
-          sentry.error().message());
-    } else {
-      Say("cannot start the sentry process: {}", sentry.error().message());
-    }
+  if (!BeginSentry(options, children, channel)) {
     children.Kill();
     return kExitFailed;
   }
-  children.sentry = *sentry;
   options.boot.gofer_socket.reset();
   if (options.container && options.container->on_processes)
     options.container->on_processes(children.sentry, children.gofer);

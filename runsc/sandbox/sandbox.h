@@ -37,7 +37,11 @@ struct SandboxOptions {
     UniqueFd listener;
     // The guest's ids as the host's files have them; empty: they are the same.
     std::vector<IdMapping> uid_mappings, gid_mappings;
-    // Both processes are there.
+    // A control connection to the Sentry that the container is to be in (pod_member.h); invalid: one of its
+    // own.
+    UniqueFd pod;
+    bool shares_pids = false;  // of a pod: its PID namespace
+    // The processes are there; `sentry` is -1 in a pod.
     std::function<void(pid_t sentry, pid_t gofer)> on_processes;
     // The first process waits to be started.
     std::function<void()> on_ready;

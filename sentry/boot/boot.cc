@@ -22,6 +22,7 @@
 #include "sentry/boot/confine.h"
 #include "sentry/boot/container_tree.h"
 #include "sentry/boot/mount_tree.h"
+#include "sentry/boot/pod.h"
 #include "sentry/boot/supervisor.h"
 #include "sentry/control/control_server.h"
 #include "sentry/fsimpl/pidfd.h"
@@ -71,6 +72,7 @@ GuestProcess StartFirstProcess(Kernel& kernel, RefPtr<MountNamespace> mounts, Bo
   process.ask = [channel = options.channel.get()](bool to_change) {
     SendMessage(channel, ChannelMessage::Make(ChannelMessage::kAskForeground, to_change ? 1 : 0));
   };
+  process.is_init = true;
   process.is_first = true;
   process.is_ordinary = options.ordinary_init;
   process.is_held = options.controlled;
@@ -203,13 +205,19 @@ int BootSentry(BootOptions options) {
       (void)!::write(foundation.ended.get(), &one, sizeof(one));
     });
   };
+  Pod pod(kernel);
   std::optional<ControlServer> control;
   if (options.controlled) {
     auto start = [&] {
       (void)kernel.StartHeld(*init.group);
       wait();
     };
-    control.emplace(kernel, ControlServer::Options{std::move(foundation.control_wake), init, start});
+    ControlServer::Options served{std::move(foundation.control_wake), init, start};
+    served.add_container = [&pod](std::vector<UniqueFd> files, int streams, std::string* wrong) {
+      return pod.Add(std::move(files), streams, wrong);
+    };
+    served.foreign = [&pod] { return pod.OwnNamespaces(); };
+    control.emplace(kernel, std::move(served));
     SendMessage(channel, ChannelMessage::Make(ChannelMessage::kReady, 0));
   } else {
     wait();
@@ -218,6 +226,7 @@ int BootSentry(BootOptions options) {
              gofer_gone)
       .Run();
   if (control) control->Stop();
+  pod.End();
   waiter.join();
   SendMessage(options.channel.get(), ChannelMessage::Make(ChannelMessage::kExited, status));
   // The process's end gives everything back at once; taking the kernel apart would only take time.

@@ -52,10 +52,11 @@ void RegisterFilesystemsAndDevices(Kernel& kernel, const CgroupLimits& limits) {
 }
 
 Result<RefPtr<MountNamespace>> BuildMountTree(Kernel& kernel, const RefPtr<GoferConnection>& gofer,
-                                              const BootOptions& options, std::string* wrong) {
+                                              const BootOptions& options, std::string* wrong,
+                                              RefPtr<PidNamespace> pid_namespace) {
   *wrong = "the root filesystem";
   ASSIGN_OR_RETURN(RefPtr<MountNamespace> mounts, MakeRoot(kernel, gofer, options));
-  TreeBuilder builder(kernel, mounts);
+  TreeBuilder builder(kernel, mounts, std::move(pid_namespace));
   if (options.container) {
     RETURN_IF_ERROR(BuildContainerTree(builder, gofer, options, wrong));
     return mounts;

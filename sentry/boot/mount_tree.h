@@ -14,9 +14,10 @@ namespace runsc {
 // Makes what mount(2) may name, and the devices that nodes lead to. Before the first task.
 void RegisterFilesystemsAndDevices(Kernel& kernel, const CgroupLimits& limits);
 
-// On failure `wrong` says which mount.
+// On failure `wrong` says which mount. `pid_namespace` is what /proc shows; null: the first one.
 Result<RefPtr<MountNamespace>> BuildMountTree(Kernel& kernel, const RefPtr<GoferConnection>& gofer,
-                                              const BootOptions& options, std::string* wrong);
+                                              const BootOptions& options, std::string* wrong,
+                                              RefPtr<PidNamespace> pid_namespace = nullptr);
 
 }  // namespace runsc
 

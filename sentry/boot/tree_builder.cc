@@ -1,5 +1,7 @@
 #include "sentry/boot/tree_builder.h"
 
+#include "sentry/fsimpl/proc.h"
+
 namespace runsc {
 
 Result<void> TreeBuilder::MountType(std::string_view type_name, std::string_view where, uint64_t flags,
@@ -7,6 +9,8 @@ Result<void> TreeBuilder::MountType(std::string_view type_name, std::string_view
   FilesystemType* type = kernel_.FindFilesystem(type_name);
   if (type == nullptr) return Errno(ENODEV);
   if (source.empty()) source = type_name;
+  if (type_name == "proc" && pid_namespace_)
+    return Attach(MakeProc(kernel_, pid_namespace_), where, flags, std::move(source));
   ASSIGN_OR_RETURN(NewFilesystem made, type->Make({source, std::string(data), Credentials::Root()}));
   return Attach(std::move(made), where, flags, std::move(source));
 }

@@ -13,7 +13,9 @@ namespace runsc {
 
 class TreeBuilder {
  public:
-  TreeBuilder(Kernel& kernel, RefPtr<MountNamespace> mounts) : kernel_(kernel), mounts_(std::move(mounts)) {}
+  // `pid_namespace` is what /proc shows; null: the first one.
+  TreeBuilder(Kernel& kernel, RefPtr<MountNamespace> mounts, RefPtr<PidNamespace> pid_namespace = nullptr)
+      : kernel_(kernel), mounts_(std::move(mounts)), pid_namespace_(std::move(pid_namespace)) {}
 
   // Mounts a registered filesystem type; missing directories are made.
   Result<void> MountType(std::string_view type_name, std::string_view where, uint64_t flags,
@@ -30,6 +32,7 @@ class TreeBuilder {
  private:
   Kernel& kernel_;
   const RefPtr<MountNamespace> mounts_;
+  const RefPtr<PidNamespace> pid_namespace_;
 };
 
 }  // namespace runsc

@@ -24,20 +24,9 @@ namespace {
 constexpr size_t kMaxConnections = 256;
 constexpr int kFailedCode = 125;
 
-// The file with the spec belongs to the client, who may change it: it is copied once, and then decoded.
 std::optional<ProcessSpec> ReadSpec(int fd) {
-  struct stat status {};
-  if (HostFstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
-  if (status.st_size <= 0 || static_cast<uint64_t>(status.st_size) > kMaxProcessSpec) return std::nullopt;
-  std::vector<std::byte> bytes(static_cast<size_t>(status.st_size));
-  size_t done = 0;
-  while (done < bytes.size()) {
-    iovec part{bytes.data() + done, bytes.size() - done};
-    ssize_t size = ::preadv2(fd, &part, 1, static_cast<off_t>(done), 0);
-    if (size <= 0) return std::nullopt;
-    done += static_cast<size_t>(size);
-  }
-  return DecodeProcessSpec(bytes);
+  auto bytes = ReadControlFile(fd);
+  return bytes ? DecodeProcessSpec(*bytes) : std::nullopt;
 }
 
 // The arguments, blanks between them; a kernel's way of showing a name if there are none (ps(1)).
@@ -239,11 +228,10 @@ void ControlServer::Handle(Connection& connection, const ControlMessage& request
       return;
     case ControlMessage::kProcesses:
       return ListProcesses(connection);
+    case ControlMessage::kAddContainer:
+      return AddContainer(connection, request, std::move(files));
     case ControlMessage::kPause:
-      if (kernel_.Pause()) return Reply(connection, ControlMessage::Make(ControlMessage::kDone));
-      kernel_.Resume();
-      return Reply(connection,
-                   ControlMessage::Make(ControlMessage::kFailed, EBUSY, "a process does not stop"));
+      return Pause(connection);
     case ControlMessage::kResume:
       kernel_.Resume();
       return Reply(connection, ControlMessage::Make(ControlMessage::kDone));
@@ -267,6 +255,34 @@ void ControlServer::Start(Connection& connection) {
   Reply(connection, ControlMessage::Make(ControlMessage::kDone));
 }
 
+void ControlServer::AddContainer(Connection& connection, const ControlMessage& request,
+                                 std::vector<UniqueFd> files) {
+  std::string wrong = "this container's sandbox takes no more of them";
+  int code = kFailedCode;
+  if (options_.add_container) code = options_.add_container(std::move(files), request.value, &wrong);
+  Reply(connection, code == 0 ? ControlMessage::Make(ControlMessage::kDone)
+                              : ControlMessage::Make(ControlMessage::kFailed, code, wrong));
+}
+
+// The Sentry's tasks stop all together or not at all.
+void ControlServer::Pause(Connection& connection) {
+  bool is_alone = options_.add_container && (!options_.foreign || options_.foreign().empty());
+  if (!is_alone)
+    return Reply(connection, ControlMessage::Make(ControlMessage::kFailed, EOPNOTSUPP,
+                                                  "a container that shares its sandbox cannot be paused"));
+  if (kernel_.Pause()) return Reply(connection, ControlMessage::Make(ControlMessage::kDone));
+  kernel_.Resume();
+  Reply(connection, ControlMessage::Make(ControlMessage::kFailed, EBUSY, "a process does not stop"));
+}
+
+std::vector<RefPtr<ThreadGroup>> ControlServer::Processes() const {
+  std::vector<RefPtr<ThreadGroup>> groups = options_.first.group->pid_namespace().ThreadGroups();
+  if (!options_.foreign) return groups;
+  for (const RefPtr<PidNamespace>& space : options_.foreign())
+    std::erase_if(groups, [&](const auto& group) { return space->IdOf(*group) != 0; });
+  return groups;
+}
+
 void ControlServer::Exec(Connection& connection, const ControlMessage& request, std::vector<UniqueFd> files) {
   auto fail = [&](int code, std::string_view why) {
     Reply(connection, ControlMessage::Make(ControlMessage::kFailed, code, why));
@@ -286,6 +302,7 @@ void ControlServer::Exec(Connection& connection, const ControlMessage& request, 
   GuestProcessOptions process;
   process.spec = std::move(*spec);
   process.mounts = fs->Get().mounts;
+  process.pid_namespace = RefPtr<PidNamespace>(&options_.first.group->pid_namespace());
   size_t next = 1;
   for (int fd = 0; fd < 3; ++fd) {
     bool has = (request.value >> fd & 1) != 0;
@@ -328,7 +345,7 @@ void ControlServer::Signal(Connection& connection, const ControlMessage& request
   bool all = request.number == 1;
   SignalFirst(request.value);
   if (all) {
-    for (const auto& group : kernel_.root_pid_namespace()->ThreadGroups()) {
+    for (const auto& group : Processes()) {
       if (group != options_.first.group)
         (void)group->SendSignal(MakeUserSignalInfo(request.value, SI_USER, 0, 0), true);
     }
@@ -339,12 +356,13 @@ void ControlServer::Signal(Connection& connection, const ControlMessage& request
 
 void ControlServer::ListProcesses(Connection& connection) {
   int64_t offset = RealtimeOffset();
-  for (const auto& group : kernel_.root_pid_namespace()->ThreadGroups()) {
+  const PidNamespace& view = options_.first.group->pid_namespace();
+  for (const auto& group : Processes()) {
     RefPtr<Task> leader = group->leader();
     if (!leader || group->IsZombie()) continue;
     ControlMessage message = ControlMessage::Make(ControlMessage::kProcess);
-    message.process.pid = group->root_pid();
-    if (RefPtr<ThreadGroup> parent = group->parent()) message.process.parent = parent->root_pid();
+    message.process.pid = view.IdOf(*group);
+    if (RefPtr<ThreadGroup> parent = group->parent()) message.process.parent = view.IdOf(*parent);
     if (RefPtr<const Credentials> creds = leader->GetCreds()) message.process.uid = creds->euid;
     message.process.threads = static_cast<uint32_t>(group->task_count());
     CpuUsage cpu = group->GetCpuUsage();
@@ -369,7 +387,7 @@ void ControlServer::SendStats(Connection& connection) {
   ControlMessage message = ControlMessage::Make(ControlMessage::kStatsReply);
   message.stats.memory = kernel_.memory_file().allocated_bytes();
   message.stats.memory_limit = kernel_.memory_file().limit();
-  for (const auto& group : kernel_.root_pid_namespace()->ThreadGroups()) {
+  for (const auto& group : Processes()) {
     CpuUsage cpu = group->GetCpuUsage();
     message.stats.cpu_time += cpu.user + cpu.system;
     ++message.stats.processes;

@@ -28,6 +28,10 @@ class ControlServer {
     UniqueFd wake;                // an eventfd
     GuestProcess first;           // the container's first process, held
     std::function<void()> start;  // lets it go; called once
+    // Makes a container (Pod::Add), and says what is wrong; null: there can be no more of them here.
+    std::function<int(std::vector<UniqueFd> files, int streams, std::string* wrong)> add_container = nullptr;
+    // Whose processes are other containers' although they can be seen from here.
+    std::function<std::vector<RefPtr<PidNamespace>>()> foreign = nullptr;
   };
   ControlServer(Kernel& kernel, Options options);
   ~ControlServer();
@@ -60,11 +64,15 @@ class ControlServer {
   void Handle(Connection& connection, const ControlMessage& request, std::vector<UniqueFd> files);
   void Start(Connection& connection);
   void Exec(Connection& connection, const ControlMessage& request, std::vector<UniqueFd> files);
+  void AddContainer(Connection& connection, const ControlMessage& request, std::vector<UniqueFd> files);
+  void Pause(Connection& connection);
   void Signal(Connection& connection, const ControlMessage& request);
   void ListProcesses(Connection& connection);
   void SendStats(Connection& connection);
   void ReportExit(Connection& connection);
   void Reply(Connection& connection, const ControlMessage& message);
+  // The container's, without those of others that its PID namespace shows.
+  std::vector<RefPtr<ThreadGroup>> Processes() const;
 
   Kernel& kernel_;
   Options options_;

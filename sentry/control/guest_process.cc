@@ -136,6 +136,7 @@ class Starter {
     init_.limits = spec.limits;
     init_.ignored_signals = SignalSet(spec.ignored_signals);
     init_.blocked_signals = SignalSet(spec.blocked_signals);
+    init_.pid_namespace = options_.pid_namespace;
     init_.is_ordinary = options_.is_ordinary;
     init_.is_held = options_.is_held;
     Execute();
@@ -221,7 +222,7 @@ class Starter {
   }
 
   Result<RefPtr<ThreadGroup>> Load() {
-    return options_.is_first ? kernel_.StartInit(init_) : kernel_.StartProcess(init_);
+    return options_.is_init ? kernel_.StartInit(init_) : kernel_.StartProcess(init_);
   }
 
   void Execute() {

@@ -32,11 +32,13 @@ struct GuestProcess {
 struct GuestProcessOptions {
   ProcessSpec spec;
   RefPtr<MountNamespace> mounts;
-  std::vector<UniqueFd> files;    // host descriptors for 0, 1, 2, …; invalid: closed
-  std::function<void(bool)> ask;  // see HostJob
-  bool is_first = false;          // else a further process, a child of nobody
-  bool is_ordinary = false;       // InitOptions::is_ordinary
-  bool is_held = false;           // InitOptions::is_held
+  RefPtr<PidNamespace> pid_namespace;  // null: the first one
+  std::vector<UniqueFd> files;         // host descriptors for 0, 1, 2, …; invalid: closed
+  std::function<void(bool)> ask;       // see HostJob
+  bool is_init = false;                // of the sandbox: everything ends with it; else a child of nobody
+  bool is_first = false;               // of a container
+  bool is_ordinary = false;            // InitOptions::is_ordinary
+  bool is_held = false;                // InitOptions::is_held
 };
 GuestProcess StartGuestProcess(Kernel& kernel, GuestProcessOptions options);
 

@@ -1,9 +1,12 @@
 #include "sentry/control/messages.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <cerrno>
+
+#include "sentry/fsimpl/host_backing_file.h"
 
 namespace runsc {
 
@@ -56,6 +59,21 @@ bool ReceiveControl(int socket, ControlMessage* message, std::vector<UniqueFd>* 
   }
   if (fds != nullptr) *fds = std::move(received);
   return size == static_cast<ssize_t>(sizeof(*message)) && (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+}
+
+std::optional<std::vector<std::byte>> ReadControlFile(int fd) {
+  struct stat status {};
+  if (HostFstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  if (status.st_size <= 0 || static_cast<uint64_t>(status.st_size) > kMaxControlFile) return std::nullopt;
+  std::vector<std::byte> bytes(static_cast<size_t>(status.st_size));
+  size_t done = 0;
+  while (done < bytes.size()) {
+    iovec part{bytes.data() + done, bytes.size() - done};
+    ssize_t size = ::preadv2(fd, &part, 1, static_cast<off_t>(done), 0);
+    if (size <= 0) return std::nullopt;
+    done += static_cast<size_t>(size);
+  }
+  return bytes;
 }
 
 }  // namespace runsc

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -34,6 +35,8 @@ struct ControlMessage {
     kPause = 7,
     kResume = 8,
     kStats = 9,
+    kAddContainer = 10,  // a further container in this Sentry, whose monitor the client is; `value`: which of
+                         // 0, 1, 2 its first process has, as bits. Files: see Pod::Add
     // Replies.
     kDone = 64,           // it is done
     kFailed = 65,         // it is not; `value` an exit code where one is asked for, else an errno; `text` why
@@ -85,6 +88,11 @@ inline constexpr size_t kMaxControlFds = 64;
 bool SendControl(int socket, const ControlMessage& message, const std::vector<int>& fds = {}, int flags = 0);
 // False when the other end is gone, or sent what is no message. The descriptors are close-on-exec.
 bool ReceiveControl(int socket, ControlMessage* message, std::vector<UniqueFd>* fds = nullptr);
+
+// Most bytes of a file with a spec: above what execve(2) takes by default, a quarter of an 8 MiB stack.
+inline constexpr size_t kMaxControlFile = 4 << 20;
+// What such a file holds. It belongs to the client, who may change it: it is copied once, and then decoded.
+std::optional<std::vector<std::byte>> ReadControlFile(int fd);
 
 }  // namespace runsc
 

@@ -50,6 +50,8 @@ struct ProcessSpec {
 // Most bytes of an encoded spec: above what execve(2) takes by default, a quarter of an 8 MiB stack.
 inline constexpr size_t kMaxProcessSpec = 4 << 20;
 
+// Whether it can be meant.
+bool IsWellFormed(const ProcessSpec& spec);
 std::vector<std::byte> EncodeProcessSpec(const ProcessSpec& spec);
 // Nothing if the bytes are no spec, or one that cannot be meant: no arguments, more groups than Linux has.
 std::optional<ProcessSpec> DecodeProcessSpec(std::span<const std::byte> bytes);

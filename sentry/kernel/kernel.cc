@@ -108,7 +108,8 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
     constexpr uint64_t kIgnore = 1;  // SIG_IGN
     if (options.ignored_signals.Has(signal)) handlers->Exchange(signal, {.handler = kIgnore});
   }
-  auto group = MakeRef<ThreadGroup>(*this, root_pid_namespace_, std::move(handlers), SIGCHLD);
+  RefPtr<PidNamespace> space = options.pid_namespace ? std::move(options.pid_namespace) : root_pid_namespace_;
+  auto group = MakeRef<ThreadGroup>(*this, space, std::move(handlers), SIGCHLD);
   group->limits_.SetAll(options.limits);
   group->has_execed.store(true);
   group->is_ordinary_init_ = is_init && options.is_ordinary;
@@ -128,7 +129,7 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
     MutexLock lock(task_tree_mu_);
     if (is_init && init_) return Errno(EBUSY);
     if (!is_init && (!init_ || init_->IsExiting())) return Errno(ESRCH);
-    ASSIGN_OR_RETURN(PidNumbers numbers, root_pid_namespace_->AllocateLocked());
+    ASSIGN_OR_RETURN(PidNumbers numbers, space->AllocateLocked());
     task->EnterNamespacesLocked(numbers);
     group->numbers_ = numbers;
     {
@@ -137,10 +138,8 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
       group->tasks_.push_back(task);
       group->live_ = 1;
     }
-    if (is_init) {
-      init_ = group;
-      root_pid_namespace_->init_ = group.get();
-    }
+    if (is_init) init_ = group;
+    if (numbers.own() == 1) space->init_ = group.get();
     auto session = MakeRef<Session>(*this, group.get(), numbers);
     group->JoinProcessGroupLocked(MakeRef<ProcessGroup>(*this, session, numbers));
   }

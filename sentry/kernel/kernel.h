@@ -53,6 +53,7 @@ struct InitOptions {
   // A process like any other, although it is number 1: signals have their default actions, also stops,
   // as if its parent were a shell outside; orphans are reaped for it, as by the init of that shell's machine.
   bool is_ordinary = false;
+  RefPtr<PidNamespace> pid_namespace;  // null: the first one; its first process is its init
   // It runs no code before StartHeld: `create` is over, `start` has not come.
   bool is_held = false;
   std::array<ResourceLimit, ResourceLimits::kCount> limits;

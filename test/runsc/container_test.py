@@ -408,7 +408,7 @@ def crashes(box):
     # The creator itself, at every moment.
     tool = box.path("slow.sh")
     with open(tool, "w", encoding="ascii") as file:
-        file.write(f"#!/bin/sh\necho here > {box.path('in-hook')}\nsleep 1000\n")
+        file.write(f"#!/bin/sh\necho here > {box.path('in-hook')}\nexec sleep 1000\n")
     os.chmod(tool, 0o755)
     for kind in ("createRuntime", "createContainer"):
         slow = box.bundle(["true"], hooks={kind: [{"path": tool}]})

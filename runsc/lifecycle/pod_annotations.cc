@@ -1,0 +1,40 @@
+#include "runsc/lifecycle/pod_annotations.h"
+
+#include <fmt/format.h>
+
+#include "runsc/container/state_directory.h"
+
+namespace runsc {
+namespace {
+
+struct Names {
+  const char* type;
+  const char* sandbox_id;
+};
+constexpr Names kEngines[] = {
+    {"io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id"},     // containerd
+    {"io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID"}};  // CRI-O
+
+}  // namespace
+
+absl::StatusOr<std::optional<std::string>> PodOf(const oci::Spec& spec) {
+  for (const Names& names : kEngines) {
+    auto type = spec.annotations.find(names.type);
+    if (type == spec.annotations.end() || type->second == "sandbox") continue;
+    if (type->second != "container")
+      return absl::InvalidArgumentError(
+          fmt::format("config.json: annotations[{}]: must be \"sandbox\" or \"container\", not \"{}\"",
+                      names.type, type->second));
+    auto id = spec.annotations.find(names.sandbox_id);
+    if (id == spec.annotations.end())
+      return absl::InvalidArgumentError(
+          fmt::format("config.json: annotations[{}]: is missing for a container of a pod", names.sandbox_id));
+    if (absl::Status status = StateDirectory::CheckId(id->second); !status.ok())
+      return absl::InvalidArgumentError(
+          fmt::format("config.json: annotations[{}]: {}", names.sandbox_id, std::string(status.message())));
+    return std::optional<std::string>(id->second);
+  }
+  return std::optional<std::string>();
+}
+
+}  // namespace runsc

@@ -1,0 +1,20 @@
+// Which containers share a sandbox: containerd's CRI plugin and CRI-O say it in annotations. A pod's first
+// container, the "sandbox", has a Sentry of its own; the others are made in that one.
+#ifndef RUNSC_LIFECYCLE_POD_ANNOTATIONS_H_
+#define RUNSC_LIFECYCLE_POD_ANNOTATIONS_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "runsc/oci/spec.h"
+
+namespace runsc {
+
+// The id of the container in whose Sentry this one is to be; nothing for one with a Sentry of its own. An
+// error names the annotation that is missing or wrong.
+absl::StatusOr<std::optional<std::string>> PodOf(const oci::Spec& spec);
+
+}  // namespace runsc
+
+#endif  // RUNSC_LIFECYCLE_POD_ANNOTATIONS_H_
