@@ -12,6 +12,7 @@
 #include "runsc/cmd/oci_command.h"
 #include "runsc/lifecycle/control_client.h"
 #include "runsc/lifecycle/monitor.h"
+#include "runsc/oci/json_reader.h"
 
 namespace runsc {
 namespace {
@@ -68,6 +69,18 @@ absl::StatusOr<std::vector<ControlMessage::Process>> AskForProcesses(ControlClie
   }
 }
 
+// The processes of the host that stand for one of the container each: for the first one, and for those of
+// exec. Engines look these numbers up on the host.
+std::vector<pid_t> HostProcesses(const ContainerState& state) {
+  std::vector<pid_t> processes = {state.monitor.pid};
+  if (state.cgroup_paths.empty()) return processes;
+  for (pid_t pid : OpenCgroup(state.cgroup_paths)->Processes()) {
+    absl::StatusOr<std::string> name = ReadTextFile(fmt::format("/proc/{}/comm", pid));
+    if (pid != state.monitor.pid && name.ok() && *name == "runsc-exec\n") processes.push_back(pid);
+  }
+  return processes;
+}
+
 bool IsThere(ContainerStatus status) {
   return status == ContainerStatus::kCreated || status == ContainerStatus::kRunning ||
          status == ContainerStatus::kPaused;
@@ -119,7 +132,8 @@ bool WaitForEnd(const ContainerState& state, int milliseconds) {
 int RunPs(Arguments arguments) {
   FlagSet flags;
   std::string format = "table";
-  flags.Choice("format, f", {"table", "json"}, "json: the numbers alone (default: table)", &format);
+  flags.Choice("format, f", {"table", "json"},
+               "json: the host's numbers of the processes that stand\nfor them (default: table)", &format);
   OciUsage usage{"ps", "runsc ps lists the processes of a container, by their numbers in it.", 1};
   if (std::optional<int> done = ParseOciArguments(usage, flags, arguments)) return *done;
   absl::StatusOr<ContainerState> state = Containers().Load(arguments[0]);
@@ -130,9 +144,7 @@ int RunPs(Arguments arguments) {
   auto processes = AskForProcesses(*client);
   if (!processes.ok()) return Fail(processes.status());
   if (format == "json") {
-    nlohmann::json pids = nlohmann::json::array();
-    for (const auto& process : *processes) pids.push_back(process.pid);
-    fmt::print("{}\n", pids.dump());
+    fmt::print("{}\n", nlohmann::json(HostProcesses(*state)).dump());
   } else {
     PrintProcesses(*processes);
   }

@@ -13,6 +13,7 @@
 
 #include "platform/host/confinement.h"
 #include "runsc/cgroup/cgroup.h"
+#include "runsc/container/process_title.h"
 #include "runsc/lifecycle/console.h"
 #include "runsc/lifecycle/control_client.h"
 #include "runsc/lifecycle/report.h"
@@ -58,6 +59,7 @@ class Keeper {
       SendReport(report_.get(), Report::kFailed, std::string(status.message()));
       return kExitFailed;
     }
+    SetCommandLine(options_.process.args);
     SendReport(report_.get(), Report::kReady);
     report_.reset();
     return Watch();

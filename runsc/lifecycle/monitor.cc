@@ -18,6 +18,7 @@
 #include "platform/base/log.h"
 #include "platform/host/confinement.h"
 #include "runsc/container/hooks.h"
+#include "runsc/container/process_title.h"
 #include "runsc/lifecycle/console.h"
 #include "runsc/lifecycle/report.h"
 
@@ -202,6 +203,7 @@ class Monitor {
     };
     container.on_ready = [&] {
       ready = true;
+      SetCommandLine(spec().process->args);
       SendReport(options_.report.get(), Report::kReady);
     };
     SetLog(sandbox.boot.log_fd, sandbox.boot.log_level, "monitor");

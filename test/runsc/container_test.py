@@ -138,7 +138,10 @@ def execs(box):
     listed = box.run("ps", "ex").stdout
     check(listed.count(b"sleep 1000") == 3 and listed.startswith(b"UID"), "ps", listed)
     pids = json.loads(box.run("ps", "--format", "json", "ex").stdout)
-    check(pids[0] == 1 and len(pids) == 3, "ps as JSON", pids)
+    monitor = json.loads(box.run("state", "ex").stdout)["pid"]
+    check(pids == [monitor, pid], "ps as JSON: of the host, one for the container and one for exec", pids)
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        check(file.read().startswith(b"sh\0-c\0sleep 1000"), "ps(1) of the host shows the guest's command")
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     check(wait_until(lambda: b"sh -c" not in box.run("ps", "ex").stdout, 30), "killed with its keeper")
@@ -257,7 +260,7 @@ def process_of(box):
 
 
 def terminals(box):
-    bundle = box.bundle(["sh", "-c", "tty; stty size; trap 'stty size' WINCH; while :; do sleep 0.05; done"],
+    bundle = box.bundle(["sh", "-c", "tty; trap 'stty size' WINCH; stty size; while :; do sleep 0.05; done"],
                         process={"terminal": True, "consoleSize": {"height": 33, "width": 44}})
     refused = box.run("create", "--bundle", bundle, "tty")
     check(refused.returncode == 1 and b"console socket" in refused.stderr, "a terminal needs a socket", refused)
