@@ -363,9 +363,10 @@ TEST(other_doors_to_the_kernel) {
     });
     EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 7);
   }
-  for (long number :
-       {0x40000000L + SYS_write, 0x40000000L + 520, 512L, 547L, -1L, long(0x80000001), long(1) << 40})
+  for (long number : {0x40000000L + SYS_write, 0x40000000L + 520, 512L, 547L, -1L, long(0x80000001)})
     EXPECT_ERRNO(syscall(number, -1, 0, 0), ENOSYS);
+  // Only the low half of rax is the number.
+  EXPECT_ERRNO(syscall((long(1) << 40) + SYS_write, -1, 0, 0), EBADF);
   // vsyscall: the calls that Linux still emulates, or a fault.
   StatusOf([] { reinterpret_cast<long (*)(void*, void*)>(0xffffffffff600000)(nullptr, nullptr); });
   StatusOf([] { reinterpret_cast<long (*)(void*)>(0xffffffffff600123)(nullptr); });
