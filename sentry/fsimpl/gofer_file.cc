@@ -4,7 +4,14 @@
 #include <unistd.h>
 
 namespace runsc {
-Result<size_t> GoferRegularFile::PRead(IoSequence& to, uint64_t offset) { return file_->PRead(to, offset); }
+Result<size_t> GoferRegularFile::PRead(IoSequence& to, uint64_t offset) {
+  auto read = file_->PRead(to, offset);
+  if (!read.is(EFAULT)) return read;
+  // At the end of the file the buffer is not looked at.
+  ASSIGN_OR_RETURN(uint64_t size, Size());
+  if (offset >= size) return size_t{0};
+  return read;
+}
 
 Result<size_t> GoferRegularFile::PWrite(IoSequence& from, uint64_t offset) {
   gofer_inode_.MarkDataChanged();

@@ -69,16 +69,17 @@ Result<size_t> TransferBlocks(
     absl::FunctionRef<ssize_t(std::span<const iovec> blocks, uint64_t done)> transfer) {
   size_t done = 0;
   while (!sequence.empty()) {
-    size_t wanted = 0;
+    // One call of WithBlocks makes one transfer for each of the guest's iovecs.
+    size_t wanted = 0, here = 0;
     auto moved =
         sequence.WithBlocks(sequence.size(), access, [&](std::span<const iovec> blocks) -> Result<size_t> {
-          wanted = 0;
           for (const iovec& block : blocks) wanted += block.iov_len;
           ssize_t count = 0;
           do {
-            count = transfer(blocks, done);
+            count = transfer(blocks, done + here);
           } while (count < 0 && errno == EINTR);
           if (count < 0) return HostErrno();
+          here += static_cast<size_t>(count);
           return static_cast<size_t>(count);
         });
     if (!moved.ok()) {
