@@ -86,7 +86,7 @@ class Creation {
     spec_ = *std::move(spec);
     absl::Status status = oci::CheckSupported(spec_);
     if (!status.ok()) return status;
-    absl::StatusOr<std::optional<std::string>> pod = PodOf(spec_);
+    absl::StatusOr<std::optional<std::string>> pod = FindPod(containers_, spec_);
     if (!pod.ok()) return pod.status();
     status = CheckNamespaces(spec_, pod->has_value());
     if (!status.ok()) return status;

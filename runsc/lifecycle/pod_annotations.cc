@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "runsc/container/state_directory.h"
-
 namespace runsc {
 namespace {
 
@@ -33,6 +31,23 @@ absl::StatusOr<std::optional<std::string>> PodOf(const oci::Spec& spec) {
       return absl::InvalidArgumentError(
           fmt::format("config.json: annotations[{}]: {}", names.sandbox_id, std::string(status.message())));
     return std::optional<std::string>(id->second);
+  }
+  return std::optional<std::string>();
+}
+
+absl::StatusOr<std::optional<std::string>> FindPod(const StateDirectory& containers, const oci::Spec& spec) {
+  absl::StatusOr<std::optional<std::string>> pod = PodOf(spec);
+  const Names& names = kEngines[1];
+  if (!pod.ok() || !pod->has_value() || !spec.annotations.contains(names.sandbox_id)) return pod;
+  if (containers.Load(**pod).ok()) return pod;
+  auto is = [](const ContainerState& state, const char* name, const std::string& value) {
+    auto found = state.annotations.find(name);
+    return found != state.annotations.end() && found->second == value;
+  };
+  for (const StateDirectory::Entry& entry : containers.List()) {
+    if (entry.state.ok() && is(*entry.state, names.type, "sandbox") &&
+        is(*entry.state, names.sandbox_id, **pod))
+      return std::optional<std::string>(entry.id);
   }
   return std::optional<std::string>();
 }
