@@ -94,12 +94,17 @@ int ExecFailed(const std::string& why) {
   return kExecFailed;
 }
 
-absl::StatusOr<oci::Process> BaseProcess(const ExecFlags& flags, const ContainerState& state) {
-  if (!flags.process_file.empty()) return oci::LoadProcess(flags.process_file);
+// What the container's config.json says of it, with the process that is asked for.
+absl::StatusOr<oci::Spec> BaseSpec(const ExecFlags& flags, const ContainerState& state) {
   absl::StatusOr<oci::Spec> spec = oci::LoadSpec(state.bundle);
   if (!spec.ok()) return spec.status();
+  if (!flags.process_file.empty()) {
+    absl::StatusOr<oci::Process> process = oci::LoadProcess(flags.process_file);
+    if (!process.ok()) return process.status();
+    spec->process = *std::move(process);
+  }
   if (!spec->process) return absl::InvalidArgumentError("config.json: process: is missing");
-  return *spec->process;
+  return spec;
 }
 
 }  // namespace
@@ -126,8 +131,9 @@ int RunExec(Arguments arguments) {
     return ExecFailed("cannot exec in a stopped container");
   if (status == ContainerStatus::kPaused && !flags.ignore_paused)
     return ExecFailed("cannot exec in a paused container (use --ignore-paused to override)");
-  absl::StatusOr<oci::Process> process = BaseProcess(flags, *state);
-  if (!process.ok()) return ExecFailed(std::string(process.status().message()));
+  absl::StatusOr<oci::Spec> spec = BaseSpec(flags, *state);
+  if (!spec.ok()) return ExecFailed(std::string(spec.status().message()));
+  oci::Process* process = &*spec->process;
   if (std::string wrong = flags.Apply(*process, std::move(arguments)); !wrong.empty())
     return ExecFailed(wrong);
   if (process->terminal && flags.detach && flags.options.console_socket.empty())
@@ -135,7 +141,8 @@ int RunExec(Arguments arguments) {
   if (!flags.options.console_socket.empty() && !(process->terminal && flags.detach))
     return ExecFailed("cannot use console socket if runsc will not detach or allocate tty");
 
-  flags.options.process = *std::move(process);
+  flags.options.process = std::move(*process);
+  flags.options.seccomp = std::move(spec->linux.seccomp);
   flags.options.directory = Globals().root + "/" + id;
   absl::StatusOr<ExecutedProcess> executed = ExecInContainer(*state, std::move(flags.options));
   if (!executed.ok())

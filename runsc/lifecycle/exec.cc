@@ -161,7 +161,9 @@ absl::StatusOr<ExecutedProcess> ExecInContainer(const ContainerState& state, Exe
     if (!connected.ok()) return connected.status();
     console_socket = *std::move(connected);
   }
-  absl::StatusOr<UniqueFd> spec = SpecFile(MakeProcessSpec(options.process));
+  absl::StatusOr<ProcessSpec> process_spec = MakeProcessSpec(options.process, options.seccomp);
+  if (!process_spec.ok()) return process_spec.status();
+  absl::StatusOr<UniqueFd> spec = SpecFile(*process_spec);
   if (!spec.ok()) return spec.status();
   absl::StatusOr<ControlClient> client = ControlClient::Connect(options.directory);
   if (!client.ok()) return absl::FailedPreconditionError("the container is not running");

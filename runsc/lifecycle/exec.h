@@ -18,7 +18,8 @@ namespace runsc {
 struct ExecOptions {
   std::string directory;  // the container's
   oci::Process process;
-  std::string console_socket;  // "": the caller gets the terminal, if there is one
+  std::optional<oci::Seccomp> seccomp;  // the container's
+  std::string console_socket;           // "": the caller gets the terminal, if there is one
   uint32_t preserve_fds = 0;
 };
 

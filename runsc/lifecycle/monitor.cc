@@ -19,6 +19,7 @@
 #include "platform/host/confinement.h"
 #include "runsc/container/hooks.h"
 #include "runsc/container/process_title.h"
+#include "runsc/container/root_view.h"
 #include "runsc/lifecycle/console.h"
 #include "runsc/lifecycle/report.h"
 
@@ -30,19 +31,23 @@ constexpr char kChildrenFile[] = "children";
 
 std::string Error(std::string_view what) { return fmt::format("{}: {}", what, ::strerror(errno)); }
 
-bool WriteText(const std::string& path, std::string_view text, int flags) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC | flags, 0600));
+bool WriteText(const std::string& path, std::string_view text, int flags, int directory = AT_FDCWD) {
+  UniqueFd fd(::openat(directory, path.c_str(), O_WRONLY | O_CLOEXEC | flags, 0600));
   return fd && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-void ReplaceFile(const std::string& path, std::string_view text) {
-  std::string temporary = path + ".new";
-  if (WriteText(temporary, text, O_CREAT | O_TRUNC)) (void)::rename(temporary.c_str(), path.c_str());
+// By the directory's descriptor: its path is of a mount namespace that the monitor leaves.
+void ReplaceFile(int directory, const std::string& name, std::string_view text) {
+  std::string temporary = name + ".new";
+  if (WriteText(temporary, text, O_CREAT | O_TRUNC, directory))
+    (void)::renameat(directory, temporary.c_str(), directory, name.c_str());
 }
 
 class Monitor {
  public:
-  explicit Monitor(MonitorOptions options) : options_(std::move(options)) {}
+  explicit Monitor(MonitorOptions options)
+      : options_(std::move(options)),
+        directory_(::open(options_.directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
 
   int Run() {
     Detach();
@@ -75,6 +80,7 @@ class Monitor {
                              options_.listener.get(),
                              options_.console_socket.get(),
                              options_.sandbox.container->pod.get(),
+                             directory_.get(),
                              options_.sandbox.boot.log_fd};
     for (uint32_t i = 0; i < options_.preserve_fds; ++i) keep.push_back(static_cast<int>(3 + i));
     CloseAllFdsBut(keep);
@@ -183,6 +189,12 @@ class Monitor {
     for (int fd = 0; fd < 3; ++fd) sandbox.boot.stdio[fd] = ::fcntl(fd, F_GETFD) >= 0 ? fd : -1;
     for (uint32_t i = 0; i < options_.preserve_fds; ++i)
       sandbox.boot.more_files.push_back(static_cast<int>(3 + i));
+    root_ = sandbox.roots[0].path;
+    for (const auto& mount : sandbox.boot.container->mounts) {
+      if (!mount.gofer_root) continue;
+      const auto& root = sandbox.roots[*mount.gofer_root];
+      binds_.push_back({root.path, mount.destination, root.read_only});
+    }
     bool ready = false;
     std::string wrong;
     container.listener = std::move(options_.listener);
@@ -198,22 +210,35 @@ class Monitor {
         ProcessIdentity identity = ProcessIdentity::Of(pid);
         text += fmt::format("{} {}\n", identity.pid, identity.start_time);
       }
-      ReplaceFile(options_.directory + "/" + kChildrenFile, text);
+      ReplaceFile(directory_.get(), kChildrenFile, text);
       LetGoOfStreams();
     };
     container.on_ready = [&] {
       ready = true;
       SetCommandLine(spec().process->args);
+      EnterContainersView();
       SendReport(options_.report.get(), Report::kReady);
     };
     SetLog(sandbox.boot.log_fd, sandbox.boot.log_level, "monitor");
     int code = RunSandbox(std::move(sandbox));
     if (!ready) return FailWith(wrong.empty() ? "the sandbox ended while it was made" : wrong);
-    ReplaceFile(options_.directory + "/" + kExitFile, std::to_string(code));
+    ReplaceFile(directory_.get(), kExitFile, std::to_string(code));
     return code;
   }
 
+  // Sentry and Gofer are in namespaces of their own by now, or will be.
+  void EnterContainersView() {
+    RootView view;
+    view.root = root_;
+    view.binds = std::move(binds_);
+    absl::Status status = EnterRootView(view);
+    if (!status.ok()) LOG_WARNING("no view of the container's files: {}", std::string(status.message()));
+  }
+
   MonitorOptions options_;
+  const UniqueFd directory_;
+  std::string root_;
+  std::vector<RootView::Bind> binds_;
 };
 
 }  // namespace

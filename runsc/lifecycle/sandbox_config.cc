@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "runsc/oci/mount_options.h"
+#include "runsc/oci/seccomp.h"
 
 namespace runsc {
 namespace {
@@ -59,7 +61,9 @@ class Builder {
     AddNames();
     AddLimits();
     AddMappings();
-    options_.boot.process = MakeProcessSpec(*spec_.process);
+    absl::StatusOr<ProcessSpec> process = MakeProcessSpec(*spec_.process, spec_.linux.seccomp);
+    if (!process.ok()) return process.status();
+    options_.boot.process = *std::move(process);
     options_.boot.controlled = true;
     options_.boot.host_network = config_.network != "none";
     return std::move(options_);
@@ -208,7 +212,8 @@ absl::StatusOr<SandboxOptions> MakeSandboxOptions(const oci::Spec& spec, const s
   return Builder(spec, bundle, config).Build();
 }
 
-ProcessSpec MakeProcessSpec(const oci::Process& process) {
+absl::StatusOr<ProcessSpec> MakeProcessSpec(const oci::Process& process,
+                                            const std::optional<oci::Seccomp>& seccomp) {
   ProcessSpec spec;
   spec.arguments = process.args;
   spec.environment = process.env;
@@ -236,6 +241,12 @@ ProcessSpec MakeProcessSpec(const oci::Process& process) {
     if (limit.resource >= 0 && limit.resource < ResourceLimits::kCount)
       spec.limits[static_cast<size_t>(limit.resource)] = {limit.soft, limit.hard};
   }
+  if (!seccomp) return spec;
+  absl::StatusOr<oci::SeccompProgram> program = oci::CompileSeccomp(*seccomp);
+  if (!program.ok()) return program.status();
+  spec.seccomp_flags = program->flags;
+  for (const sock_filter& instruction : program->filter)
+    spec.seccomp_program.push_back(std::bit_cast<uint64_t>(instruction));
   return spec;
 }
 

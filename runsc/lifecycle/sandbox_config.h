@@ -3,6 +3,7 @@
 #ifndef RUNSC_LIFECYCLE_SANDBOX_CONFIG_H_
 #define RUNSC_LIFECYCLE_SANDBOX_CONFIG_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -26,7 +27,9 @@ absl::StatusOr<SandboxOptions> MakeSandboxOptions(const oci::Spec& spec, const s
                                                   const SandboxConfig& config);
 
 // The process of config.json or of exec; what is not given is the caller's (limits) or Linux's default.
-ProcessSpec MakeProcessSpec(const oci::Process& process);
+// `seccomp` is linux.seccomp.
+absl::StatusOr<ProcessSpec> MakeProcessSpec(const oci::Process& process,
+                                            const std::optional<oci::Seccomp>& seccomp);
 
 }  // namespace runsc
 

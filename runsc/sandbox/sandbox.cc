@@ -1,6 +1,7 @@
 #include "runsc/sandbox/sandbox.h"
 
 #include <fmt/format.h>
+#include <grp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -168,6 +169,10 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket) {
   BeginChild("runsc-gofer");
   parent_end.reset();
   if (!WaitForGo(child_end.get())) ::_exit(kExitFailed);
+  // In a user namespace with the container's ids: what it makes is to belong to one of them.
+  if (user_namespace && options.container && !options.container->uid_mappings.empty() &&
+      (::setgroups(0, nullptr) != 0 || ::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0))
+    ::_exit(kExitFailed);
   child_end.reset();
   int log_fd = options.boot.log_fd;
   SetLog(log_fd >= 0 ? log_fd : STDERR_FILENO, log_fd >= 0 ? options.boot.log_level : LogLevel::kError,

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <optional>
 
@@ -137,6 +138,9 @@ class Starter {
     init_.ignored_signals = SignalSet(spec.ignored_signals);
     init_.blocked_signals = SignalSet(spec.blocked_signals);
     init_.pid_namespace = options_.pid_namespace;
+    init_.seccomp_flags = spec.seccomp_flags;
+    for (uint64_t instruction : spec.seccomp_program)
+      init_.seccomp_program.push_back(std::bit_cast<sock_filter>(instruction));
     init_.is_ordinary = options_.is_ordinary;
     init_.is_held = options_.is_held;
     Execute();

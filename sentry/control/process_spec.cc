@@ -15,6 +15,8 @@ std::vector<std::byte> EncodeProcessSpec(const ProcessSpec& spec) {
 
 bool IsWellFormed(const ProcessSpec& spec) {
   constexpr size_t kMaxGroups = 65536;  // NGROUPS_MAX
+  constexpr size_t kMaxProgram = 4096;  // BPF_MAXINSNS
+  if (spec.seccomp_program.size() > kMaxProgram) return false;
   if (spec.arguments.empty() || spec.groups.size() > kMaxGroups) return false;
   if (spec.working_directory.empty() || spec.working_directory[0] != '/') return false;
   // Strings of C: a zero byte would make another string of what follows it.

@@ -37,12 +37,15 @@ struct ProcessSpec {
   uint64_t ignored_signals = 0;  // what it inherits; bit n-1 for signal n
   uint64_t blocked_signals = 0;
   std::array<ResourceLimit, ResourceLimits::kCount> limits = ResourceLimits().GetAll();
+  // InitOptions::seccomp_program, each instruction's eight bytes as a number.
+  std::vector<uint64_t> seccomp_program;
+  uint32_t seccomp_flags = 0;
 
   template <typename Coder>
   void Fields(Coder& coder) {
     coder(arguments, environment, working_directory, uid, gid, groups, bounding, permitted, effective,
           inheritable, ambient, umask, no_new_privileges, shell_fallback, container, oom_score_adj,
-          ignored_signals, blocked_signals);
+          ignored_signals, blocked_signals, seccomp_program, seccomp_flags);
     for (ResourceLimit& limit : limits) coder(limit.current, limit.maximum);
   }
 };

@@ -9,7 +9,7 @@ import time
 
 import sandbox_harness as harness
 
-APPLETS = ("cat chmod dd echo env false grep head id kill ln ls mkdir mount ps pwd rm seq sh sleep stat stty test "
+APPLETS = ("cat chmod chown dd echo env false grep head id kill ln ls mkdir mount ps pwd rm seq sh sleep stat stty test "
            "touch tr trap true tty umask uname wc nc ip nproc").split()
 
 

@@ -249,6 +249,29 @@ def process_of(box):
     result = box.run("run", "--bundle", bundle, "proc")
     check(result.stdout == b"uid=1000(user) gid=1000 groups=3,4\n0027\n/made/here\nbox\n1024\n"
           b"CapEff:\t0000000000000000\nCapBnd:\t0000000000000001\nNoNewPrivs:\t1\n", "its process", result)
+    bundle = box.bundle(["sh", "-c", "mkdir /denied; uname -s; grep Seccomp: /proc/self/status"], linux={"seccomp": {
+        "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 61}]}})
+    result = box.run("run", "--bundle", bundle, "proc")
+    check(b"No data available" in result.stderr and result.stdout == b"Linux\nSeccomp:\t2\n", "seccomp", result)
+    box.create("proc", bundle := box.bundle(["sleep", "1000"], linux=json.load(
+        open(f"{bundle}/config.json", encoding="utf-8"))["linux"]))
+    box.run("start", "proc")
+    result = box.run("exec", "proc", "mkdir", "/denied")
+    check(result.returncode == 1 and b"No data available" in result.stderr, "and of exec", result)
+    box.run("delete", "--force", "proc")
+    bundle = box.bundle(["sh", "-c", "stat -c '%u %g' /; touch /made; chown 5:6 /made; stat -c '%u %g' /made"],
+                        linux={"uidMappings": [{"containerID": 0, "hostID": 100000, "size": 1000}],
+                               "gidMappings": [{"containerID": 0, "hostID": 200000, "size": 1000}],
+                               "namespaces": [{"type": kind} for kind in
+                                              ("pid", "network", "ipc", "uts", "mount", "user")]})
+    for folder, _, names in os.walk(f"{bundle}/rootfs"):
+        for entry in (folder, *(os.path.join(folder, name) for name in names)):
+            os.chown(entry, 100000, 200000, follow_symlinks=False)
+    result = box.run("run", "--bundle", bundle, "proc")
+    made = os.stat(f"{bundle}/rootfs/made") if os.path.exists(f"{bundle}/rootfs/made") else None
+    check(result.stdout == b"0 0\n5 6\n" and made and (made.st_uid, made.st_gid) == (100005, 200006),
+          "ids of a user namespace", (result, made))
     reader, writer = os.pipe()
     os.write(writer, b"three")
     os.close(writer)
