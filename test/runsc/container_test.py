@@ -457,13 +457,13 @@ def crashes(box):
 
 
 def many(box):
-    bundle = box.bundle(["true"])
+    bundles = [box.bundle(["true"]) for _ in range(10)]
     mounts_before = len(open("/proc/self/mountinfo", encoding="utf-8").readlines())
     failures = []
 
     def one(number):
         name = f"many{number}"
-        for step in (box.create(name, bundle), box.run("start", name)):
+        for step in (box.create(name, bundles[number % 10]), box.run("start", name)):
             if step.returncode != 0:
                 failures.append((name, step.stderr, box.output(name)))
         box.wait_stopped(name)
