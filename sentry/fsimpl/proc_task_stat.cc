@@ -3,6 +3,7 @@
 
 #include "sentry/fsimpl/proc_internal.h"
 #include "sentry/kernel/seccomp_state.h"
+#include "sentry/kernel/tracee.h"
 
 namespace runsc {
 namespace {
@@ -149,8 +150,9 @@ Result<std::string> TaskStatusText(ProcFilesystem& filesystem, Task& task) {
   text.Add("Name:\t{}\n", name);
   if (RefPtr<FsContext> fs = task.GetFs()) text.Add("Umask:\t{:04o}\n", fs->Get().umask);
   text.Add("State:\t{}\n", StateName(task.StateLetter()));
-  text.Add("Tgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\n", pids.IdOf(group), pids.IdOf(task),
-           ParentPid(filesystem, group));
+  RefPtr<Task> tracer = task.tracee().GetTracer();
+  text.Add("Tgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t{}\n", pids.IdOf(group), pids.IdOf(task),
+           ParentPid(filesystem, group), tracer ? pids.IdOf(*tracer) : 0);
   text.Add("Uid:\t{}\t{}\t{}\t{}\n", creds->ruid, creds->euid, creds->suid, creds->fsuid);
   text.Add("Gid:\t{}\t{}\t{}\t{}\n", creds->rgid, creds->egid, creds->sgid, creds->fsgid);
   RefPtr<FDTable> table = task.GetFDTable();

@@ -198,7 +198,14 @@ SyscallDecision SeccompState::KillThread(int signal) {
   return SyscallDecision::Refuse(-ENOSYS);
 }
 
-SyscallDecision SeccompState::AskTracer(uint32_t /*message*/) { return SyscallDecision::Refuse(-ENOSYS); }
+SyscallDecision SeccompState::AskTracer(uint32_t message) {
+  if (!task_.tracee().HasOption(PTRACE_O_TRACESECCOMP)) return SyscallDecision::Refuse(-ENOSYS);
+  task_.tracee().Event(PTRACE_EVENT_SECCOMP, message);
+  const Registers& registers = task_.registers();
+  if (static_cast<int>(registers.orig_rax) < 0 || task_.exit_requested_.load(std::memory_order_acquire))
+    return SyscallDecision::Refuse(static_cast<int64_t>(registers.rax));
+  return Check(true);  // the other filters' word on what it is now
+}
 
 SyscallDecision SeccompState::CheckStrict(int number) {
   if (number == SYS_read || number == SYS_write || number == SYS_exit || number == SYS_rt_sigreturn)

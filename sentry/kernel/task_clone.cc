@@ -6,6 +6,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/task_runner.h"
+#include "sentry/kernel/tracee.h"
 #include "sentry/kernel/vfork_done.h"
 
 #ifndef CLONE_NEWTIME
@@ -124,6 +125,8 @@ Result<void> Task::EnterTree(Task& child, const CloneOptions& options) {
   ThreadGroup& group = *thread_group_;
   ThreadGroup& child_group = *child.thread_group_;
   bool is_thread = &child_group == &group;
+  const bool is_traced =
+      (options.flags & CLONE_PTRACE) != 0 || tracee_->CloneEvent(options.flags, options.exit_signal) != 0;
   MutexLock tree(kernel_.task_tree_mu_);
   if (kernel_.task_count() >= kernel_.max_tasks() || IsOverProcessLimitLocked()) return Errno(EAGAIN);
   {
@@ -133,6 +136,7 @@ Result<void> Task::EnterTree(Task& child, const CloneOptions& options) {
     ASSIGN_OR_RETURN(PidNumbers numbers, child_group.pid_namespace_->AllocateLocked());
     child.EnterNamespacesLocked(std::move(numbers));
     child.seccomp_->InheritLocked(*seccomp_);
+    if (is_thread && is_traced) child.tracee_->InheritLocked(*tracee_);
     if (is_thread) {
       group.tasks_.emplace_back(&child);
       ++group.live_;
@@ -153,14 +157,17 @@ Result<void> Task::EnterTree(Task& child, const CloneOptions& options) {
   child_group.parent_ = parent;
   if (parent != nullptr) parent->children_.emplace_back(&child_group);
   child_group.JoinProcessGroupLocked(group.process_group_);
+  if (is_traced) child.tracee_->InheritLocked(*tracee_);
   return Ok();
 }
 
 void Task::Abandon() {
   std::vector<RefPtr<ThreadGroup>> released;
+  std::vector<RefPtr<Task>> released_tasks;
   {
     MutexLock tree(kernel_.task_tree_mu_);
     bool is_thread = thread_group_->leader_ != this;
+    tracee_->UnlinkLocked(released_tasks);
     {
       MutexLock lock(thread_group_->signal_mu_);
       exiting_ = true;
@@ -231,11 +238,13 @@ Result<pid_t> Task::Clone(const CloneOptions& options) {
     child->Abandon();
     return started.error();
   }
-  child.reset();
+  if (const int event = tracee_->CloneEvent(flags, options.exit_signal); event != 0)
+    tracee_->Event(event, static_cast<uint64_t>(tracee_->IdForTracer(*child)));
   if (vfork_done) {
     while (!vfork_done->done.load(std::memory_order_acquire)) {
       if (!BlockKillable().ok()) break;  // the child goes on with the memory for itself
     }
+    tracee_->Event(PTRACE_EVENT_VFORK_DONE, static_cast<uint64_t>(tracee_->IdForTracer(*child)));
   }
   return pid;
 }

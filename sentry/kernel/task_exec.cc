@@ -2,6 +2,7 @@
 #include "sentry/arch/xsave.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timers.h"
+#include "sentry/kernel/tracee.h"
 
 namespace runsc {
 
@@ -38,7 +39,9 @@ Result<void> Task::KillOtherThreads() {
 void Task::BecomeLeader() {
   ThreadGroup& group = *thread_group_;
   RefPtr<Task> old;
+  std::vector<RefPtr<Task>> released;
   MutexLock tree(kernel_.task_tree_mu_);
+  if (group.leader_ != this) group.leader_->tracee_->UnlinkLocked(released);
   MutexLock lock(group.signal_mu_);
   group.exec_task_ = nullptr;
   if (group.leader_ == this) return;
@@ -62,6 +65,13 @@ void Task::BecomeLeader() {
 
 Result<void> Task::Execve(LoadRequest request) {
   request.limits = memory_limits();
+  if (tracee_->IsUnsafeForExec() && !creds().no_new_privs) {
+    // Whoever traces it must not get hold of what a set-user-ID program is.
+    RefPtr<Credentials> restricted = creds().Clone();
+    restricted->no_new_privs = true;
+    request.paths.creds = std::move(restricted);
+  }
+  const pid_t old_id = tracee_->IdForTracer(*this);
   ASSIGN_OR_RETURN(LoadedProgram program, kernel_.loader().Load(request));
   RETURN_IF_ERROR(KillOtherThreads());
   // From here on nothing can fail.
@@ -104,8 +114,10 @@ Result<void> Task::Execve(LoadRequest request) {
   restart_block_ = nullptr;
   fault_ = FaultContext{};
   registers_ = program.registers;
+  registers_.orig_rax = static_cast<uint64_t>(syscall_number_);
   (void)context_->SetFpState(InitialFpState(kernel_.platform().fp_state_size()));
   group.has_execed.store(true);
+  tracee_->OnExec(old_id);
   return Ok();
 }
 

@@ -4,6 +4,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timers.h"
 #include "sentry/kernel/seccomp_state.h"
+#include "sentry/kernel/tracee.h"
 #include "sentry/kernel/vfork_done.h"
 
 namespace runsc {
@@ -26,10 +27,12 @@ void Task::Exit() {
   {
     MutexLock lock(group.signal_mu_);
     exiting_ = true;
+    tracee_->RememberExitStatus(group.IsExiting() ? group.exit_status() : exit_status_);
     if (!group.IsExiting() && group.leader_ == this) group.exit_status_.store(exit_status_);
     group_dead = --group.live_ == 0;
     if (group_dead) group.exiting_.store(true, std::memory_order_release);
-    if (std::exchange(stop_pending_, false)) notify_stop = group.FinishStopLocked() && !group_dead;
+    if (std::exchange(stop_pending_, false))
+      notify_stop = !tracee_->TakeUncountedLocked() && group.FinishStopLocked() && !group_dead;
     group.RetargetLocked(*this, SignalSet::All());
   }
   if (notify_stop) {
@@ -109,6 +112,7 @@ void Task::ReleaseLocked() {
 void Task::LeaveTree(bool group_dead) {
   ThreadGroup& group = *thread_group_;
   std::vector<RefPtr<ThreadGroup>> released;
+  std::vector<RefPtr<Task>> released_tasks;
   RefPtr<Task> exec_task;
   {
     MutexLock tree(kernel_.task_tree_mu_);
@@ -129,13 +133,17 @@ void Task::LeaveTree(bool group_dead) {
           group.parent_->process_group_->session() == group.process_group_->session())
         group.process_group_->HangUpIfOrphanedLocked(&group);
     }
-    if (group.leader_ != this) ReleaseLocked();
+    tracee_->ReleaseTraceesLocked(released, released_tasks);
+    const bool is_traced = tracee_->IsTracedLocked();
+    if (is_traced && (group.leader_ != this || group.tasks_.size() > 1)) tracee_->NotifyExitLocked();
+    // A traced thread is a zombie until its tracer has waited for it.
+    if (group.leader_ != this && !is_traced) ReleaseLocked();
     {
       MutexLock lock(group.signal_mu_);
       exec_task = RefPtr<Task>(group.exec_task_);
     }
     if (group.tasks_.size() == 1 && group.leader_ != nullptr && group.leader_->zombie_)
-      group.BecomeZombieLocked(released);
+      group.AllTasksGoneLocked(released);
   }
   if (exec_task) exec_task->Wake();
 }

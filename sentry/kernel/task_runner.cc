@@ -12,6 +12,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/known_results.h"
 #include "sentry/kernel/seccomp_state.h"
+#include "sentry/kernel/tracee.h"
 #include "sentry/wait/deferred.h"
 
 namespace runsc {
@@ -90,6 +91,8 @@ void TaskRunner::Run() {
   }
   if (task_.set_child_tid_) (void)task_.memory_->Write(task_.set_child_tid_, int32_t{task_.tid()});
   RunGuest();
+  ThreadGroup& group = *task_.thread_group_;
+  task_.tracee().OnExit(group.IsExiting() ? group.exit_status() : task_.exit_status_);
   task_.Exit();
   RunDeferred();
   task_.MakeWakes();
@@ -115,7 +118,8 @@ void TaskRunner::RunGuest() {
     }
     int64_t start = MonotonicNow();
     task_.switch_start_.store(start, std::memory_order_relaxed);
-    SwitchResult result = task_.context_->Switch(task_.memory_->address_space(), task_.registers_, false);
+    SwitchResult result =
+        task_.context_->Switch(task_.memory_->address_space(), task_.registers_, task_.tracee_->IsStepping());
     task_.switch_start_.store(0, std::memory_order_relaxed);
     task_.guest_time_.store(task_.guest_time_.load(std::memory_order_relaxed) + MonotonicNow() - start,
                             std::memory_order_relaxed);
@@ -168,6 +172,7 @@ void TaskRunner::UpdateKnownResults() {
       {SYS_getegid, creds.egid},
   };
   const uint32_t work = task_.syscall_work.load(std::memory_order_acquire);
+  if (task_.tracee().IsTraced()) return task_.context_->SetKnownResults({});
   if (work == 0) return task_.context_->SetKnownResults(results);
   // Only what every filter allows whatever the arguments are.
   const SeccompFilter* filter = task_.seccomp().filter();
@@ -179,13 +184,31 @@ void TaskRunner::UpdateKnownResults() {
 }
 
 bool TaskRunner::EnterSyscall(Result<int64_t>& result) {
-  SyscallDecision decision = task_.seccomp().Check();
+  const Registers& registers = task_.registers_;
+  SyscallDecision decision;
+  if (!task_.tracee().OnSyscallEntry()) {
+    decision = SyscallDecision::Refuse(static_cast<int64_t>(registers.rax));
+  } else {
+    decision = task_.seccomp().Check();
+  }
+  // A tracer may have made another call of it, or none.
+  task_.syscall_number_ = static_cast<int64_t>(registers.orig_rax);
+  task_.current_syscall = static_cast<int>(registers.orig_rax);
+  if (decision.serve && static_cast<int>(registers.orig_rax) == -1)
+    decision = SyscallDecision::Refuse(static_cast<int64_t>(registers.rax));
   if (decision.serve) return true;
   result = decision.interrupted ? Result<int64_t>(Errno(ERESTARTSYS)) : Result<int64_t>(decision.value);
   return false;
 }
 
 void TaskRunner::HandleSyscall() {
+  ServeSyscall();
+  const bool is_step = task_.tracee_->IsStepping();
+  if (is_step || (task_.syscall_work.load(std::memory_order_acquire) & Task::kTraceExitWork) != 0)
+    task_.tracee_->OnSyscallExit(is_step);
+}
+
+void TaskRunner::ServeSyscall() {
   Registers& registers = task_.registers_;
   task_.syscall_number_ = static_cast<int64_t>(registers.orig_rax);
   task_.current_syscall = static_cast<int>(registers.orig_rax);

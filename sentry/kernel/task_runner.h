@@ -24,6 +24,7 @@ class TaskRunner {
   // Tells the platform who the task is, if that has changed.
   void UpdateKnownResults();
   void HandleSyscall();
+  void ServeSyscall();
   // What is asked before a call is served. False: it is not to be; `result` is its result.
   bool EnterSyscall(Result<int64_t>& result);
   void HandleFault(const SwitchResult& result);

@@ -6,6 +6,7 @@
 #include "sentry/arch/xsave.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timers.h"
+#include "sentry/kernel/tracee.h"
 
 namespace runsc {
 namespace {
@@ -55,7 +56,7 @@ void Task::ForceSignal(const siginfo_t& info) {
     mask.Remove(signal);
     blocked_.store(mask.bits(), std::memory_order_relaxed);
   }
-  if (action.IsDefault()) group.killable_init_.store(true, std::memory_order_relaxed);
+  if (action.IsDefault() && !tracee_->IsTraced()) group.killable_init_.store(true, std::memory_order_relaxed);
   pending_.Push(info);
   Interrupt();
 }
@@ -109,6 +110,15 @@ bool Task::DoWork() {
   ThreadGroup& group = *thread_group_;
   for (;;) {
     ThreadGroup::Work work = group.NextWork(*this);
+    if (work.kind == Kind::kOffer) {
+      if (work.info.si_code == SI_TIMER) group.posix_timers_->OnSignalTaken(work.info);
+      siginfo_t info = work.info;
+      if (!tracee_->OfferSignal(info)) continue;
+      MutexLock lock(group.signal_mu_);
+      work = group.WorkOfSignalLocked(*this, info);
+      if (work.kind == Kind::kNone) continue;
+      work.was_offered = true;
+    }
     switch (work.kind) {
       case Kind::kExit:
         return false;
@@ -121,7 +131,7 @@ bool Task::DoWork() {
         StopUntilContinued();
         break;
       case Kind::kTrap:
-      case Kind::kOffer:
+        tracee_->Trap();
         break;
       case Kind::kStopBy: {
         // Nobody could continue an orphaned group that stops at its terminal.
@@ -131,10 +141,12 @@ bool Task::DoWork() {
         break;
       }
       case Kind::kDeliver:
-        if (work.info.si_code == SI_TIMER) group.posix_timers_->OnSignalTaken(work.info);
+        if (work.info.si_code == SI_TIMER && !work.was_offered) group.posix_timers_->OnSignalTaken(work.info);
         FinishInterruptedSyscall(&work.action);
         Deliver(work.info, work.action);
+        tracee_->OnHandlerEntered();
         break;
+      case Kind::kOffer:
       case Kind::kNone:
         FinishInterruptedSyscall(nullptr);
         if (!saved_mask_) return true;
@@ -156,10 +168,10 @@ void Task::StopUntilContinued() {
   bool notify = false;
   {
     MutexLock lock(group.signal_mu_);
-    if (!stop_pending_) return;
+    if (!stop_pending_ || tracee_->IsTraced()) return;
     stop_pending_ = false;
     in_stop_ = true;
-    notify = group.FinishStopLocked();
+    notify = !tracee_->TakeUncountedLocked() && group.FinishStopLocked();
   }
   if (notify) {
     MutexLock lock(kernel_.task_tree_mu_);

@@ -2,14 +2,18 @@
 #include <sys/wait.h>
 
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/tracee.h"
 #include "sentry/kernel/wait_request.h"
 
 namespace runsc {
 namespace {
 
-bool IsWanted(const WaitRequest& request, const ThreadGroup& child, pid_t child_pid, pid_t child_group) {
+bool HasWantedKind(const WaitRequest& request, const ThreadGroup& child) {
   bool is_clone = child.exit_signal() != SIGCHLD;
-  if ((request.options & __WALL) == 0 && is_clone != ((request.options & __WCLONE) != 0)) return false;
+  return (request.options & __WALL) != 0 || is_clone == ((request.options & __WCLONE) != 0);
+}
+
+bool HasWantedId(const WaitRequest& request, const ThreadGroup& child, pid_t child_pid, pid_t child_group) {
   switch (request.which) {
     case WaitRequest::Which::kAny:
       return true;
@@ -61,6 +65,7 @@ Result<WaitedChild> Task::Wait(const WaitRequest& request) {
   ScopedWait wait(*this, group.child_queue_, EPOLLIN);
   for (;;) {
     std::vector<RefPtr<ThreadGroup>> released;  // dropped without the lock
+    std::vector<RefPtr<Task>> released_tasks;
     bool any = false;
     {
       MutexLock tree(kernel_.task_tree_mu_);
@@ -70,15 +75,29 @@ Result<WaitedChild> Task::Wait(const WaitRequest& request) {
       if (wanted.which == WaitRequest::Which::kProcessGroup && wanted.id == 0) wanted.id = own_group;
       for (const auto& child : group.children_) {
         if (child->is_adopted_) continue;
-        if (!IsWanted(wanted, *child, child->numbers_.In(space), child->process_group_->numbers().In(space)))
+        if (!HasWantedKind(wanted, *child) || !HasWantedId(wanted, *child, child->numbers_.In(space),
+                                                           child->process_group_->numbers().In(space)))
           continue;
+        // What it traces itself is looked at below; a zombie that another traces is that one's first.
+        const Tracee& tracee = *child->leader_->tracee_;
+        if (tracee.IsTracedByGroupLocked(group)) continue;
         any = true;
+        if (child->IsZombie() && tracee.IsTracedLocked()) continue;
         RefPtr<ThreadGroup> keep = child;
         if (auto report = group.TakeReportLocked(*keep, request.options, released)) {
           released.push_back(std::move(keep));
           return *report;
         }
       }
+      auto is_wanted = [&](const Task& task) {
+        const ThreadGroup& process = *task.thread_group_;
+        return HasWantedId(wanted, process, task.numbers_.In(space),
+                           process.process_group_ ? process.process_group_->numbers().In(space) : 0);
+      };
+      const Task* only = (request.options & __WNOTHREAD) != 0 ? this : nullptr;
+      if (auto report = Tracee::TakeReportLocked(group, only, request.options, any, is_wanted, released,
+                                                 released_tasks))
+        return *report;
     }
     if (!any) return Errno(ECHILD);
     if ((request.options & WNOHANG) != 0) return WaitedChild{};

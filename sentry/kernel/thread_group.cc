@@ -4,6 +4,7 @@
 
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timers.h"
+#include "sentry/kernel/tracee.h"
 
 namespace runsc {
 namespace {
@@ -161,6 +162,15 @@ void ThreadGroup::NotifyParentLocked(int code) {
   parent->child_queue_.Notify(EPOLLIN);
 }
 
+void ThreadGroup::AllTasksGoneLocked(std::vector<RefPtr<ThreadGroup>>& released) {
+  Tracee& leader = *leader_->tracee_;
+  if (!leader.IsTracedLocked() || (parent_ != nullptr && leader.IsTracedByGroupLocked(*parent_)))
+    return BecomeZombieLocked(released);
+  zombie_.store(true, std::memory_order_release);
+  exit_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  leader.NotifyExitLocked();
+}
+
 void ThreadGroup::BecomeZombieLocked(std::vector<RefPtr<ThreadGroup>>& released) {
   zombie_.store(true, std::memory_order_release);
   exit_queue_.Notify(EPOLLIN | EPOLLRDNORM);
@@ -189,6 +199,8 @@ void ThreadGroup::BecomeZombieLocked(std::vector<RefPtr<ThreadGroup>>& released)
 
 void ThreadGroup::ReapLocked(std::vector<RefPtr<ThreadGroup>>& released) {
   RefPtr<Task> leader(leader_);
+  std::vector<RefPtr<Task>> unlinked;
+  leader->tracee_->UnlinkLocked(unlinked);
   leader->ReleaseLocked();
   process_group_->RemoveMemberLocked(*this);
   if (parent_ != nullptr) {
@@ -232,7 +244,7 @@ void ThreadGroup::ReparentChildrenLocked(std::vector<RefPtr<ThreadGroup>>& relea
         (void)child->SendSignal(MakeUserSignalInfo(signal, SI_USER, numbers_.In(*child->pid_namespace_), 0));
     }
     if (child->IsZombie()) {
-      child->BecomeZombieLocked(released);
+      child->AllTasksGoneLocked(released);
     } else if (child->process_group_ != process_group_ &&
                child->process_group_->session() == process_group_->session()) {
       child->process_group_->HangUpIfOrphanedLocked(nullptr);

@@ -120,9 +120,10 @@ class ThreadGroup final : public RefCounted {
   struct Work {
     enum class Kind { kNone, kExit, kStop, kStopBy, kNotify, kDeliver, kTrap, kOffer };
     Kind kind = Kind::kNone;
-    siginfo_t info{};     // kStopBy, kDeliver, kOffer (to the tracer, before anything else)
-    SignalAction action;  // kDeliver
-    int notify_code = 0;  // kNotify: CLD_STOPPED or CLD_CONTINUED
+    siginfo_t info{};          // kStopBy, kDeliver, kOffer (to the tracer, before anything else)
+    SignalAction action;       // kDeliver
+    bool was_offered = false;  // to the tracer
+    int notify_code = 0;       // kNotify: CLD_STOPPED or CLD_CONTINUED
   };
   Work NextWork(Task& task);
   // What the action for a signal that `task` has taken wants done.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/tracee.h"
 
 namespace runsc {
 namespace {
@@ -20,6 +21,8 @@ Result<void> ThreadGroup::SendSignal(const siginfo_t& info, bool from_outside) {
 
 Result<void> ThreadGroup::SendLocked(const siginfo_t& info, Task* target, bool from_outside) {
   int signal = info.si_signo;
+  // A second SIGKILL ends what its tracer still holds.
+  if (IsExiting() && signal == SIGKILL) BeginExitLocked(SIGKILL);
   if (IsExiting() || leader_ == nullptr) return Ok();
   if (!IsValidSignal(signal)) return Ok();  // clone(2) takes any number up to 255 for its end
   from_outside |= info.si_code == SI_KERNEL;
@@ -48,6 +51,7 @@ bool ThreadGroup::IsIgnoredLocked(const Task& task, int signal, bool from_outsid
   SignalSet blocked(task.blocked_.load(std::memory_order_relaxed));
   if (task.saved_mask_) blocked = blocked | *task.saved_mask_;
   if (blocked.Has(signal) && !kUnblockableSignals.Has(signal)) return false;
+  if (task.tracee_->IsTraced() && signal != SIGKILL) return false;  // the tracer wants to know
   SignalAction action = handlers_->Get(signal);
   if (action.IsIgnored()) return true;
   if (!action.IsDefault()) return false;
@@ -59,7 +63,8 @@ bool ThreadGroup::IsIgnoredLocked(const Task& task, int signal, bool from_outsid
 bool ThreadGroup::WantsLocked(const Task& task, int signal) const {
   if (task.exiting_) return false;
   if (signal == SIGKILL) return true;
-  return !SignalSet(task.blocked_.load(std::memory_order_relaxed)).Has(signal) && !task.in_stop_;
+  return !SignalSet(task.blocked_.load(std::memory_order_relaxed)).Has(signal) && !task.in_stop_ &&
+         !task.tracee_->IsStoppedLocked();
 }
 
 void ThreadGroup::ChooseTaskLocked(int signal, Task* target, bool from_outside) {
@@ -79,7 +84,7 @@ void ThreadGroup::ChooseTaskLocked(int signal, Task* target, bool from_outside) 
   // What certainly ends the process does so at once: also a wait that only fatal signals interrupt
   // ends then.
   bool masked = chosen->saved_mask_ && chosen->saved_mask_->Has(signal);
-  if (signal == SIGKILL || (!masked && handlers_->Get(signal).IsDefault() &&
+  if (signal == SIGKILL || (!masked && !chosen->tracee_->IsTraced() && handlers_->Get(signal).IsDefault() &&
                             DefaultActionOf(signal) == SignalDefault::kTerminate && !IsProtectedInit())) {
     BeginExitLocked(signal);
     return;
@@ -122,6 +127,12 @@ void ThreadGroup::BeginExit(int wait_status) {
 }
 
 void ThreadGroup::BeginExitLocked(int wait_status) {
+  if (wait_status == SIGKILL) {
+    for (const auto& task : tasks_) {
+      task->tracee_->SetKilledLocked();
+      if (IsExiting()) task->Interrupt();
+    }
+  }
   if (IsExiting()) return;
   exit_status_.store(wait_status, std::memory_order_relaxed);
   exiting_.store(true, std::memory_order_release);
@@ -137,21 +148,25 @@ bool ThreadGroup::IsStopped() const {
   return stopped_;
 }
 
-void ThreadGroup::BeginStopLocked(Task& /*task*/, int signal) {
+void ThreadGroup::BeginStopLocked(Task& task, int signal) {
   if (IsExiting() || exec_task_ != nullptr) return;
   continue_reported_ = true;
-  if (stopped_ || stopping_ != 0) return;
-  stop_signal_ = signal;
-  for (const auto& task : tasks_) {
-    if (task->exiting_) continue;
-    task->stop_pending_ = true;
+  if (task.stop_pending_) return;
+  // A traced task may have been resumed while the process is stopped, and stops again: the first signal is
+  // what the parent was told of.
+  if (!stopped_) stop_signal_ = signal;
+  stopping_ = 0;
+  for (const auto& other : tasks_) {
+    if (other->exiting_ || (other.get() != &task && other->in_stop_)) continue;
+    other->stop_pending_ = true;
+    other->tracee_->SetStopSignalLocked(signal, other.get() != &task);
     ++stopping_;
-    task->Interrupt();
+    other->Interrupt();
   }
 }
 
 bool ThreadGroup::FinishStopLocked() {
-  if (stopping_ == 0 || --stopping_ != 0) return false;
+  if (stopping_ == 0 || --stopping_ != 0 || stopped_) return false;
   stopped_ = true;
   stop_reported_ = false;
   return true;
@@ -171,6 +186,7 @@ void ThreadGroup::EndStopLocked() {
 
 void ThreadGroup::ContinueLocked() {
   DiscardLocked(kStopSignals);
+  for (const auto& task : tasks_) task->tracee_->OnContinueLocked();
   bool was_stopped = stopped_;
   bool was_stopping = stopping_ != 0;
   EndStopLocked();
@@ -181,6 +197,7 @@ void ThreadGroup::ContinueLocked() {
 
 bool ThreadGroup::HasWorkLocked(const Task& task) const {
   if (task.exit_requested_.load(std::memory_order_relaxed) || task.stop_pending_) return true;
+  if (task.tracee_->HasTrapLocked()) return true;
   if (notify_code_ != 0) return true;
   SignalSet blocked(task.blocked_.load(std::memory_order_relaxed));
   return !((task.pending_.pending() | pending_.pending()) & ~blocked).empty();
@@ -200,43 +217,60 @@ ThreadGroup::Work ThreadGroup::NextWork(Task& task) {
       work.notify_code = std::exchange(notify_code_, 0);
       return work;
     }
-    if (task.stop_pending_) {
+    if (task.stop_pending_ && !task.tracee_->IsTraced()) {
       work.kind = Work::Kind::kStop;
+      return work;
+    }
+    if (task.stop_pending_) task.tracee_->SetTrapStopLocked();
+    if (task.tracee_->HasTrapLocked()) {
+      work.kind = Work::Kind::kTrap;
       return work;
     }
     SignalSet blocked(task.blocked_.load(std::memory_order_relaxed));
     std::optional<siginfo_t> info = task.pending_.Pop(blocked);
     if (!info) info = pending_.Pop(blocked);
     if (!info) return work;
-    int signal = info->si_signo;
-    SignalAction action = handlers_->Get(signal);
-    if (action.IsIgnored()) continue;
-    work.info = *info;
-    if (!action.IsDefault()) {
-      if ((action.flags & SA_RESETHAND) != 0) {
-        SignalAction reset = action;
-        reset.handler = 0;
-        handlers_->Exchange(signal, reset);
-      }
-      work.kind = Work::Kind::kDeliver;
-      work.action = action;
+    if (task.tracee_->IsTraced() && info->si_signo != SIGKILL) {
+      work.kind = Work::Kind::kOffer;
+      work.info = *info;
       return work;
     }
-    if (IsProtectedInit() && !kUnblockableSignals.Has(signal)) continue;
-    switch (DefaultActionOf(signal)) {
-      case SignalDefault::kIgnore:
-      case SignalDefault::kContinue:
-        continue;
-      case SignalDefault::kStop:
-        task.stop_dequeued_ = true;
-        work.kind = Work::Kind::kStopBy;
-        return work;
-      case SignalDefault::kTerminate:
-      case SignalDefault::kCore:
-        BeginExitLocked(signal);
-        continue;
-    }
+    work = WorkOfSignalLocked(task, *info);
+    if (work.kind != Work::Kind::kNone) return work;
   }
+}
+
+ThreadGroup::Work ThreadGroup::WorkOfSignalLocked(Task& task, const siginfo_t& info) {
+  Work work;
+  work.info = info;
+  const int signal = info.si_signo;
+  SignalAction action = handlers_->Get(signal);
+  if (action.IsIgnored()) return work;
+  if (!action.IsDefault()) {
+    if ((action.flags & SA_RESETHAND) != 0) {
+      SignalAction reset = action;
+      reset.handler = 0;
+      handlers_->Exchange(signal, reset);
+    }
+    work.kind = Work::Kind::kDeliver;
+    work.action = action;
+    return work;
+  }
+  if (IsProtectedInit() && !kUnblockableSignals.Has(signal)) return work;
+  switch (DefaultActionOf(signal)) {
+    case SignalDefault::kIgnore:
+    case SignalDefault::kContinue:
+      break;
+    case SignalDefault::kStop:
+      task.stop_dequeued_ = true;
+      work.kind = Work::Kind::kStopBy;
+      break;
+    case SignalDefault::kTerminate:
+    case SignalDefault::kCore:
+      BeginExitLocked(signal);
+      break;
+  }
+  return work;
 }
 
 }  // namespace runsc

@@ -21,7 +21,7 @@ struct WaitRequest {
 struct WaitedChild {
   pid_t pid = 0;  // 0: WNOHANG, and nothing to report
   uint32_t uid = 0;
-  int code = 0;    // CLD_EXITED, CLD_KILLED, CLD_STOPPED, CLD_CONTINUED
+  int code = 0;    // CLD_EXITED, CLD_KILLED, CLD_STOPPED, CLD_CONTINUED, CLD_TRAPPED
   int status = 0;  // as wait4(2) reports it
   CpuUsage usage;
 };

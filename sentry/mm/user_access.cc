@@ -42,6 +42,12 @@ size_t MemoryManager::State::CopyPages(uint64_t addr, uint64_t length, MemoryAcc
         if (it == pmas.end() || !Accessible(it->second, access, forced)) break;
         const Pma& pma = it->second;
         uint64_t piece = std::min({length - done, pma.end - at, budget});
+        if (forced && access == MemoryAccess::kWrite && (pma.prot & PROT_WRITE) == 0) {
+          // Private memory only; what is shared is refused below.
+          auto vma = FindVma(at);
+          if (vma == vmas.end() || vma->second.shared) break;
+          piece = std::min(piece, vma->second.end - at);
+        }
         if (IsPatched({at, at + piece})) break;
         uint64_t offset = pma.offset + (at - it->first);
         if (pma.file != &memory_file) {

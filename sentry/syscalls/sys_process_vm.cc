@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "sentry/kernel/ptrace_access.h"
 #include "sentry/syscalls/sys_mmap.h"
 
 namespace runsc {
@@ -28,20 +29,12 @@ Result<std::vector<UserIovec>> ReadIovecs(MemoryManager& memory, UserAddr addr, 
   return iovecs;
 }
 
-// __ptrace_may_access() with real credentials.
 Result<RefPtr<MemoryManager>> TargetMemory(Task& task, pid_t pid) {
   RefPtr<Task> target = task.pid_namespace().FindTask(pid);
   if (!target) return Errno(ESRCH);
   RefPtr<MemoryManager> memory = target->GetMemory();
   if (!memory) return Errno(ESRCH);
-  if (&target->thread_group() == &task.thread_group()) return memory;
-  const Credentials& mine = task.creds();
-  if (mine.HasCapability(CAP_SYS_PTRACE)) return memory;
-  RefPtr<const Credentials> theirs = target->GetCreds();
-  if (!theirs) return Errno(ESRCH);
-  const bool same = mine.ruid == theirs->ruid && mine.ruid == theirs->euid && mine.ruid == theirs->suid &&
-                    mine.rgid == theirs->rgid && mine.rgid == theirs->egid && mine.rgid == theirs->sgid;
-  if (!same || memory->dumpable() != 1 || !theirs->permitted.IsSubsetOf(mine.permitted)) return Errno(EPERM);
+  RETURN_IF_ERROR(CheckPtraceAccess(task, *target));
   return memory;
 }
 

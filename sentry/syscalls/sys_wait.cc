@@ -96,6 +96,7 @@ Result<int64_t> SysWaitid(Task& task, int which, pid_t id, UserPtr<siginfo_t> in
       result.si_uid = child.uid;
       result.si_status = child.code == CLD_KILLED      ? child.status & 0x7f
                          : child.code == CLD_CONTINUED ? SIGCONT
+                         : child.code == CLD_TRAPPED   ? child.status >> 8
                                                        : child.status >> 8 & 0xff;
     }
     // Only these fields are written, as Linux does.

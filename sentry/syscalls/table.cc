@@ -17,6 +17,7 @@
 #include "sentry/syscalls/sys_poll.h"
 #include "sentry/syscalls/sys_prctl.h"
 #include "sentry/syscalls/sys_process.h"
+#include "sentry/syscalls/sys_ptrace.h"
 #include "sentry/syscalls/sys_read_write.h"
 #include "sentry/syscalls/sys_sched.h"
 #include "sentry/syscalls/sys_seccomp.h"
@@ -240,7 +241,7 @@ constexpr auto MakeTable() {
   // 100
   t[100] = {"times", Full<SysTimes>()};
   // 101
-  t[101] = {"ptrace", Refused<EPERM>("guests cannot trace each other yet")};
+  t[101] = {"ptrace", Partial<SysPtrace>("no debug registers (hardware watchpoints), PTRACE_O_SUSPEND_SECCOMP, requests of 32-bit programs")};
   // 102
   t[102] = {"getuid", Full<SysGetuid>()};
   // 103

@@ -47,6 +47,42 @@ CASES = {
         mkdir e; tar xzf t.tar.gz -C e; diff -r d e/d && echo same; rm -r e/d; tar xJf t.tar.xz -C e; diff -r d e/d && echo same
     """),
     "zstd": (["zstd"], "seq 100000 > n; zstd -q n -o n.zst; zstd -q -d n.zst -o m; cmp n m && echo same"),
+    "strace": (["strace"], r"""
+        strace -o log -e trace=execve,exit_group true; sed 's/ 0x.*vars/ vars/; s/[0-9]* vars/vars/' log
+        { strace -f -o log sh -c 'ls / > /dev/null; (exit 3); echo $?; kill -USR1 $$'; echo $?; } 2> /dev/null
+        sed 's/^[0-9]* *//' log | grep -E '^execve|exited with|killed by' | sed 's/, 0x.*//; s/ <unf.*//' | sort
+        strace -c -o log ls / > /dev/null; grep -cE 'execve|write|openat' log
+        strace -f --seccomp-bpf -o log -e trace=getppid sh -c 'sh -c true'; grep -c exited log; cut -d' ' -f2- log | grep -c getppid
+        strace -o log -e trace=chdir -e inject=chdir:error=EDOM sh -c 'cd / 2>&1'; grep -o 'EDOM.*' log | head -1
+        sh -c 'while ! [ -e stop ]; do sleep 0.05; done; exit 5' & pid=$!
+        strace -f -o log -p $pid 2>/dev/null & tracer=$!
+        until grep -q 'exited with 0' log 2>/dev/null; do sleep 0.05; done; grep TracerPid /proc/$pid/status | grep -c $tracer
+        touch stop; wait $pid; echo $?; wait $tracer; grep -c 'exited with 5' log
+    """),
+    "gdb": (["gdb", "gcc"], r"""
+        cat > t.c <<'E'
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+int calls; double half = 0.5;
+int f(int n) { calls++; return n < 2 ? 1 : n * f(n - 1); }
+void *thread(void *a) { f(3); return a; }
+volatile int go;
+int main(int argc, char **argv) {
+  while (argc > 1 && !go) usleep(1000);
+  int r = f(5);
+  pthread_t t; pthread_create(&t, 0, thread, 0); pthread_join(t, 0);
+  printf("%d %d\n", r, calls);
+  return 7;
+}
+E
+        gcc -g -O0 -o t t.c -lpthread
+        g() { gdb -q -nx -batch -iex 'set debuginfod enabled off' -ex 'set width 0' "$@" 2>&1 | grep -vE 'LWP|New process|libthread_db|Missing sep|^$|Download'; }
+        g -ex 'break f if n == 3' -ex 'run > out' -ex bt -ex 'print n' -ex 'print half * 3' -ex finish -ex next -ex 'print $rip != 0' -ex 'set var calls = 100' -ex delete -ex 'break thread' -ex continue -ex stepi -ex 'print calls' -ex 'call f(4)' -ex disable -ex continue ./t | sed 's/0x[0-9a-f]*/ADDR/g; s/process [0-9]*/process N/'; cat out
+        ./t wait > out & pid=$!
+        g -p $pid -ex 'break f' -ex 'set var go = 1' -ex continue -ex 'print n' -ex 'x/i $pc' -ex detach | grep -E '^(Breakpoint|.[12] =|=>)' | sed "s/$pid/PID/; s/0x[0-9a-f]*/ADDR/g"
+        wait $pid; echo $?
+    """),
     "git": (["git"], r"""
         export HOME=$PWD GIT_AUTHOR_DATE='2020-01-01T00:00:00Z' GIT_COMMITTER_DATE='2020-01-01T00:00:00Z'
         git config --global user.email a@b; git config --global user.name n; git config --global init.defaultBranch main
