@@ -7,6 +7,7 @@
 #include "sentry/boot/tree_builder.h"
 #include "sentry/fsimpl/dev.h"
 #include "sentry/fsimpl/devpts.h"
+#include "sentry/fsimpl/mqueue.h"
 #include "sentry/fsimpl/overlay_filesystem.h"
 #include "sentry/fsimpl/pipe.h"
 #include "sentry/fsimpl/proc.h"
@@ -46,6 +47,7 @@ void RegisterFilesystemsAndDevices(Kernel& kernel, const CgroupLimits& limits) {
   kernel.RegisterFilesystem(MakeSysType(kernel));
   kernel.RegisterFilesystem(MakeDevptsType(kernel));
   kernel.RegisterFilesystem(MakeCgroupType(kernel, limits));
+  kernel.RegisterFilesystem(MakeMqueueType(kernel));
   RegisterMemoryDevices(kernel.memory_file());
   RegisterTerminalDevices();
   DeviceRegistry::Get().SetFifoOpener(OpenFifo);
@@ -80,6 +82,9 @@ Result<RefPtr<MountNamespace>> BuildMountTree(Kernel& kernel, const RefPtr<Gofer
       builder.MountType("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "ptmxmode=0666,mode=0620,gid=5"));
   *wrong = "/dev/shm";
   RETURN_IF_ERROR(builder.MountType("tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777"));
+
+  *wrong = "/dev/mqueue";
+  RETURN_IF_ERROR(builder.MountType("mqueue", "/dev/mqueue", kSafe));
 
   for (const BootOptions::Volume& volume : options.volumes) {
     *wrong = fmt::format("the volume at {}", volume.destination);

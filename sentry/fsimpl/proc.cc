@@ -117,6 +117,7 @@ NewFilesystem MakeProc(Kernel& kernel, RefPtr<PidNamespace> pid_namespace) {
   files.Add("net", MakeRef<SymlinkInode>(*filesystem, "self/net"));
   AddSystemFiles(*filesystem, files);
   AddSysctls(*filesystem, files);
+  AddIpcFiles(*filesystem, files);
   RefPtr<Dentry> dentry = MakeRef<Dentry>(*filesystem, std::move(root), "/");
   return {std::move(filesystem), std::move(dentry)};
 }

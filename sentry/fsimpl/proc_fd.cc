@@ -4,6 +4,8 @@
 #include <charconv>
 
 #include "sentry/fsimpl/proc_internal.h"
+#include "sentry/ipc/ipc_namespace.h"
+#include "sentry/kernel/namespace_handle.h"
 #include "sentry/vfs/inotify.h"
 
 namespace runsc {
@@ -152,35 +154,41 @@ struct NamespaceKind {
   const char* link;  // the entry's name
   const char* text;  // before ":[…]"
   uint64_t initial;  // Linux's number of the first namespace
-  // What tells namespaces of this kind apart; null: there is one only.
-  const void* (*identity)(Task& task);
+  int type;          // CLONE_NEW*
+  // The namespace of a task; null: there is one only.
+  RefPtr<RefCounted> (*object)(Task& task);
 };
 
+RefPtr<RefCounted> MountsOf(Task& task) {
+  RefPtr<FsContext> fs = task.GetFs();
+  return fs ? fs->Get().mounts : nullptr;
+}
+RefPtr<RefCounted> PidNamespaceOf(Task& task) { return RefPtr<RefCounted>(&task.pid_namespace()); }
+
 constexpr NamespaceKind kNamespaces[] = {
-    {"cgroup", "cgroup", 4026531835, nullptr},
-    {"ipc", "ipc", 4026531839, nullptr},
-    {"mnt", "mnt", 4026531841,
-     [](Task& task) -> const void* {
-       RefPtr<FsContext> fs = task.GetFs();
-       return fs ? fs->Get().mounts.get() : nullptr;
-     }},
-    {"net", "net", 4026531840, nullptr},
-    {"pid", "pid", 4026531836, [](Task& task) -> const void* { return &task.pid_namespace(); }},
-    {"pid_for_children", "pid", 4026531836, [](Task& task) -> const void* { return &task.pid_namespace(); }},
-    {"time", "time", 4026531834, nullptr},
-    {"time_for_children", "time", 4026531834, nullptr},
-    {"user", "user", 4026531837, nullptr},
-    {"uts", "uts", 4026531838, [](Task& task) -> const void* { return task.uts().get(); }},
+    {"cgroup", "cgroup", 4026531835, CLONE_NEWCGROUP, nullptr},
+    {"ipc", "ipc", 4026531839, CLONE_NEWIPC, [](Task& task) -> RefPtr<RefCounted> { return task.ipc(); }},
+    {"mnt", "mnt", 4026531841, CLONE_NEWNS, MountsOf},
+    {"net", "net", 4026531840, CLONE_NEWNET, nullptr},
+    {"pid", "pid", 4026531836, CLONE_NEWPID, PidNamespaceOf},
+    {"pid_for_children", "pid", 4026531836, CLONE_NEWPID, PidNamespaceOf},
+    {"time", "time", 4026531834, CLONE_NEWTIME, nullptr},
+    {"time_for_children", "time", 4026531834, CLONE_NEWTIME, nullptr},
+    {"user", "user", 4026531837, CLONE_NEWUSER, nullptr},
+    {"uts", "uts", 4026531838, CLONE_NEWUTS, [](Task& task) -> RefPtr<RefCounted> { return task.uts(); }},
 };
 
 // The object behind a namespace link; it can be opened and compared by its number.
 class NamespaceInode final : public SyntheticInode {
  public:
-  NamespaceInode(Filesystem& filesystem, uint64_t ino)
-      : SyntheticInode(filesystem, S_IFREG | 0444, 0, 0, ino) {}
+  NamespaceInode(Filesystem& filesystem, uint64_t ino, NamespaceHandle handle)
+      : SyntheticInode(filesystem, S_IFREG | 0444, 0, 0, ino), handle_(std::move(handle)) {}
   Result<RefPtr<FileDescription>> Open(const VfsPath& path, const OpenOptions& options) override {
-    return RefPtr<FileDescription>(MakeRef<FileDescription>(path, options.flags));
+    return RefPtr<FileDescription>(MakeRef<NamespaceFile>(path, options.flags, handle_));
   }
+
+ private:
+  const NamespaceHandle handle_;
 };
 
 class NamespaceLinkInode final : public TaskInode<SymlinkInode> {
@@ -189,7 +197,7 @@ class NamespaceLinkInode final : public TaskInode<SymlinkInode> {
       : TaskInode<SymlinkInode>(filesystem, std::move(task), ""), kind_(kind) {}
   Result<std::string> ReadLink(const Credentials& creds) override {
     RETURN_IF_ERROR(CheckTaskAccess(creds, *task_));
-    return Text();
+    return Text(Object().get());
   }
   Result<VfsPath> FollowLink(const Credentials& creds) override {
     RETURN_IF_ERROR(CheckTaskAccess(creds, *task_));
@@ -197,18 +205,20 @@ class NamespaceLinkInode final : public TaskInode<SymlinkInode> {
   }
 
  private:
-  uint64_t Number() const {
-    if (kind_.identity == nullptr) return kind_.initial;
-    const void* own = kind_.identity(*task_);
+  RefPtr<RefCounted> Object() const { return kind_.object != nullptr ? kind_.object(*task_) : nullptr; }
+  uint64_t Number(const RefCounted* own) const {
+    if (own == nullptr) return kind_.initial;
     RefPtr<Task> init = proc_.kernel().root_pid_namespace()->FindTask(1);
-    if (!init || kind_.identity(*init) == own || own == nullptr) return kind_.initial;
+    if (!init || kind_.object(*init).get() == own) return kind_.initial;
     constexpr uint64_t kFirstDynamic = 4026532000;
     return kFirstDynamic + (reinterpret_cast<uintptr_t>(own) >> 4 & 0xfffff);
   }
-  std::string Text() const { return fmt::format("{}:[{}]", kind_.text, Number()); }
+  std::string Text(const RefCounted* own) const { return fmt::format("{}:[{}]", kind_.text, Number(own)); }
   VfsPath AnonymousNamespacePath() {
     VfsPath path;
-    path.dentry = MakeRef<Dentry>(proc_, MakeRef<NamespaceInode>(proc_, Number()), Text());
+    RefPtr<RefCounted> own = Object();
+    auto inode = MakeRef<NamespaceInode>(proc_, Number(own.get()), NamespaceHandle{kind_.type, own});
+    path.dentry = MakeRef<Dentry>(proc_, std::move(inode), Text(own.get()));
     RefPtr<FsContext> fs = task_->GetFs();
     // Any mount will do: an open file needs one to hold on to.
     if (fs) path.mount = fs->Get().root.mount;

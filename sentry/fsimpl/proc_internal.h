@@ -97,6 +97,7 @@ RefPtr<SyntheticInode> MakeNamespaceDirectory(ProcFilesystem& filesystem, RefPtr
 RefPtr<SyntheticInode> MakeMemInode(ProcFilesystem& filesystem, RefPtr<Task> task, uint64_t ino);
 void AddSystemFiles(ProcFilesystem& filesystem, StaticDirectory& root);
 void AddSysctls(ProcFilesystem& filesystem, StaticDirectory& root);
+void AddIpcFiles(ProcFilesystem& filesystem, StaticDirectory& root);
 RefPtr<SyntheticInode> MakeNetDirectory(ProcFilesystem& filesystem);
 std::string CpuInfoText(unsigned cpu_count);
 

@@ -134,11 +134,6 @@ constexpr FixedValue kFixed[] = {
     {"fs", "dentry-state", "1024\t0\t45\t0\t0\t0"},
     {"fs", "aio-nr", "0"},
     {"fs", "aio-max-nr", "65536"},
-    {"fs/mqueue", "msg_default", "10"},
-    {"fs/mqueue", "msg_max", "10"},
-    {"fs/mqueue", "msgsize_default", "8192"},
-    {"fs/mqueue", "msgsize_max", "8192"},
-    {"fs/mqueue", "queues_max", "256"},
 };
 
 struct KeptNumber {
@@ -149,11 +144,6 @@ struct KeptNumber {
 constexpr int64_t kIntMax = INT32_MAX;
 constexpr KeptNumber kNumbers[] = {
     {"kernel", "pid_max", 4194304, 301, 4194304},
-    {"kernel", "msgmax", 8192, 0, kIntMax},
-    {"kernel", "msgmnb", 16384, 0, kIntMax},
-    {"kernel", "msgmni", 32000, 0, 32768},
-    {"kernel", "shmmni", 4096, 0, 32768},
-    {"kernel", "shm_rmid_forced", 0, 0, 1},
     {"vm", "overcommit_memory", 0, 0, 2},
     {"vm", "overcommit_ratio", 50, 0, kIntMax},
     {"vm", "max_map_count", 65530, 0, kIntMax},
@@ -207,9 +197,6 @@ constexpr KeptNumber kNumbers[] = {
 
 // Lists of numbers that are shown, and writing which changes nothing.
 constexpr FixedValue kLists[] = {
-    {"kernel", "sem", "32000\t1024000000\t500\t32000"},
-    {"kernel", "shmmax", "18446744073692774399"},
-    {"kernel", "shmall", "18446744073692774399"},
     {"fs", "file-max", "9223372036854775807"},
     {"net/ipv4", "ip_local_port_range", "32768\t60999"},
     {"net/ipv4", "ping_group_range", "1\t0"},

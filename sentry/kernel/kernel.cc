@@ -9,6 +9,7 @@
 #include "fmt/format.h"
 #include "platform/base/log.h"
 #include "sentry/arch/xsave.h"
+#include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/executable.h"
 #include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/task_runner.h"
@@ -42,7 +43,8 @@ Kernel::Kernel(KernelOptions options)
       boot_time_monotonic_(MonotonicNow()),
       boot_id_(MakeBootId()),
       root_pid_namespace_(MakeRef<PidNamespace>(*this, nullptr)),
-      uts_(MakeRef<UtsNamespace>(std::move(options.host_name), std::move(options.domain_name))) {}
+      uts_(MakeRef<UtsNamespace>(std::move(options.host_name), std::move(options.domain_name))),
+      ipc_(MakeIpcNamespace()) {}
 
 Kernel::~Kernel() {
   Kill();
@@ -121,6 +123,7 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
   task->fs_ = std::move(options.fs);
   task->creds_ = program.creds ? std::move(program.creds) : std::move(options.creds);
   task->uts_ = uts_;
+  task->ipc_ = ipc_;
   task->name_ = program.name;
   task->blocked_.store((options.blocked_signals & ~kUnblockableSignals).bits(), std::memory_order_relaxed);
   task->initial_fp_state_ = InitialFpState(platform_->fp_state_size());
@@ -183,6 +186,13 @@ void Kernel::Resume() {
   paused_.store(false, std::memory_order_seq_cst);
   MutexLock lock(task_tree_mu_);
   for (const auto& [id, task] : root_pid_namespace_->tasks_) task->SetWakeBits(Task::kInterrupted);
+}
+
+RefPtr<IpcNamespace> Kernel::MakeIpcNamespace() {
+  return MakeRef<IpcNamespace>(*memory_file_, []() -> pid_t {
+    Task* task = Task::CurrentOrNull();
+    return task != nullptr ? task->thread_group().root_pid() : 0;
+  });
 }
 
 int Kernel::WaitForInit() {

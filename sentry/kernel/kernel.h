@@ -90,6 +90,8 @@ class Kernel {
   std::vector<const FilesystemType*> Filesystems() const;
 
   Mutex& task_tree_lock() ABSL_LOCK_RETURNED(task_tree_mu_) { return task_tree_mu_; }
+  const RefPtr<IpcNamespace>& root_ipc_namespace() const { return ipc_; }
+  RefPtr<IpcNamespace> MakeIpcNamespace();
   const RefPtr<PidNamespace>& root_pid_namespace() const { return root_pid_namespace_; }
   // Makes the first process and starts it. Errors of loading are execve's.
   Result<RefPtr<ThreadGroup>> StartInit(InitOptions options);
@@ -167,6 +169,7 @@ class Kernel {
   mutable Mutex task_tree_mu_{LockRank::kTaskTree};
   RefPtr<PidNamespace> root_pid_namespace_;
   RefPtr<UtsNamespace> uts_;
+  RefPtr<IpcNamespace> ipc_;
   RefPtr<ThreadGroup> init_ ABSL_GUARDED_BY(task_tree_mu_);
 };
 

@@ -48,6 +48,12 @@ RefPtr<Task> PidNamespace::FindTask(pid_t tid) const {
   return found != tasks_.end() ? RefPtr<Task>(found->second) : RefPtr<Task>();
 }
 
+pid_t PidNamespace::FromRoot(pid_t root_pid) const {
+  if (level_ == 0 || root_pid == 0) return root_pid;
+  RefPtr<ThreadGroup> group = kernel_.root_pid_namespace()->FindThreadGroup(root_pid);
+  return group ? IdOf(*group) : 0;
+}
+
 ThreadGroup* PidNamespace::FindThreadGroupLocked(pid_t pid) const {
   auto found = tasks_.find(pid);
   if (found == tasks_.end()) return nullptr;

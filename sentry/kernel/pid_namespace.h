@@ -51,6 +51,9 @@ class PidNamespace final : public RefCounted {
   pid_t IdOf(const ThreadGroup& group) const;
   pid_t IdOf(const ProcessGroup& group) const;
   pid_t IdOf(const Session& session) const;
+  // The number here of the process with this number in the root namespace; 0 if it cannot be seen (below the
+  // root: or is gone).
+  pid_t FromRoot(pid_t root_pid) const;
   // Every process here, by pid (kill(-1), /proc).
   std::vector<RefPtr<ThreadGroup>> ThreadGroups() const;
   size_t task_count() const;

@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/tracee.h"
@@ -54,11 +55,6 @@ RefPtr<const Credentials> Task::GetCreds() const {
 bool Task::HasNoNewPrivs() const {
   RefPtr<const Credentials> creds = GetCreds();
   return (creds && creds->no_new_privs) || seccomp_->no_new_privs();
-}
-
-RefPtr<UtsNamespace> Task::uts() const {
-  MutexLock lock(state_mu_);
-  return uts_;
 }
 
 // The old object goes after the lock, as its end may close files.

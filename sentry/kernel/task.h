@@ -38,8 +38,11 @@ struct SyscallArguments {
   uint64_t value[6];
 };
 
+class IpcNamespace;
 class SeccompState;
+class SemaphoreUndo;
 class Tracee;
+struct NamespaceHandle;
 struct WaitRequest;
 struct WaitedChild;
 
@@ -79,6 +82,12 @@ class Task final : public RefCounted {
   RefPtr<const Credentials> GetCreds() const;
   void SetCreds(RefPtr<const Credentials> creds);  // task thread only
   RefPtr<UtsNamespace> uts() const;
+  RefPtr<IpcNamespace> ipc() const;  // null after exit
+  // What SEM_UNDO keeps, made at first use; task thread only.
+  SemaphoreUndo& semaphore_undo();
+  RefPtr<SemaphoreUndo> GetSemaphoreUndo() const;  // any thread; null: none was made
+  // setns(2): enters the namespace, if the caller may.
+  Result<void> EnterNamespace(const NamespaceHandle& handle);
   void SetFDTable(RefPtr<FDTable> table);  // unshare, close_range(CLOSE_RANGE_UNSHARE), exec
   void SetFs(RefPtr<FsContext> fs);
   uint64_t Limit(int resource) const { return thread_group_->Limit(resource); }
@@ -183,7 +192,9 @@ class Task final : public RefCounted {
   std::atomic<int> nice{0};
   std::atomic<uint64_t> timer_slack{50000};  // ns
   std::atomic<int> personality{0};
-  std::atomic<int> current_syscall{-1};  // being served; -1 none
+  std::atomic<int> io_priority{0};         // ioprio_set(2); 0: of no class
+  std::atomic<uint32_t> memory_policy{0};  // set_mempolicy(2), as numa_policy.h packs it
+  std::atomic<int> current_syscall{-1};    // being served; -1 none
   // CLOCK_MONOTONIC, ns: /proc/pid/stat's starttime.
   int64_t start_time() const { return start_time_; }
 
@@ -217,6 +228,11 @@ class Task final : public RefCounted {
   void FinishInterruptedSyscall(const SignalAction* action);
   void ForceSegv(int failed_signal);
   void SetBlockedLocked(SignalSet set);
+
+  // --- namespaces (task_namespaces.cc) ---
+  void SetIpc(RefPtr<IpcNamespace> ipc);
+  void DropSemaphoreUndo();
+  Result<void> EnterPidNamespace(RefPtr<PidNamespace> space);
 
   // --- clone (task_clone.cc) ---
   Result<void> CheckCloneFlags(const CloneOptions& options) const;
@@ -267,6 +283,8 @@ class Task final : public RefCounted {
   RefPtr<FsContext> fs_;
   RefPtr<const Credentials> creds_;
   RefPtr<UtsNamespace> uts_;
+  RefPtr<IpcNamespace> ipc_;
+  RefPtr<SemaphoreUndo> semaphore_undo_;  // shared with CLONE_SYSVSEM
   std::string name_;
 
   std::atomic<uint32_t> wake_word_{0};

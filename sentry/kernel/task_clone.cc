@@ -3,6 +3,7 @@
 
 #include <climits>
 
+#include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/task_runner.h"
@@ -17,7 +18,7 @@ namespace runsc {
 namespace {
 
 constexpr uint64_t kCloneClearSighand = 0x100000000;
-constexpr uint64_t kForbiddenNamespaces = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWCGROUP;
+constexpr uint64_t kForbiddenNamespaces = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWCGROUP;
 constexpr uint64_t kPrivilegedNamespaces =
     CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWCGROUP;
 
@@ -41,6 +42,7 @@ Result<void> Task::CheckCloneFlags(const CloneOptions& options) const {
   if (has(CLONE_PARENT) && thread_group_->IsInit()) return Errno(EINVAL);
   if (has(CLONE_THREAD) && ((flags & (CLONE_NEWUSER | CLONE_NEWPID)) != 0 || child_pid_namespace_))
     return Errno(EINVAL);
+  if (has(CLONE_NEWIPC | CLONE_SYSVSEM)) return Errno(EINVAL);
   if (has(CLONE_PIDFD) && (flags & (CLONE_DETACHED | CLONE_THREAD)) != 0) return Errno(EINVAL);
   return CheckNamespaces(flags, creds());
 }
@@ -73,6 +75,8 @@ Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   }
   child.creds_ = creds_;
   child.uts_ = (flags & CLONE_NEWUTS) != 0 ? uts_->Clone() : uts_;
+  child.ipc_ = (flags & CLONE_NEWIPC) != 0 ? kernel_.MakeIpcNamespace() : ipc_;
+  if ((flags & CLONE_SYSVSEM) != 0) child.semaphore_undo_ = RefPtr<SemaphoreUndo>(&semaphore_undo());
   child.name_ = name();
 
   child.registers_ = registers_;
@@ -89,6 +93,8 @@ Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   child.nice.store(nice.load());
   child.timer_slack.store(timer_slack.load());
   child.personality.store(personality.load());
+  child.io_priority.store(io_priority.load());
+  child.memory_policy.store(memory_policy.load());
   if ((flags & CLONE_CHILD_SETTID) != 0) child.set_child_tid_ = options.child_tid;
   if ((flags & CLONE_CHILD_CLEARTID) != 0) child.clear_child_tid = options.child_tid;
   return Ok();
@@ -270,6 +276,8 @@ Result<void> Task::Unshare(uint64_t flags) {
     SetFs(fs_->Fork());
   }
   if ((flags & CLONE_FILES) != 0) SetFDTable(fd_table_->Fork());
+  if ((flags & CLONE_NEWIPC) != 0) SetIpc(kernel_.MakeIpcNamespace());
+  if ((flags & CLONE_SYSVSEM) != 0) DropSemaphoreUndo();
   if ((flags & CLONE_NEWUTS) != 0) {
     RefPtr<UtsNamespace> uts = uts_->Clone();
     MutexLock lock(state_mu_);

@@ -1,6 +1,7 @@
 // The end of a task, and of its process with the last one.
 #include <linux/futex.h>
 
+#include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timers.h"
 #include "sentry/kernel/seccomp_state.h"
@@ -73,11 +74,14 @@ void Task::ReleaseResources(bool group_dead) {
   RefPtr<MemoryManager> memory;
   RefPtr<FDTable> fd_table;
   RefPtr<FsContext> fs;
+  RefPtr<IpcNamespace> ipc;
+  DropSemaphoreUndo();
   {
     MutexLock lock(state_mu_);
     memory = std::move(memory_);
     fd_table = std::move(fd_table_);
     fs = std::move(fs_);
+    ipc = std::move(ipc_);
   }
   context_->Detach();
   seccomp_->Release();

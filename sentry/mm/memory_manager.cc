@@ -103,6 +103,17 @@ void MemoryManager::SetExecutable(RefPtr<RefCounted> file) {
   std::swap(state_->executable, file);
 }
 
+RefPtr<RefCounted> MemoryManager::attachment() {
+  ReaderLock lock(state_->mu);
+  return state_->attachment;
+}
+
+RefPtr<RefCounted> MemoryManager::GetOrAttach(absl::FunctionRef<RefPtr<RefCounted>()> make) {
+  WriterLock lock(state_->mu);
+  if (!state_->attachment) state_->attachment = make();
+  return state_->attachment;
+}
+
 int MemoryManager::dumpable() const { return state_->dumpable.load(std::memory_order_relaxed); }
 void MemoryManager::SetDumpable(int value) { state_->dumpable.store(value, std::memory_order_relaxed); }
 

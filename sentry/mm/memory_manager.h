@@ -85,6 +85,9 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   // --- system calls (arguments already decoded; errors as in the man pages) ---
   Result<UserAddr> MMap(const MMapOptions& options);
   Result<void> MUnmap(UserAddr addr, uint64_t length);
+  // shmdt(2): unmaps what is left there of an object that was mapped as a whole at `addr`. `size_of` gives
+  // the object's size in bytes, 0: not such an object. EINVAL: there is none.
+  Result<void> Detach(UserAddr addr, absl::FunctionRef<uint64_t(MappedObject&)> size_of);
   Result<void> MProtect(UserAddr addr, uint64_t length, int prot, bool grows_down);
   Result<UserAddr> MRemap(UserAddr old_addr, uint64_t old_length, uint64_t new_length, int flags,
                           UserAddr new_addr);
@@ -150,6 +153,10 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   // /proc/pid/exe: held here as in Linux; an opaque object for mm.
   RefPtr<RefCounted> executable();
   void SetExecutable(RefPtr<RefCounted> file);
+  // What an upper layer keeps for this address space alone, until its end (io_setup(2)'s contexts); null:
+  // nothing. `make` is called, with a lock held, if there is none.
+  RefPtr<RefCounted> attachment();
+  RefPtr<RefCounted> GetOrAttach(absl::FunctionRef<RefPtr<RefCounted>()> make);
   // prctl(PR_SET_DUMPABLE).
   int dumpable() const;
   void SetDumpable(int value);

@@ -112,6 +112,33 @@ Result<void> MemoryManager::MUnmap(UserAddr addr, uint64_t length) {
   return Ok();
 }
 
+Result<void> MemoryManager::Detach(UserAddr addr, absl::FunctionRef<uint64_t(MappedObject&)> size_of) {
+  State& s = *state_;
+  if (!addr.IsPageAligned()) return Errno(EINVAL);
+  const uint64_t start = addr.value();
+  std::vector<Span> parts;
+  MappedObject* object = nullptr;
+  uint64_t size = 0;
+  Garbage garbage;
+  WriterLock lock(s.mu);
+  for (auto it = s.FirstVmaFrom(start); it != s.vmas.end(); ++it) {
+    const Vma& vma = it->second;
+    if (object != nullptr && vma.end - start > size) break;
+    // A part of another attachment would begin elsewhere.
+    if (!vma.object || it->first < start || it->first - start != vma.offset) continue;
+    if (object != nullptr && vma.object.get() != object) continue;
+    if (object == nullptr) {
+      size = PageRoundUp(size_of(*vma.object)).value_or(0);
+      if (size == 0) continue;
+      object = vma.object.get();
+    }
+    parts.push_back({it->first, vma.end});
+  }
+  if (parts.empty()) return Errno(EINVAL);
+  for (Span part : parts) s.UnmapRange(part, garbage);
+  return Ok();
+}
+
 Result<void> MemoryManager::MProtect(UserAddr addr, uint64_t length, int prot, bool grows_down) {
   State& s = *state_;
   if (!addr.IsPageAligned()) return Errno(EINVAL);

@@ -57,6 +57,13 @@ Result<Translation> SharedAnonymous::Translate(uint64_t offset, uint64_t max_len
   return Translation{&memory_file_, pages, true};
 }
 
+uint64_t SharedAnonymous::resident_bytes() const {
+  MutexLock lock(mu_);
+  uint64_t bytes = 0;
+  for (const auto& [offset, pages] : pages_) bytes += pages.length;
+  return bytes;
+}
+
 void SharedAnonymous::AddMapping(MappingOwner& owner, UserRange range, uint64_t offset, bool writable) {
   MutexLock lock(mu_);
   mappings_.Add(owner, range, offset, writable);

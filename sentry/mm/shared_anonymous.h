@@ -22,6 +22,8 @@ class SharedAnonymous final : public MappedObject, public Mappable {
   SharedAnonymous(MemoryFile& memory_file, uint64_t length);
   ~SharedAnonymous() override;
 
+  uint64_t resident_bytes() const;
+
   Mappable& mappable() override { return *this; }
   std::string Name() const override { return "/dev/zero (deleted)"; }
   uint64_t device() const override { return 1; }
@@ -36,7 +38,7 @@ class SharedAnonymous final : public MappedObject, public Mappable {
   MemoryFile& memory_file_;
   const uint64_t length_;
   const uint64_t inode_number_;
-  Mutex mu_{LockRank::kInodeData};
+  mutable Mutex mu_{LockRank::kInodeData};
   absl::btree_map<uint64_t, FileRange> pages_ ABSL_GUARDED_BY(mu_);  // by offset; one reference each
   MappingSet mappings_ ABSL_GUARDED_BY(mu_);
 };

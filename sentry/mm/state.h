@@ -148,6 +148,7 @@ struct MemoryManager::State {
   bool lock_future ABSL_GUARDED_BY(mu) = false;        // mlockall(MCL_FUTURE)
   MemoryLayout layout ABSL_GUARDED_BY(mu);
   RefPtr<RefCounted> executable ABSL_GUARDED_BY(mu);
+  RefPtr<RefCounted> attachment ABSL_GUARDED_BY(mu);
   std::atomic<int> dumpable{1};
 
   // --- vma_set.cc ---

@@ -125,6 +125,15 @@ Result<void> NetlinkSocket::SetOption(Task& task, int level, int name, std::stri
   }
 }
 
+void NetlinkSocket::Deliver(std::string datagram) {
+  {
+    MutexLock lock(mu_);
+    if (queue_.size() > kMaxQueued) return;
+    queue_.push_back(std::move(datagram));
+  }
+  wait_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+}
+
 EventMask NetlinkSocket::Readiness(EventMask mask) {
   MutexLock lock(mu_);
   EventMask events = EPOLLOUT | EPOLLWRNORM;

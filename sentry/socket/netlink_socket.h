@@ -24,6 +24,8 @@ class NetlinkSocket final : public SocketFile {
   Result<SocketAddress> PeerAddress() override;
   Result<std::string> GetOption(Task& task, int level, int name, size_t limit) override;
   Result<void> SetOption(Task& task, int level, int name, std::string_view value) override;
+  // A datagram from the kernel; lost if the queue is full.
+  void Deliver(std::string datagram);
   EventMask Readiness(EventMask mask) override;
   WaitQueue* wait_queue() override { return &wait_queue_; }
 

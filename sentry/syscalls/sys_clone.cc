@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "sentry/kernel/namespace_handle.h"
 #include "sentry/syscalls/sys_process.h"
 
 namespace runsc {
@@ -92,8 +93,12 @@ Result<int64_t> SysUnshare(Task& task, CloneFlags flags) {
 }
 
 Result<int64_t> SysSetns(Task& task, Fd fd, CloneFlags type) {
-  RETURN_IF_ERROR(task.GetFile(fd));
-  return Errno(EINVAL);  // there are no descriptors of namespaces
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
+  auto* space = dynamic_cast<NamespaceFile*>(file.get());
+  if (space == nullptr || (type != 0 && type != static_cast<uint64_t>(space->handle().type)))
+    return Errno(EINVAL);
+  RETURN_IF_ERROR(task.EnterNamespace(space->handle()));
+  return 0;
 }
 
 }  // namespace runsc

@@ -8,10 +8,12 @@
 #include "sentry/syscalls/sys_fcntl.h"
 #include "sentry/syscalls/sys_futex.h"
 #include "sentry/syscalls/sys_inotify.h"
+#include "sentry/syscalls/sys_ipc.h"
 #include "sentry/syscalls/sys_limits.h"
 #include "sentry/syscalls/sys_memfd.h"
 #include "sentry/syscalls/sys_mmap.h"
 #include "sentry/syscalls/sys_mount.h"
+#include "sentry/syscalls/sys_mqueue.h"
 #include "sentry/syscalls/sys_open.h"
 #include "sentry/syscalls/sys_pidfd.h"
 #include "sentry/syscalls/sys_poll.h"
@@ -97,11 +99,11 @@ constexpr auto MakeTable() {
   // 28
   t[28] = {"madvise", Partial<SysMadvise>("advice on huge pages, merging and core dumps is accepted without effect; MADV_FREE frees at once")};
   // 29
-  t[29] = {"shmget", Missing()};
+  t[29] = {"shmget", Partial<SysShmget>("no huge pages")};
   // 30
-  t[30] = {"shmat", Missing()};
+  t[30] = {"shmat", Full<SysShmat>()};
   // 31
-  t[31] = {"shmctl", Missing()};
+  t[31] = {"shmctl", Partial<SysShmctl>("SHM_LOCK is kept; the host may still swap")};
   // 32
   t[32] = {"dup", Full<SysDup>()};
   // 33
@@ -151,7 +153,7 @@ constexpr auto MakeTable() {
   // 55
   t[55] = {"getsockopt", Full<SysGetsockopt>()};
   // 56
-  t[56] = {"clone", Partial<SysClone>("new user, network, IPC and cgroup namespaces are refused")};
+  t[56] = {"clone", Partial<SysClone>("new user, network and cgroup namespaces are refused")};
   // 57
   t[57] = {"fork", Full<SysFork>()};
   // 58
@@ -167,21 +169,21 @@ constexpr auto MakeTable() {
   // 63
   t[63] = {"uname", Full<SysUname>()};
   // 64
-  t[64] = {"semget", Missing()};
+  t[64] = {"semget", Full<SysSemget>()};
   // 65
-  t[65] = {"semop", Missing()};
+  t[65] = {"semop", Full<SysSemop>()};
   // 66
-  t[66] = {"semctl", Missing()};
+  t[66] = {"semctl", Full<SysSemctl>()};
   // 67
-  t[67] = {"shmdt", Missing()};
+  t[67] = {"shmdt", Full<SysShmdt>()};
   // 68
-  t[68] = {"msgget", Missing()};
+  t[68] = {"msgget", Full<SysMsgget>()};
   // 69
-  t[69] = {"msgsnd", Missing()};
+  t[69] = {"msgsnd", Full<SysMsgsnd>()};
   // 70
-  t[70] = {"msgrcv", Missing()};
+  t[70] = {"msgrcv", Full<SysMsgrcv>()};
   // 71
-  t[71] = {"msgctl", Missing()};
+  t[71] = {"msgctl", Full<SysMsgctl>()};
   // 72
   t[72] = {"fcntl", Partial<SysFcntl>("no leases")};
   // 73
@@ -479,7 +481,7 @@ constexpr auto MakeTable() {
   // 219
   t[219] = {"restart_syscall", Full<SysRestartSyscall>()};
   // 220
-  t[220] = {"semtimedop", Missing()};
+  t[220] = {"semtimedop", Full<SysSemtimedop>()};
   // 221
   t[221] = {"fadvise64", Partial<SysFadvise64>("the advice is checked and not used")};
   // 222
@@ -519,17 +521,17 @@ constexpr auto MakeTable() {
   // 239
   t[239] = {"get_mempolicy", Missing()};
   // 240
-  t[240] = {"mq_open", Missing()};
+  t[240] = {"mq_open", Partial<SysMqOpen>("RLIMIT_MSGQUEUE counts a namespace's queues")};
   // 241
-  t[241] = {"mq_unlink", Missing()};
+  t[241] = {"mq_unlink", Full<SysMqUnlink>()};
   // 242
-  t[242] = {"mq_timedsend", Missing()};
+  t[242] = {"mq_timedsend", Full<SysMqTimedsend>()};
   // 243
-  t[243] = {"mq_timedreceive", Missing()};
+  t[243] = {"mq_timedreceive", Full<SysMqTimedreceive>()};
   // 244
-  t[244] = {"mq_notify", Missing()};
+  t[244] = {"mq_notify", Full<SysMqNotify>()};
   // 245
-  t[245] = {"mq_getsetattr", Missing()};
+  t[245] = {"mq_getsetattr", Full<SysMqGetsetattr>()};
   // 246
   t[246] = {"kexec_load", Missing()};
   // 247
@@ -583,7 +585,7 @@ constexpr auto MakeTable() {
   // 271
   t[271] = {"ppoll", Full<SysPpoll>()};
   // 272
-  t[272] = {"unshare", Partial<SysUnshare>("new user, network, IPC and cgroup namespaces are refused")};
+  t[272] = {"unshare", Partial<SysUnshare>("new user, network and cgroup namespaces are refused")};
   // 273
   t[273] = {"set_robust_list", Full<SysSetRobustList>()};
   // 274
@@ -655,7 +657,7 @@ constexpr auto MakeTable() {
   // 307
   t[307] = {"sendmmsg", Full<SysSendmmsg>()};
   // 308
-  t[308] = {"setns", Partial<SysSetns>("there are no descriptors of namespaces")};
+  t[308] = {"setns", Partial<SysSetns>("IPC, UTS, mount and PID namespaces; no pidfds")};
   // 309
   t[309] = {"getcpu", Full<SysGetcpu>()};
   // 310
