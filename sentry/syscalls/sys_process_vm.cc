@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "sentry/kernel/ptrace_access.h"
+#include "sentry/syscalls/ptrace_permission.h"
 #include "sentry/syscalls/sys_mmap.h"
 
 namespace runsc {
@@ -32,10 +32,7 @@ Result<std::vector<UserIovec>> ReadIovecs(MemoryManager& memory, UserAddr addr, 
 Result<RefPtr<MemoryManager>> TargetMemory(Task& task, pid_t pid) {
   RefPtr<Task> target = task.pid_namespace().FindTask(pid);
   if (!target) return Errno(ESRCH);
-  RefPtr<MemoryManager> memory = target->GetMemory();
-  if (!memory) return Errno(ESRCH);
-  RETURN_IF_ERROR(CheckPtraceAccess(task, *target));
-  return memory;
+  return MemoryToLookAt(task, *target);
 }
 
 Result<int64_t> Transfer(Task& task, int pid, UserAddr local, uint64_t local_count, UserAddr remote,

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <climits>
 
 #include "sentry/kernel/kernel.h"
 
@@ -100,6 +101,18 @@ Result<std::vector<RefPtr<Task>>> PriorityTargets(Task& task, int which, int who
   }
   if (targets.empty()) return Errno(ESRCH);
   return targets;
+}
+
+// --- ioprio_set(2) ---
+
+constexpr int kIoProcess = 1;
+constexpr int kIoClassShift = 13;
+constexpr int kIoNone = 0;
+constexpr int kIoDefault = 2 << kIoClassShift | 4;  // best effort
+
+Result<std::vector<RefPtr<Task>>> IoPriorityTargets(Task& task, int which, int who) {
+  if (which < kIoProcess || which > kIoProcess + PRIO_USER) return Errno(EINVAL);
+  return PriorityTargets(task, which - kIoProcess, who);
 }
 
 }  // namespace
@@ -237,18 +250,33 @@ Result<int64_t> SysSetpriority(Task& task, int which, int who, int nice) {
   return result;
 }
 
+// ioprio_set(2)'s numbers of whom are setpriority(2)'s, from 1 on.
 Result<int64_t> SysIoprioGet(Task& task, int which, int who) {
-  constexpr int kWhoProcess = 1, kBestEffort = 2 << 13, kDefaultLevel = 4;
-  if (which < kWhoProcess || which > 3) return Errno(EINVAL);
-  if (which == kWhoProcess && who != 0 && !task.pid_namespace().FindTask(who)) return Errno(ESRCH);
-  return kBestEffort | kDefaultLevel;
+  ASSIGN_OR_RETURN(auto targets, IoPriorityTargets(task, which, who));
+  if (which == kIoProcess) return targets.front()->io_priority.load();
+  // The best of them: the lowest class and level, where no class is best effort.
+  int best = INT_MAX;
+  for (const auto& target : targets) {
+    int priority = target->io_priority.load();
+    best = std::min(best, priority >> kIoClassShift == kIoNone ? kIoDefault : priority);
+  }
+  return best;
 }
 
 Result<int64_t> SysIoprioSet(Task& task, int which, int who, int priority) {
-  constexpr int kWhoProcess = 1;
-  int io_class = priority >> 13;
-  if (which < kWhoProcess || which > 3 || io_class < 0 || io_class > 3) return Errno(EINVAL);
-  if (which == kWhoProcess && who != 0 && !task.pid_namespace().FindTask(who)) return Errno(ESRCH);
+  constexpr int kRealTime = 1, kIdle = 3, kLevels = 8;
+  const int io_class = priority >> kIoClassShift;
+  const int level = priority & ((1 << kIoClassShift) - 1);
+  if (io_class < kIoNone || io_class > kIdle || level >= kLevels) return Errno(EINVAL);
+  if (io_class == kIoNone && level != 0) return Errno(EINVAL);
+  if (io_class == kRealTime && !task.creds().HasCapability(CAP_SYS_ADMIN) &&
+      !task.creds().HasCapability(CAP_SYS_NICE))
+    return Errno(EPERM);
+  ASSIGN_OR_RETURN(auto targets, IoPriorityTargets(task, which, who));
+  for (const auto& target : targets) {
+    RETURN_IF_ERROR(CheckOwner(task, *target));
+    target->io_priority.store(priority);
+  }
   return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "sentry/syscalls/table.h"
 
+#include "sentry/syscalls/sys_admin.h"
 #include "sentry/syscalls/sys_attributes.h"
 #include "sentry/syscalls/sys_credentials.h"
 #include "sentry/syscalls/sys_directory.h"
@@ -7,18 +8,22 @@
 #include "sentry/syscalls/sys_event_files.h"
 #include "sentry/syscalls/sys_fcntl.h"
 #include "sentry/syscalls/sys_futex.h"
+#include "sentry/syscalls/sys_futex_waitv.h"
 #include "sentry/syscalls/sys_inotify.h"
 #include "sentry/syscalls/sys_ipc.h"
+#include "sentry/syscalls/sys_kcmp.h"
 #include "sentry/syscalls/sys_limits.h"
 #include "sentry/syscalls/sys_memfd.h"
 #include "sentry/syscalls/sys_mmap.h"
 #include "sentry/syscalls/sys_mount.h"
 #include "sentry/syscalls/sys_mqueue.h"
+#include "sentry/syscalls/sys_numa.h"
 #include "sentry/syscalls/sys_open.h"
 #include "sentry/syscalls/sys_pidfd.h"
 #include "sentry/syscalls/sys_poll.h"
 #include "sentry/syscalls/sys_prctl.h"
 #include "sentry/syscalls/sys_process.h"
+#include "sentry/syscalls/sys_process_memory.h"
 #include "sentry/syscalls/sys_ptrace.h"
 #include "sentry/syscalls/sys_read_write.h"
 #include "sentry/syscalls/sys_sched.h"
@@ -313,13 +318,13 @@ constexpr auto MakeTable() {
   // 135
   t[135] = {"personality", Partial<SysPersonality>("kept; only the loader looks at it")};
   // 136
-  t[136] = {"ustat", Missing()};
+  t[136] = {"ustat", Full<SysUstat>()};
   // 137
   t[137] = {"statfs", Full<SysStatfs>()};
   // 138
   t[138] = {"fstatfs", Full<SysFstatfs>()};
   // 139
-  t[139] = {"sysfs", Missing()};
+  t[139] = {"sysfs", Full<SysSysfs>()};
   // 140
   t[140] = {"getpriority", Full<SysGetpriority>()};
   // 141
@@ -347,9 +352,9 @@ constexpr auto MakeTable() {
   // 152
   t[152] = {"munlockall", Full<SysMunlockall>()};
   // 153
-  t[153] = {"vhangup", Missing()};
+  t[153] = {"vhangup", Full<SysVhangup>()};
   // 154
-  t[154] = {"modify_ldt", Missing()};
+  t[154] = {"modify_ldt", Partial<SysModifyLdt>("reads only: there is no LDT")};
   // 155
   t[155] = {"pivot_root", Full<SysPivotRoot>()};
   // 156
@@ -367,7 +372,7 @@ constexpr auto MakeTable() {
   // 162
   t[162] = {"sync", Full<SysSync>()};
   // 163
-  t[163] = {"acct", Missing()};
+  t[163] = {"acct", Missing("as in a kernel without process accounting")};
   // 164
   t[164] = {"settimeofday", Partial<SysSettimeofday>("EPERM: the clock is the host's")};
   // 165
@@ -375,11 +380,11 @@ constexpr auto MakeTable() {
   // 166
   t[166] = {"umount2", Full<SysUmount2>()};
   // 167
-  t[167] = {"swapon", Missing()};
+  t[167] = {"swapon", Partial<SysSwapon>("EINVAL: no file is swap space")};
   // 168
-  t[168] = {"swapoff", Missing()};
+  t[168] = {"swapoff", Partial<SysSwapoff>("EINVAL: no file is swap space")};
   // 169
-  t[169] = {"reboot", Missing()};
+  t[169] = {"reboot", Partial<SysReboot>("ends the PID namespace's init; Ctrl-Alt-Del is nobody's")};
   // 170
   t[170] = {"sethostname", Full<SysSethostname>()};
   // 171
@@ -391,15 +396,15 @@ constexpr auto MakeTable() {
   // 174
   t[174] = {"create_module", Missing()};
   // 175
-  t[175] = {"init_module", Missing()};
+  t[175] = {"init_module", Missing("as in a kernel without modules")};
   // 176
-  t[176] = {"delete_module", Missing()};
+  t[176] = {"delete_module", Missing("as in a kernel without modules")};
   // 177
   t[177] = {"get_kernel_syms", Missing()};
   // 178
   t[178] = {"query_module", Missing()};
   // 179
-  t[179] = {"quotactl", Missing()};
+  t[179] = {"quotactl", Partial<SysQuotactl>("ENOTBLK: there are no block devices")};
   // 180
   t[180] = {"nfsservctl", Missing()};
   // 181
@@ -515,11 +520,11 @@ constexpr auto MakeTable() {
   // 236
   t[236] = {"vserver", Missing()};
   // 237
-  t[237] = {"mbind", Missing()};
+  t[237] = {"mbind", Partial<SysMbind>("there is one node: checked, not kept")};
   // 238
-  t[238] = {"set_mempolicy", Missing()};
+  t[238] = {"set_mempolicy", Partial<SysSetMempolicy>("there is one node: kept, without effect")};
   // 239
-  t[239] = {"get_mempolicy", Missing()};
+  t[239] = {"get_mempolicy", Partial<SysGetMempolicy>("a range has no policy of its own")};
   // 240
   t[240] = {"mq_open", Partial<SysMqOpen>("RLIMIT_MSGQUEUE counts a namespace's queues")};
   // 241
@@ -533,19 +538,19 @@ constexpr auto MakeTable() {
   // 245
   t[245] = {"mq_getsetattr", Full<SysMqGetsetattr>()};
   // 246
-  t[246] = {"kexec_load", Missing()};
+  t[246] = {"kexec_load", Missing("as in a kernel without kexec")};
   // 247
   t[247] = {"waitid", Full<SysWaitid>()};
   // 248
-  t[248] = {"add_key", Missing()};
+  t[248] = {"add_key", Missing("as in a kernel without keyrings")};
   // 249
-  t[249] = {"request_key", Missing()};
+  t[249] = {"request_key", Missing("as in a kernel without keyrings")};
   // 250
-  t[250] = {"keyctl", Missing()};
+  t[250] = {"keyctl", Missing("as in a kernel without keyrings")};
   // 251
-  t[251] = {"ioprio_set", Partial<SysIoprioSet>("checked, not kept")};
+  t[251] = {"ioprio_set", Partial<SysIoprioSet>("kept; the host schedules")};
   // 252
-  t[252] = {"ioprio_get", Partial<SysIoprioGet>("always best effort, 4")};
+  t[252] = {"ioprio_get", Full<SysIoprioGet>()};
   // 253
   t[253] = {"inotify_init", Full<SysInotifyInit>()};
   // 254
@@ -553,7 +558,7 @@ constexpr auto MakeTable() {
   // 255
   t[255] = {"inotify_rm_watch", Full<SysInotifyRmWatch>()};
   // 256
-  t[256] = {"migrate_pages", Missing()};
+  t[256] = {"migrate_pages", Partial<SysMigratePages>("there is one node: nothing has to move")};
   // 257
   t[257] = {"openat", Full<SysOpenat>()};
   // 258
@@ -599,7 +604,7 @@ constexpr auto MakeTable() {
   // 278
   t[278] = {"vmsplice", Partial<SysVmsplice>("bytes are copied")};
   // 279
-  t[279] = {"move_pages", Missing()};
+  t[279] = {"move_pages", Partial<SysMovePages>("there is one node; a mapping of which something is there counts as there")};
   // 280
   t[280] = {"utimensat", Full<SysUtimensat>()};
   // 281
@@ -637,13 +642,13 @@ constexpr auto MakeTable() {
   // 297
   t[297] = {"rt_tgsigqueueinfo", Full<SysRtTgsigqueueinfo>()};
   // 298
-  t[298] = {"perf_event_open", Missing()};
+  t[298] = {"perf_event_open", Missing("as in a kernel without performance events")};
   // 299
   t[299] = {"recvmmsg", Full<SysRecvmmsg>()};
   // 300
-  t[300] = {"fanotify_init", Missing()};
+  t[300] = {"fanotify_init", Missing("as in a kernel without fanotify")};
   // 301
-  t[301] = {"fanotify_mark", Missing()};
+  t[301] = {"fanotify_mark", Missing("as in a kernel without fanotify")};
   // 302
   t[302] = {"prlimit64", Full<SysPrlimit64>()};
   // 303
@@ -665,9 +670,9 @@ constexpr auto MakeTable() {
   // 311
   t[311] = {"process_vm_writev", Full<SysProcessVmWritev>()};
   // 312
-  t[312] = {"kcmp", Missing()};
+  t[312] = {"kcmp", Partial<SysKcmp>("no KCMP_EPOLL_TFD")};
   // 313
-  t[313] = {"finit_module", Missing()};
+  t[313] = {"finit_module", Missing("as in a kernel without modules")};
   // 314
   t[314] = {"sched_setattr", Partial<SysSchedSetattr>("no real-time policies")};
   // 315
@@ -681,13 +686,13 @@ constexpr auto MakeTable() {
   // 319
   t[319] = {"memfd_create", Full<SysMemfdCreate>()};
   // 320
-  t[320] = {"kexec_file_load", Missing()};
+  t[320] = {"kexec_file_load", Missing("as in a kernel without kexec")};
   // 321
-  t[321] = {"bpf", Missing()};
+  t[321] = {"bpf", Missing("as in a kernel without bpf(2)")};
   // 322
   t[322] = {"execveat", Full<SysExecveat>()};
   // 323
-  t[323] = {"userfaultfd", Missing()};
+  t[323] = {"userfaultfd", Missing("as in a kernel without it")};
   // 324
   t[324] = {"membarrier", Partial<SysMembarrier>("private expedited only")};
   // 325
@@ -701,9 +706,9 @@ constexpr auto MakeTable() {
   // 329
   t[329] = {"pkey_mprotect", Partial<SysPkeyMprotect>("no protection keys: only key -1")};
   // 330
-  t[330] = {"pkey_alloc", Missing()};
+  t[330] = {"pkey_alloc", Refused<EINVAL>("as on a CPU without protection keys")};
   // 331
-  t[331] = {"pkey_free", Missing()};
+  t[331] = {"pkey_free", Refused<EINVAL>("as on a CPU without protection keys")};
   // 332
   t[332] = {"statx", Full<SysStatx>()};
   // 333
@@ -713,7 +718,7 @@ constexpr auto MakeTable() {
   // 424
   t[424] = {"pidfd_send_signal", Full<SysPidfdSendSignal>()};
   // 425
-  t[425] = {"io_uring_setup", Missing()};
+  t[425] = {"io_uring_setup", Missing("as with kernel.io_uring_disabled=2")};
   // 426
   t[426] = {"io_uring_enter", Missing()};
   // 427
@@ -743,7 +748,7 @@ constexpr auto MakeTable() {
   // 439
   t[439] = {"faccessat2", Full<SysFaccessat2>()};
   // 440
-  t[440] = {"process_madvise", Missing()};
+  t[440] = {"process_madvise", Partial<SysProcessMadvise>("as madvise")};
   // 441
   t[441] = {"epoll_pwait2", Full<SysEpollPwait2>()};
   // 442
@@ -751,19 +756,19 @@ constexpr auto MakeTable() {
   // 443
   t[443] = {"quotactl_fd", Missing()};
   // 444
-  t[444] = {"landlock_create_ruleset", Missing()};
+  t[444] = {"landlock_create_ruleset", Missing("as in a kernel without Landlock")};
   // 445
   t[445] = {"landlock_add_rule", Missing()};
   // 446
   t[446] = {"landlock_restrict_self", Missing()};
   // 447
-  t[447] = {"memfd_secret", Missing()};
+  t[447] = {"memfd_secret", Missing("as with secretmem.enable=0")};
   // 448
-  t[448] = {"process_mrelease", Missing()};
+  t[448] = {"process_mrelease", Partial<SysProcessMrelease>("a process that ends frees its memory by itself")};
   // 449
-  t[449] = {"futex_waitv", Missing()};
+  t[449] = {"futex_waitv", Full<SysFutexWaitv>()};
   // 450
-  t[450] = {"set_mempolicy_home_node", Missing()};
+  t[450] = {"set_mempolicy_home_node", Partial<SysSetMempolicyHomeNode>("there is one node: checked, not kept")};
   return t;
 }
 // clang-format on
