@@ -1,4 +1,6 @@
-// /proc/sysvipc and the sysctls of System V IPC and POSIX message queues: of the reader's IPC namespace.
+// /proc/sysvipc and the sysctls of System V IPC and POSIX message queues, of the reader's IPC namespace; and
+// those of asynchronous I/O.
+#include "sentry/fsimpl/aio_context.h"
 #include "sentry/fsimpl/mqueue.h"
 #include "sentry/fsimpl/proc_internal.h"
 #include "sentry/ipc/ipc_namespace.h"
@@ -165,6 +167,20 @@ Result<void> Write(const Setting& setting, Kernel& kernel, std::string_view text
   return Ok();
 }
 
+void AddAioSettings(ProcFilesystem& filesystem, StaticDirectory& directory) {
+  directory.Add("aio-nr", MakeRef<FunctionInode>(filesystem, 0444, []() -> Result<std::string> {
+                  return fmt::format("{}\n", AioContext::total_requests.load());
+                }));
+  auto reader = []() -> Result<std::string> { return fmt::format("{}\n", AioContext::max_requests.load()); };
+  auto writer = [](std::string_view text) -> Result<void> {
+    ASSIGN_OR_RETURN(int64_t value, ParseNumber(text));
+    if (value < 0) return Errno(EINVAL);
+    AioContext::max_requests = static_cast<uint64_t>(value);
+    return Ok();
+  };
+  directory.Add("aio-max-nr", MakeRef<FunctionInode>(filesystem, 0644, reader, writer));
+}
+
 struct QueueSetting {
   const char* name;
   std::atomic<int> MqueueFilesystem::Limits::*limit;
@@ -217,6 +233,7 @@ void AddIpcFiles(ProcFilesystem& filesystem, StaticDirectory& root) {
     auto writer = [&setting, &kernel](std::string_view text) { return Write(setting, kernel, text); };
     sysctls.Add(setting.name, MakeRef<FunctionInode>(filesystem, 0644, reader, writer));
   }
+  AddAioSettings(filesystem, root.Subdirectory("sys").Subdirectory("fs"));
   AddQueueSettings(filesystem, root.Subdirectory("sys").Subdirectory("fs/mqueue"));
 }
 

@@ -132,8 +132,6 @@ constexpr FixedValue kFixed[] = {
     {"fs", "lease-break-time", "45"},
     {"fs", "inode-nr", "1024\t0"},
     {"fs", "dentry-state", "1024\t0\t45\t0\t0\t0"},
-    {"fs", "aio-nr", "0"},
-    {"fs", "aio-max-nr", "65536"},
 };
 
 struct KeptNumber {

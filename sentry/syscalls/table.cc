@@ -1,6 +1,7 @@
 #include "sentry/syscalls/table.h"
 
 #include "sentry/syscalls/sys_admin.h"
+#include "sentry/syscalls/sys_aio.h"
 #include "sentry/syscalls/sys_attributes.h"
 #include "sentry/syscalls/sys_credentials.h"
 #include "sentry/syscalls/sys_directory.h"
@@ -458,15 +459,15 @@ constexpr auto MakeTable() {
   // 205
   t[205] = {"set_thread_area", Missing()};
   // 206
-  t[206] = {"io_setup", Missing()};
+  t[206] = {"io_setup", Full<SysIoSetup>()};
   // 207
-  t[207] = {"io_destroy", Missing()};
+  t[207] = {"io_destroy", Full<SysIoDestroy>()};
   // 208
-  t[208] = {"io_getevents", Missing()};
+  t[208] = {"io_getevents", Full<SysIoGetevents>()};
   // 209
-  t[209] = {"io_submit", Missing()};
+  t[209] = {"io_submit", Partial<SysIoSubmit>("reads, writes and syncs are done at once, also with O_DIRECT")};
   // 210
-  t[210] = {"io_cancel", Missing()};
+  t[210] = {"io_cancel", Full<SysIoCancel>()};
   // 211
   t[211] = {"get_thread_area", Missing()};
   // 212
@@ -712,7 +713,7 @@ constexpr auto MakeTable() {
   // 332
   t[332] = {"statx", Full<SysStatx>()};
   // 333
-  t[333] = {"io_pgetevents", Missing()};
+  t[333] = {"io_pgetevents", Full<SysIoPgetevents>()};
   // 334
   t[334] = {"rseq", Missing("glibc does without")};
   // 424
