@@ -80,7 +80,9 @@ Result<int64_t> SysPwritev(Task& task, Fd fd, UserPtr<const iovec> vectors, uint
 
 Result<int64_t> SysPreadv2(Task& task, Fd fd, UserPtr<const iovec> vectors, uint64_t count, int64_t offset,
                            uint64_t high, int flags) {
-  if ((flags & ~(RWF_HIPRI | RWF_NOWAIT)) != 0) return Errno(EOPNOTSUPP);
+  // What is said of writes changes nothing here.
+  constexpr int kKnownFlags = RWF_HIPRI | RWF_NOWAIT | RWF_DSYNC | RWF_SYNC | RWF_APPEND;
+  if ((flags & ~kKnownFlags) != 0) return Errno(EOPNOTSUPP);
   ASSIGN_OR_RETURN(IoSequence to, ReadIoVectors(task, vectors, count));
   bool no_wait = (flags & RWF_NOWAIT) != 0;
   if (offset != -1) return ReadAt(task, fd, std::move(to), offset, no_wait);

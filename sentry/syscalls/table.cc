@@ -701,7 +701,7 @@ constexpr auto MakeTable() {
   // 326
   t[326] = {"copy_file_range", Full<SysCopyFileRange>()};
   // 327
-  t[327] = {"preadv2", Partial<SysPreadv2>("RWF_HIPRI and RWF_NOWAIT")};
+  t[327] = {"preadv2", Full<SysPreadv2>()};
   // 328
   t[328] = {"pwritev2", Partial<SysPwritev2>("no RWF_APPEND")};
   // 329

@@ -100,6 +100,7 @@ TEST(vectors) {
   EXPECT_ERRNO(writev(fd, &bad, 1), EINVAL);
   EXPECT_EQ(writev(fd, out, 0), 0);
   EXPECT_EQ(preadv2(fd, in, 1, 0, 0), 3);
+  EXPECT_EQ(preadv2(fd, in, 1, 0, RWF_DSYNC | RWF_SYNC | RWF_APPEND | RWF_HIPRI), 3);
   EXPECT_ERRNO(preadv2(fd, in, 1, 0, 1 << 20), EOPNOTSUPP);
 }
 
