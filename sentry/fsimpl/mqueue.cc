@@ -18,6 +18,8 @@
 namespace runsc {
 namespace {
 
+constexpr uint64_t kNameOverhead = 512;  // bytes that a queue's name and dentry may take up
+
 // mqueue_get_inode(): what Linux's book-keeping of a queue may take up beside the texts, by RLIMIT_MSGQUEUE.
 Result<uint64_t> BytesOf(const PosixMessageQueue::Limits& limits) {
   constexpr uint64_t kMessage = 48, kTreeNode = 48;  // struct msg_msg, struct posix_msg_tree_node
@@ -92,8 +94,9 @@ class MqueueRoot final : public SyntheticDirectory {
     if (queues_.contains(name)) return Errno(EEXIST);
     RETURN_IF_ERROR(CheckLimits(wanted, mqueue().limits, privileged));
     ASSIGN_OR_RETURN(uint64_t bytes, BytesOf(wanted));
+    ASSIGN_OR_RETURN(IpcCharge charge, IpcCharge::Take(sizeof(MqueueInode) + kNameOverhead));
     RETURN_IF_ERROR(mqueue().Charge(attributes.uid, bytes, user_limit, privileged));
-    auto inode = MakeRef<MqueueInode>(mqueue(), attributes, wanted, bytes);
+    auto inode = MakeRef<MqueueInode>(mqueue(), attributes, wanted, bytes, std::move(charge));
     queues_.emplace(std::string(name), inode);
     return inode;
   }
@@ -129,11 +132,12 @@ void MqueueFilesystem::Uncharge(Uid uid, uint64_t bytes) {
 }
 
 MqueueInode::MqueueInode(MqueueFilesystem& filesystem, const CreateAttributes& attributes,
-                         const PosixMessageQueue::Limits& limits, uint64_t charged_bytes)
+                         const PosixMessageQueue::Limits& limits, uint64_t charged_bytes, IpcCharge charge)
     : Inode(filesystem, S_IFREG),
       ino_(filesystem.NextInodeNumber()),
       charged_to_(attributes.uid),
       charged_bytes_(charged_bytes),
+      charge_(std::move(charge)),
       queue_(limits) {
   constexpr uint64_t kFileSize = 80;  // FILENT_SIZE
   attributes_.mode = S_IFREG | (attributes.mode & 0777);

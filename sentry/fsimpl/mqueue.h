@@ -47,7 +47,7 @@ class MqueueInode final : public Inode {
  public:
   // The queue has been charged to `attributes.uid`.
   MqueueInode(MqueueFilesystem& filesystem, const CreateAttributes& attributes,
-              const PosixMessageQueue::Limits& limits, uint64_t charged_bytes);
+              const PosixMessageQueue::Limits& limits, uint64_t charged_bytes, IpcCharge charge);
   ~MqueueInode() override;
   PosixMessageQueue& queue() { return queue_; }
   uint64_t ino() const { return ino_; }
@@ -60,7 +60,8 @@ class MqueueInode final : public Inode {
  private:
   const uint64_t ino_;
   const Uid charged_to_;
-  const uint64_t charged_bytes_;
+  const uint64_t charged_bytes_;  // to RLIMIT_MSGQUEUE
+  const IpcCharge charge_;
   PosixMessageQueue queue_;
   Mutex mu_{LockRank::kInodeAttributes};
   InodeAttributes attributes_ ABSL_GUARDED_BY(mu_);

@@ -69,7 +69,7 @@ Result<void> Task::EnterNamespace(const NamespaceHandle& handle) {
       return EnterPidNamespace(RefPtr<PidNamespace>(static_cast<PidNamespace*>(handle.object.get())));
     case CLONE_NEWNS: {
       if (!creds().HasCapability(CAP_SYS_CHROOT)) return Errno(EPERM);
-      if (fs_->ref_count() > 1) return Errno(EINVAL);  // others would go along
+      if (thread_group_->task_count() > 1) return Errno(EINVAL);  // others would go along
       RefPtr<MountNamespace> mounts(static_cast<MountNamespace*>(handle.object.get()));
       VfsPath root = mounts->Root();
       uint32_t umask = fs_->Get().umask;
