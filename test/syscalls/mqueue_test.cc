@@ -44,6 +44,9 @@ long Count(mqd_t queue) {
   EXPECT_OK(mq_getattr(queue, &attributes));
   return attributes.mq_curmsgs;
 }
+// A child that says Ready() right before the call in which it will wait, and has come there.
+int ready[2];
+void Ready() { EXPECT_EQ(write(ready[1], "", 1), 1); }
 void WaitUntilAsleep(pid_t pid) {
   std::string state;
   do {
@@ -52,6 +55,18 @@ void WaitUntilAsleep(pid_t pid) {
     std::string a, b;
     file >> a >> b >> state;
   } while (state != "S");
+}
+void WaitUntilReady(pid_t pid) {
+  char byte;
+  EXPECT_EQ(read(ready[0], &byte, 1), 1);
+  WaitUntilAsleep(pid);
+}
+template <typename Body>
+pid_t ForkWaiting(Body body) {
+  EXPECT_OK(pipe(ready));
+  pid_t child = Fork(body);
+  WaitUntilReady(child);
+  return child;
 }
 short Ready(mqd_t queue) {
   pollfd poll_it{queue, POLLIN | POLLOUT, 0};
@@ -193,11 +208,11 @@ TEST(WaitingForMessagesAndRoom) {
   timespec soon = Soon();
   char buffer[16];
   EXPECT_ERRNO(mq_timedreceive(queue, buffer, sizeof(buffer), nullptr, &soon), ETIMEDOUT);
-  pid_t child = Fork([&] {
+  pid_t child = ForkWaiting([&] {
+    Ready();
     EXPECT_EQ(Receive(queue), Text("4:one"));
     EXPECT_EQ(Receive(queue), Text("5:two"));
   });
-  WaitUntilAsleep(child);
   EXPECT_OK(Send(queue, "one", 4));
   EXPECT_EQ(Count(queue), 0);  // it went straight to the receiver
   EXPECT_OK(Send(queue, "two", 5));
@@ -205,8 +220,10 @@ TEST(WaitingForMessagesAndRoom) {
   for (const char* text : {"a", "b", "c"}) EXPECT_OK(Send(queue, text));
   soon = Soon();
   EXPECT_ERRNO(mq_timedsend(queue, "d", 1, 0, &soon), ETIMEDOUT);
-  child = Fork([&] { EXPECT_OK(Send(queue, "e", 9)); });
-  WaitUntilAsleep(child);
+  child = ForkWaiting([&] {
+    Ready();
+    EXPECT_OK(Send(queue, "e", 9));
+  });
   EXPECT_EQ(Receive(queue), Text("0:a"));
   EXPECT_EQ(Count(queue), 3);
   EXPECT_EQ(WaitFor(child), 0);
@@ -217,19 +234,16 @@ TEST(SignalsInterruptOrRestart) {
   NewNamespace();
   mqd_t queue = ASSERT_OK(Open(O_CREAT | O_RDWR));
   for (int flags : {0, SA_RESTART}) {
-    pid_t child = Fork([&] {
+    pid_t child = ForkWaiting([&] {
       struct sigaction action = {};
       action.sa_handler = [](int) {};
       action.sa_flags = flags;
       sigaction(SIGUSR1, &action, nullptr);
+      Ready();
       EXPECT_EQ(Receive(queue), flags == 0 ? Text("EINTR") : Text("0:x"));
     });
-    WaitUntilAsleep(child);
     EXPECT_OK(kill(child, SIGUSR1));
-    if (flags != 0) {
-      WaitUntilAsleep(child);
-      EXPECT_OK(Send(queue, "x"));
-    }
+    if (flags != 0) EXPECT_OK(Send(queue, "x"));
     EXPECT_EQ(WaitFor(child), 0);
   }
 }
@@ -237,13 +251,13 @@ TEST(SignalsInterruptOrRestart) {
 TEST(PollWakesUp) {
   NewNamespace();
   mqd_t queue = ASSERT_OK(Open());
-  pid_t child = Fork([&] {
+  pid_t child = ForkWaiting([&] {
+    Ready();
     pollfd poll_it{queue, POLLIN, 0};
     EXPECT_EQ(poll(&poll_it, 1, -1), 1);
     EXPECT_EQ(poll_it.revents, POLLIN);
     EXPECT_EQ(Receive(queue), Text("0:x"));
   });
-  WaitUntilAsleep(child);
   EXPECT_OK(Send(queue, "x"));
   EXPECT_EQ(WaitFor(child), 0);
 }
@@ -314,8 +328,10 @@ TEST(AWaitingReceiverGetsTheMessageInsteadOfTheNotification) {
   event.sigev_notify = SIGEV_SIGNAL;
   event.sigev_signo = SIGRTMIN;
   EXPECT_OK(mq_notify(queue, &event));
-  pid_t child = Fork([&] { EXPECT_EQ(Receive(queue), Text("0:x")); });
-  WaitUntilAsleep(child);
+  pid_t child = ForkWaiting([&] {
+    Ready();
+    EXPECT_EQ(Receive(queue), Text("0:x"));
+  });
   EXPECT_OK(Send(queue, "x"));
   EXPECT_EQ(WaitFor(child), 0);
   timespec zero{};

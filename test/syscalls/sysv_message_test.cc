@@ -41,6 +41,9 @@ msqid_ds Stat(int id) {
   return ds;
 }
 std::string Text(const char* text) { return text; }
+// A child that says Ready() right before the call in which it will wait, and has come there.
+int ready[2];
+void Ready() { EXPECT_EQ(write(ready[1], "", 1), 1); }
 void WaitUntilAsleep(pid_t pid) {
   std::string state;
   do {
@@ -49,6 +52,18 @@ void WaitUntilAsleep(pid_t pid) {
     std::string a, b;
     file >> a >> b >> state;
   } while (state != "S");
+}
+void WaitUntilReady(pid_t pid) {
+  char byte;
+  EXPECT_EQ(read(ready[0], &byte, 1), 1);
+  WaitUntilAsleep(pid);
+}
+template <typename Body>
+pid_t ForkWaiting(Body body) {
+  EXPECT_OK(pipe(ready));
+  pid_t child = Fork(body);
+  WaitUntilReady(child);
+  return child;
 }
 
 }  // namespace
@@ -130,19 +145,18 @@ TEST(SizesAndErrors) {
 TEST(ReceiversWait) {
   NewNamespace();
   int id = ASSERT_OK(MakeQueue());
-  pid_t child = Fork([&] {
+  pid_t child = ForkWaiting([&] {
     Message message;
+    Ready();
     EXPECT_EQ(msgrcv(id, &message, 100, 7, 0), 5);
     EXPECT_EQ(message.type, 7);
     EXPECT_EQ(std::string(message.text, 5), Text("hello"));
     EXPECT_ERRNO(msgrcv(id, &message, 1, 0, 0), E2BIG);
     EXPECT_EQ(msgrcv(id, &message, 100, 0, 0), 4);
   });
-  WaitUntilAsleep(child);
   EXPECT_OK(Send(id, 6, "other"));
-  EXPECT_OK(Send(id, 7, "hello"));
   EXPECT_EQ(Receive(id, 6), Text("6:other"));
-  WaitUntilAsleep(child);
+  EXPECT_OK(Send(id, 7, "hello"));
   EXPECT_OK(Send(id, 1, "long"));
   EXPECT_EQ(WaitFor(child), 0);
   EXPECT_EQ(Stat(id).msg_lrpid, child);
@@ -153,8 +167,10 @@ TEST(SendersWait) {
   int id = ASSERT_OK(MakeQueue());
   EXPECT_OK(Send(id, 1, std::string(8192, 'x')));
   EXPECT_OK(Send(id, 1, std::string(8192, 'y')));
-  pid_t child = Fork([&] { EXPECT_OK(Send(id, 2, "waits", 0)); });
-  WaitUntilAsleep(child);
+  pid_t child = ForkWaiting([&] {
+    Ready();
+    EXPECT_OK(Send(id, 2, "waits", 0));
+  });
   EXPECT_EQ(Receive(id, 0, MSG_NOERROR, 1), Text("1:x"));
   EXPECT_EQ(WaitFor(child), 0);
   EXPECT_EQ(Receive(id, 2), Text("2:waits"));
@@ -162,8 +178,10 @@ TEST(SendersWait) {
   msqid_ds ds = Stat(id);
   ds.msg_qbytes = 8192;
   EXPECT_OK(msgctl(id, IPC_SET, &ds));
-  child = Fork([&] { EXPECT_OK(Send(id, 3, "waits", 0)); });
-  WaitUntilAsleep(child);
+  child = ForkWaiting([&] {
+    Ready();
+    EXPECT_OK(Send(id, 3, "waits", 0));
+  });
   ds.msg_qbytes = 16384;
   EXPECT_OK(msgctl(id, IPC_SET, &ds));
   EXPECT_EQ(WaitFor(child), 0);
@@ -172,32 +190,35 @@ TEST(SendersWait) {
 TEST(RemovalAndSignalsEndTheWaiting) {
   NewNamespace();
   int id = ASSERT_OK(MakeQueue());
-  pid_t child = Fork([&] {
+  pid_t child = ForkWaiting([&] {
     struct sigaction action = {};
     action.sa_handler = [](int) {};
     action.sa_flags = SA_RESTART;
     sigaction(SIGUSR1, &action, nullptr);
     Message message;
+    Ready();
     EXPECT_ERRNO(msgrcv(id, &message, 100, 0, 0), EINTR);
+    Ready();
     EXPECT_EQ(msgrcv(id, &message, 100, 0, 0), 1);
   });
-  WaitUntilAsleep(child);
   kill(child, SIGUSR1);
-  WaitUntilAsleep(child);
+  WaitUntilReady(child);
   EXPECT_OK(Send(id, 1, "x"));
   EXPECT_EQ(WaitFor(child), 0);
-  child = Fork([&] {
+  child = ForkWaiting([&] {
     Message message;
+    Ready();
     EXPECT_ERRNO(msgrcv(id, &message, 100, 0, 0), EIDRM);
   });
-  WaitUntilAsleep(child);
   EXPECT_OK(msgctl(id, IPC_RMID, nullptr));
   EXPECT_EQ(WaitFor(child), 0);
   id = ASSERT_OK(MakeQueue());
   EXPECT_OK(Send(id, 1, std::string(8192, 'x')));
   EXPECT_OK(Send(id, 1, std::string(8192, 'x')));
-  child = Fork([&] { EXPECT_ERRNO(Send(id, 1, "waits", 0), EIDRM); });
-  WaitUntilAsleep(child);
+  child = ForkWaiting([&] {
+    Ready();
+    EXPECT_ERRNO(Send(id, 1, "waits", 0), EIDRM);
+  });
   EXPECT_OK(msgctl(id, IPC_RMID, nullptr));
   EXPECT_EQ(WaitFor(child), 0);
 }
