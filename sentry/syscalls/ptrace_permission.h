@@ -1,5 +1,5 @@
-// Who may look into another process. Linux counterpart: __ptrace_may_access() with real credentials;
-// ptrace(2).
+// The memory of another process, for who may look into it (ptrace_access.h). Linux counterpart:
+// mm_access().
 #ifndef SENTRY_SYSCALLS_PTRACE_PERMISSION_H_
 #define SENTRY_SYSCALLS_PTRACE_PERMISSION_H_
 
