@@ -2,6 +2,7 @@
 
 #include <linux/capability.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -173,7 +174,14 @@ Result<void> StubMaster::Fork(StubProcess& process, std::span<const StubCommand>
       {SYS_clone, {STUB_FORK_FLAGS, 0, 0, 0, static_cast<uint64_t>(process.pages().fd())}},
   };
   MutexLock lock(mu_);
-  ASSIGN_OR_RETURN(int32_t pid, process_->Run(fork));
+  auto forked = process_->Run(fork);
+  if (!forked.ok()) {
+    // Whoever watches death_fd ends the sandbox about now; until then no guest is to be told of it.
+    constexpr int kPatience = 1000;  // milliseconds
+    if (process_->dead()) poll(nullptr, 0, kPatience);
+    return forked.error();
+  }
+  int32_t pid = *forked;
   process.set_pid(pid);
   if (!stub_deaths_) return Ok();
   UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));

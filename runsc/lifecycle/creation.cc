@@ -95,6 +95,7 @@ class Creation {
       return absl::UnimplementedError("config.json: hooks.startContainer: is not supported");
     status = CheckTerminal(spec_, options_);
     if (!status.ok()) return status;
+    WarnOfLabels();
     absl::StatusOr<SandboxOptions> sandbox = MakeSandboxOptions(spec_, bundle_, options_.sandbox);
     if (!sandbox.ok()) return sandbox.status();
     sandbox_ = *std::move(sandbox);
@@ -113,6 +114,17 @@ class Creation {
     directory_ = *std::move(directory);
     FillState();
     return directory_->Save(state_);
+  }
+
+  // Their policies are written for a container's own processes, which are not on the host here; docker's
+  // would keep a Sentry from confining itself.
+  void WarnOfLabels() {
+    auto warn = [this](const std::string& value, const char* field) {
+      if (!value.empty()) options_.warn(fmt::format("config.json: {}: '{}' has no effect", field, value));
+    };
+    warn(spec_.process->apparmor_profile, "process.apparmorProfile");
+    warn(spec_.process->selinux_label, "process.selinuxLabel");
+    warn(spec_.linux.mount_label, "linux.mountLabel");
   }
 
   absl::Status ConnectToPod(const std::string& id) {

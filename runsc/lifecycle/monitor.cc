@@ -119,14 +119,12 @@ class Monitor {
   // Where the guest's sockets are the host's, so are the network's settings.
   std::string SetNetworkSysctls() {
     if (!options_.sandbox.boot.host_network) return "";
-    auto& sysctls = options_.sandbox.boot.container->sysctls;
-    for (const auto& [name, value] : sysctls) {
+    for (const auto& [name, value] : options_.sandbox.boot.container->sysctls) {
       if (!name.starts_with("net.")) continue;
       std::string path = "/proc/sys/" + name;
       std::replace(path.begin() + 10, path.end(), '.', '/');
       if (!WriteText(path, value, 0)) return Error(fmt::format("config.json: linux.sysctl[{}]", name));
     }
-    std::erase_if(sysctls, [](const auto& sysctl) { return sysctl.first.starts_with("net."); });
     return "";
   }
 
