@@ -245,17 +245,24 @@ TEST(turns_while_the_platforms_words_change) {
   EXPECT_TRUE(Survives([] {}));
 }
 
-// The stub's loop that yields, entered by a guest, and that call from each of the stub's `syscall`
-// instructions: it is interrupted or killed like any other code.
-TEST(yields_of_the_stub_made_by_the_guest) {
+// The `syscall` instructions in the pages that can be read.
+std::vector<uint64_t> CallsOfTheStub() {
   CatchFaults();
-  std::vector<uint64_t> sites;
+  static std::vector<uint64_t> sites;
+  sites.clear();
   for (uint64_t address : SuspectPages()) {
     auto* page = reinterpret_cast<const volatile unsigned char*>(address);
     if (sigsetjmp(back, 1) != 0) continue;
     for (uint64_t i = 0; i + 1 < kPage; ++i)
       if (page[i] == 0x0f && page[i + 1] == 0x05) sites.push_back(address + i);
   }
+  return sites;
+}
+
+// The stub's loop that yields, entered by a guest, and that call from each of the stub's `syscall`
+// instructions: it is interrupted or killed like any other code.
+TEST(yields_of_the_stub_made_by_the_guest) {
+  std::vector<uint64_t> sites = CallsOfTheStub();
   for (uint64_t site : sites) {
     pid_t child = fork();
     if (child == 0) {
@@ -281,14 +288,7 @@ TEST(yields_of_the_stub_made_by_the_guest) {
 // key: a file of the Sentry mapped over our page. A call that the kernel of the sandbox answers changes
 // nothing, for it knows of no such file; one that reached the host would.
 TEST(calls_of_the_keeper_without_its_key) {
-  CatchFaults();
-  std::vector<uint64_t> sites;
-  for (uint64_t address : SuspectPages()) {
-    auto* page = reinterpret_cast<const volatile unsigned char*>(address);
-    if (sigsetjmp(back, 1) != 0) continue;
-    for (uint64_t i = 0; i + 1 < kPage; ++i)
-      if (page[i] == 0x0f && page[i + 1] == 0x05) sites.push_back(address + i);
-  }
+  std::vector<uint64_t> sites = CallsOfTheStub();
   printf("%zu system call instructions\n", sites.size());
   struct Shared {
     volatile int breached, tried;

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "test/syscalls/syscall_test.h"
+#include "test/syscalls/waiting_child.h"
 
 namespace {
 
@@ -43,30 +44,6 @@ long Count(mqd_t queue) {
   mq_attr attributes{};
   EXPECT_OK(mq_getattr(queue, &attributes));
   return attributes.mq_curmsgs;
-}
-// A child that says Ready() right before the call in which it will wait, and has come there.
-int ready[2];
-void Ready() { EXPECT_EQ(write(ready[1], "", 1), 1); }
-void WaitUntilAsleep(pid_t pid) {
-  std::string state;
-  do {
-    sched_yield();
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string a, b;
-    file >> a >> b >> state;
-  } while (state != "S");
-}
-void WaitUntilReady(pid_t pid) {
-  char byte;
-  EXPECT_EQ(read(ready[0], &byte, 1), 1);
-  WaitUntilAsleep(pid);
-}
-template <typename Body>
-pid_t ForkWaiting(Body body) {
-  EXPECT_OK(pipe(ready));
-  pid_t child = Fork(body);
-  WaitUntilReady(child);
-  return child;
 }
 short Ready(mqd_t queue) {
   pollfd poll_it{queue, POLLIN | POLLOUT, 0};

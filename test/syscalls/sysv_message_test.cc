@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "test/syscalls/syscall_test.h"
+#include "test/syscalls/waiting_child.h"
 
 #ifndef MSG_COPY
 #define MSG_COPY 040000
@@ -41,30 +42,6 @@ msqid_ds Stat(int id) {
   return ds;
 }
 std::string Text(const char* text) { return text; }
-// A child that says Ready() right before the call in which it will wait, and has come there.
-int ready[2];
-void Ready() { EXPECT_EQ(write(ready[1], "", 1), 1); }
-void WaitUntilAsleep(pid_t pid) {
-  std::string state;
-  do {
-    sched_yield();
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string a, b;
-    file >> a >> b >> state;
-  } while (state != "S");
-}
-void WaitUntilReady(pid_t pid) {
-  char byte;
-  EXPECT_EQ(read(ready[0], &byte, 1), 1);
-  WaitUntilAsleep(pid);
-}
-template <typename Body>
-pid_t ForkWaiting(Body body) {
-  EXPECT_OK(pipe(ready));
-  pid_t child = Fork(body);
-  WaitUntilReady(child);
-  return child;
-}
 
 }  // namespace
 
