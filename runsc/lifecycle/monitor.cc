@@ -183,7 +183,7 @@ class Monitor {
 
   int RunGuest() {
     SandboxOptions& sandbox = options_.sandbox;
-    SandboxOptions::Container& container = *sandbox.container;
+    SandboxContainer& container = *sandbox.container;
     for (int fd = 0; fd < 3; ++fd) sandbox.boot.stdio[fd] = ::fcntl(fd, F_GETFD) >= 0 ? fd : -1;
     for (uint32_t i = 0; i < options_.preserve_fds; ++i)
       sandbox.boot.more_files.push_back(static_cast<int>(3 + i));

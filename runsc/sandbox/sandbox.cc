@@ -426,7 +426,7 @@ class Watch {
   }
 
   Children& children_;
-  SandboxOptions::Container* const container_;
+  SandboxContainer* const container_;
   CallerTerminal terminal_;
   UniqueFd channel_;
   UniqueFd signals_;

@@ -21,6 +21,27 @@ inline constexpr int kExitFailed = 125;          // runsc could not do it
 inline constexpr int kExitNotExecutable = 126;   // the command is there but cannot be run
 inline constexpr int kExitCommandMissing = 127;  // there is no such command
 
+// For a container, whose caller is its monitor. Its Sentry shares the monitor's network namespace.
+struct SandboxContainer {
+  // Control connections are taken here: a listening SOCK_SEQPACKET socket. Those of root and of this
+  // process's user are passed on.
+  UniqueFd listener;
+  // The guest's ids as the host's files have them; empty: they are the same.
+  std::vector<IdMapping> uid_mappings, gid_mappings;
+  // A control connection to the Sentry that the container is to be in (pod_member.h); invalid: one of its
+  // own.
+  UniqueFd pod;
+  bool shares_pids = false;  // of a pod: its PID namespace
+  // The processes are there; `sentry` is -1 in a pod.
+  std::function<void(pid_t sentry, pid_t gofer)> on_processes;
+  // The first process waits to be started.
+  std::function<void()> on_ready;
+  // What goes wrong, instead of on stderr.
+  std::function<void(const std::string&)> say;
+  // Somebody without whom there is no use in going on: readable when he is gone. -1: nobody.
+  int creator = -1;
+};
+
 struct SandboxOptions {
   struct Root {
     std::string path;
@@ -30,27 +51,7 @@ struct SandboxOptions {
   BootOptions boot;         // the sockets are filled in here
   bool gofer_seccomp = true;
 
-  // For a container, whose caller is its monitor. Its Sentry shares the monitor's network namespace.
-  struct Container {
-    // Control connections are taken here: a listening SOCK_SEQPACKET socket. Those of root and of this
-    // process's user are passed on.
-    UniqueFd listener;
-    // The guest's ids as the host's files have them; empty: they are the same.
-    std::vector<IdMapping> uid_mappings, gid_mappings;
-    // A control connection to the Sentry that the container is to be in (pod_member.h); invalid: one of its
-    // own.
-    UniqueFd pod;
-    bool shares_pids = false;  // of a pod: its PID namespace
-    // The processes are there; `sentry` is -1 in a pod.
-    std::function<void(pid_t sentry, pid_t gofer)> on_processes;
-    // The first process waits to be started.
-    std::function<void()> on_ready;
-    // What goes wrong, instead of on stderr.
-    std::function<void(const std::string&)> say;
-    // Somebody without whom there is no use in going on: readable when he is gone. -1: nobody.
-    int creator = -1;
-  };
-  std::optional<Container> container;
+  std::optional<SandboxContainer> container;
 };
 
 // Runs to the end; the exit code for the shell (128+n after signal n). Says on stderr

@@ -246,7 +246,7 @@ TEST(CallsCanBeChangedAndSkipped) {
 }
 
 extern "C" const char step_start[], step_end[];
-static long Steps() {
+__attribute__((noinline)) static long Steps() {
   long result;
   asm volatile(
       ".globl step_start, step_end\n"
@@ -571,6 +571,8 @@ TEST(GroupStopsAndListening) {
   pid_t child = Run([] {
     for (;;) pause();
   });
+  // The test's own group may be orphaned, and an orphaned one is not stopped by a terminal's signals.
+  ASSERT_OK(setpgid(child, 0));
   ASSERT_OK(ptrace(PTRACE_SEIZE, child, 0, 0));
   kill(child, SIGTSTP);
   EXPECT_EQ(Wait(child), Stopped(SIGTSTP));  // the signal
