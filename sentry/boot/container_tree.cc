@@ -71,15 +71,7 @@ class ContainerTreeBuilder {
     if (mount.destination == "/dev" && mount.type == "tmpfs") return MountDev(mount);
     if (mount.type == "cgroup" || mount.type == "cgroup2") return MountCgroup(mount);
     if (mount.type == "tmpfs" && mount.copy_up) return MountWithCopy(mount);
-    return MountNew(mount);
-  }
-
-  Result<void> MountNew(const MountSpec& mount) {
-    // A queue's file is not a message queue's interface: an empty directory is what most find there.
-    bool known = builder_.kernel().FindFilesystem(mount.type) != nullptr;
-    std::string type = !known && mount.type == "mqueue" ? "tmpfs" : mount.type;
-    std::string data = type == mount.type ? mount.data : "mode=1777";
-    return builder_.MountType(type, mount.destination, mount.flags, data, mount.source);
+    return builder_.MountType(mount.type, mount.destination, mount.flags, mount.data, mount.source);
   }
 
   Result<void> MountBind(const MountSpec& mount) {
