@@ -74,6 +74,10 @@ class Decoder {
   template <std::integral T>
   void Get(T& value) {
     if (in_.size() < sizeof(T)) return Fail();
+    if constexpr (std::same_as<T, bool>) {
+      // Any other byte is no bool, also to the compiler.
+      if (in_[0] > std::byte{1}) return Fail();
+    }
     std::memcpy(&value, in_.data(), sizeof(T));
     in_ = in_.subspan(sizeof(T));
   }

@@ -103,5 +103,16 @@ TEST_CASE("a count larger than the message is refused before it is allocated") {
   CHECK(close.nodes.empty());
 }
 
+TEST_CASE("a bool is 0 or 1 on the wire, and nothing else") {
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::byte bytes[] = {static_cast<std::byte>(byte)};
+    Decoder decoder(bytes);
+    bool value = false;
+    decoder(value);
+    CHECK(decoder.Finished() == (byte <= 1));
+    CHECK(value == (byte == 1));
+  }
+}
+
 }  // namespace
 }  // namespace runsc::gofer
