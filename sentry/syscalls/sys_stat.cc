@@ -88,7 +88,9 @@ Result<bool> IsEmptyPath(Task& task, UserPath path, int flags) {
 }
 
 Result<int64_t> CopyOutStatfs(Task& task, const VfsPath& path, UserPtr<struct statfs> to) {
-  ASSIGN_OR_RETURN(FilesystemStats stats, path.mount->filesystem().Stats());
+  Filesystem& filesystem = path.inode()->filesystem();
+  const uint64_t mount_flags = path.mount ? path.mount->flags() : 0;
+  ASSIGN_OR_RETURN(FilesystemStats stats, filesystem.Stats());
   struct statfs out;
   std::memset(&out, 0, sizeof(out));
   out.f_type = static_cast<decltype(out.f_type)>(stats.type);
@@ -99,16 +101,16 @@ Result<int64_t> CopyOutStatfs(Task& task, const VfsPath& path, UserPtr<struct st
   out.f_bavail = stats.blocks_available;
   out.f_files = stats.files;
   out.f_ffree = stats.files_free;
-  uint64_t device = path.mount->filesystem().device();
+  uint64_t device = filesystem.device();
   out.f_fsid.__val[0] = static_cast<int>(device);
   out.f_fsid.__val[1] = static_cast<int>(device >> 32);
   out.f_namelen = static_cast<decltype(out.f_namelen)>(stats.name_max);
   constexpr uint64_t kValid = 0x20;  // ST_VALID
-  uint64_t flags = path.mount->flags() & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS |
-                                          MS_NOATIME | MS_NODIRATIME);
+  uint64_t flags = mount_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS | MS_NOATIME |
+                                  MS_NODIRATIME);
   // The ST_* bits are those of mount(2) up to MS_SYNCHRONOUS; these two are not.
-  out.f_flags = static_cast<decltype(out.f_flags)>(flags | kValid |
-                                                   ((path.mount->flags() & MS_RELATIME) != 0 ? 0x1000 : 0));
+  out.f_flags =
+      static_cast<decltype(out.f_flags)>(flags | kValid | ((mount_flags & MS_RELATIME) != 0 ? 0x1000 : 0));
   RETURN_IF_ERROR(task.memory().Write(to, out));
   return 0;
 }

@@ -33,7 +33,7 @@ Result<int64_t> SysFdatasync(Task& task, Fd fd) { return SyncFile(task, fd, true
 
 Result<int64_t> SysSyncfs(Task& task, Fd fd) {
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
-  RETURN_IF_ERROR(file->path().mount->filesystem().Sync());
+  RETURN_IF_ERROR(file->path().inode()->filesystem().Sync());
   return 0;
 }
 

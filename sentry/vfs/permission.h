@@ -10,7 +10,8 @@
 namespace runsc {
 
 inline Result<void> CheckWritableMount(const VfsPath& path) {
-  if (path.mount->read_only()) return Errno(EROFS);
+  // An overlay opens files of its layers, to which no mount leads.
+  if (path.mount && path.mount->read_only()) return Errno(EROFS);
   return Ok();
 }
 inline bool IsOwner(const Credentials& creds, const InodeAttributes& attributes) {

@@ -88,7 +88,7 @@ Result<void> VfsUtimens(const PathContext& context, const VfsPath& path, std::op
 
 Result<void> VfsAccess(const PathContext& context, const VfsPath& path, int mask) {
   RefPtr<Inode> inode = path.inode();
-  if ((mask & X_OK) != 0 && inode->IsRegular() && path.mount->no_exec()) return Errno(EACCES);
+  if ((mask & X_OK) != 0 && inode->IsRegular() && path.mount && path.mount->no_exec()) return Errno(EACCES);
   if ((mask & 7) != 0) RETURN_IF_ERROR(inode->CheckAccess(*context.creds, mask));
   bool on_disk = inode->IsRegular() || inode->IsDirectory() || inode->IsSymlink();
   if ((mask & W_OK) != 0 && on_disk) return CheckWritableMount(path);
