@@ -1,11 +1,13 @@
 // /proc/<pid>/{fd,fdinfo,ns}.
 #include <dirent.h>
+#include <linux/magic.h>
 
 #include <charconv>
 
 #include "sentry/fsimpl/proc_internal.h"
 #include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/namespace_handle.h"
+#include "sentry/vfs/anonymous.h"
 #include "sentry/vfs/inotify.h"
 
 namespace runsc {
@@ -178,14 +180,30 @@ constexpr NamespaceKind kNamespaces[] = {
     {"uts", "uts", 4026531838, CLONE_NEWUTS, [](Task& task) -> RefPtr<RefCounted> { return task.uts(); }},
 };
 
+class NamespaceFilesystem final : public Filesystem {
+ public:
+  // Never destroyed: open files hold on to no mount of it.
+  static NamespaceFilesystem& Get() {
+    static NamespaceFilesystem* filesystem = MakeRef<NamespaceFilesystem>().release();
+    return *filesystem;
+  }
+  std::string_view type_name() const override { return "nsfs"; }
+  Result<FilesystemStats> Stats() override {
+    FilesystemStats stats;
+    stats.type = NSFS_MAGIC;
+    return stats;
+  }
+};
+
 // The object behind a namespace link; it can be opened and compared by its number.
 class NamespaceInode final : public SyntheticInode {
  public:
-  NamespaceInode(Filesystem& filesystem, uint64_t ino, NamespaceHandle handle)
-      : SyntheticInode(filesystem, S_IFREG | 0444, 0, 0, ino), handle_(std::move(handle)) {}
+  NamespaceInode(uint64_t ino, NamespaceHandle handle)
+      : SyntheticInode(NamespaceFilesystem::Get(), S_IFREG | 0444, 0, 0, ino), handle_(std::move(handle)) {}
   Result<RefPtr<FileDescription>> Open(const VfsPath& path, const OpenOptions& options) override {
     return RefPtr<FileDescription>(MakeRef<NamespaceFile>(path, options.flags, handle_));
   }
+  Result<void> SetAttributes(Dentry& dentry, const AttributeChange& change) override { return Errno(EPERM); }
 
  private:
   const NamespaceHandle handle_;
@@ -196,15 +214,24 @@ class NamespaceLinkInode final : public TaskInode<SymlinkInode> {
   NamespaceLinkInode(ProcFilesystem& filesystem, RefPtr<Task> task, const NamespaceKind& kind)
       : TaskInode<SymlinkInode>(filesystem, std::move(task), ""), kind_(kind) {}
   Result<std::string> ReadLink(const Credentials& creds) override {
-    RETURN_IF_ERROR(CheckTaskAccess(creds, *task_));
+    RETURN_IF_ERROR(CheckHasNamespace(creds));
     return Text(Object().get());
   }
   Result<VfsPath> FollowLink(const Credentials& creds) override {
-    RETURN_IF_ERROR(CheckTaskAccess(creds, *task_));
-    return AnonymousNamespacePath();
+    RETURN_IF_ERROR(CheckHasNamespace(creds));
+    RefPtr<RefCounted> own = Object();
+    auto inode = MakeRef<NamespaceInode>(Number(own.get()), NamespaceHandle{kind_.type, own});
+    return AnonymousPath(Text(own.get()), std::move(inode));
   }
 
  private:
+  // A task that has ended has only those namespaces left that its number and its credentials are from.
+  Result<void> CheckHasNamespace(const Credentials& creds) const {
+    RETURN_IF_ERROR(CheckTaskAccess(creds, *task_));
+    const bool outlives_task = kind_.type == CLONE_NEWUSER || std::string_view(kind_.link) == "pid";
+    if (!outlives_task && !task_->GetFs()) return Errno(ENOENT);
+    return Ok();
+  }
   RefPtr<RefCounted> Object() const { return kind_.object != nullptr ? kind_.object(*task_) : nullptr; }
   uint64_t Number(const RefCounted* own) const {
     if (own == nullptr) return kind_.initial;
@@ -214,16 +241,6 @@ class NamespaceLinkInode final : public TaskInode<SymlinkInode> {
     return kFirstDynamic + (reinterpret_cast<uintptr_t>(own) >> 4 & 0xfffff);
   }
   std::string Text(const RefCounted* own) const { return fmt::format("{}:[{}]", kind_.text, Number(own)); }
-  VfsPath AnonymousNamespacePath() {
-    VfsPath path;
-    RefPtr<RefCounted> own = Object();
-    auto inode = MakeRef<NamespaceInode>(proc_, Number(own.get()), NamespaceHandle{kind_.type, own});
-    path.dentry = MakeRef<Dentry>(proc_, std::move(inode), Text(own.get()));
-    RefPtr<FsContext> fs = task_->GetFs();
-    // Any mount will do: an open file needs one to hold on to.
-    if (fs) path.mount = fs->Get().root.mount;
-    return path;
-  }
   const NamespaceKind& kind_;
 };
 

@@ -27,7 +27,7 @@ Result<void> DirectoryFile::GetDents(DirectoryEmitter& emitter) {
   if (position < kFirstPosition) {
     ASSIGN_OR_RETURN(InodeAttributes self, inode()->Attributes());
     uint64_t parent_ino = self.ino;
-    if (parent && dentry() != path().mount->root()) {
+    if (parent && path().mount && dentry() != path().mount->root()) {
       ASSIGN_OR_RETURN(InodeAttributes above, parent->inode()->Attributes());
       parent_ino = above.ino;
     }

@@ -1,13 +1,16 @@
 // proc(5): what programs read of themselves, of others and of the system.
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 
 #include <map>
 #include <set>
@@ -177,6 +180,35 @@ TEST(links) {
   EXPECT_EQ(ReadLink("/proc/self/ns/pid").substr(0, 5), "pid:[");
   EXPECT_EQ(ReadLink("/proc/mounts"), "self/mounts");
   EXPECT_EQ(ReadLink("/proc/net"), "self/net");
+}
+
+// Of the namespaces of a task that has ended only those are left that its number and its credentials are
+// from, and they are files like any other.
+TEST(namespaces_of_a_zombie) {
+  pid_t child = fork();
+  ASSERT_OK(child);
+  if (child == 0) _exit(0);
+  siginfo_t info;
+  ASSERT_OK(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT));
+  const std::string base = "/proc/" + std::to_string(child) + "/ns/";
+  for (const char* name : {"cgroup", "ipc", "mnt", "net", "pid_for_children", "time", "uts"}) {
+    char data[100];
+    EXPECT_ERRNO(readlink((base + name).c_str(), data, sizeof(data)), ENOENT);
+    EXPECT_ERRNO(open((base + name).c_str(), O_RDONLY), ENOENT);
+  }
+  for (const char* name : {"pid", "user"}) {
+    EXPECT_EQ(ReadLink(base + name), ReadLink(std::string("/proc/self/ns/") + name));
+    int fd = open((base + name).c_str(), O_RDONLY);
+    ASSERT_OK(fd);
+    EXPECT_ERRNO(fchmod(fd, 0600), EPERM);
+    EXPECT_ERRNO(futimens(fd, nullptr), EPERM);
+    struct statfs filesystem;
+    EXPECT_OK(fstatfs(fd, &filesystem));
+    EXPECT_EQ(static_cast<long>(filesystem.f_type), NSFS_MAGIC);
+    EXPECT_OK(syncfs(fd));
+    close(fd);
+  }
+  EXPECT_EQ(waitpid(child, nullptr, 0), child);
 }
 
 TEST(descriptors) {
