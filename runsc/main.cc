@@ -1,12 +1,14 @@
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runsc/cmd/command.h"
+#include "runsc/cmd/shim_command.h"
 
 int main(int argc, char** argv) {
+  std::string_view name = argc > 0 ? argv[0] : "";
+  name.remove_prefix(name.rfind('/') + 1);
   std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  if (name == runsc::kShimName) return runsc::RunShim(std::move(arguments));
   return runsc::RunMain(std::move(arguments));
 }

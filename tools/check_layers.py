@@ -61,6 +61,7 @@ ALLOWED = {
     "runsc/sandbox": HOST | {"gofer/server", "sentry/boot", "sentry/control"},
     "runsc/lifecycle": HOST | {"runsc/oci", "runsc/container", "runsc/cgroup", "runsc/sandbox", "sentry/boot",
                                "sentry/control"},
+    "runsc/shim": BASE | {"runsc/oci", "runsc/container", "runsc/cgroup"},
     "runsc/cmd": None,  # the top
     "runsc": None,
     "test": None,

@@ -13,6 +13,7 @@
 
 #include "platform/base/unique_fd.h"
 #include "runsc/cmd/oci_command.h"
+#include "runsc/cmd/shim_command.h"
 #include "runsc/oci/json_reader.h"
 
 namespace runsc {
@@ -114,6 +115,10 @@ int RunInstall(Arguments arguments) {
   (*json)["runtimes"][daemon.name] = std::move(entry);
   if (absl::Status status = Store(daemon.file, *json); !status.ok()) return Fail(status);
   SayRestart(fmt::format("{}: the runtime {} is {} now.", daemon.file, daemon.name, path));
+  fmt::print(
+      "For containerd: ln -s {} /usr/local/bin/{}, and a runtime with\n"
+      "runtime_type = \"io.containerd.runsc.v1\" in /etc/containerd/config.toml.\n",
+      path, kShimName);
   return 0;
 }
 
