@@ -279,13 +279,12 @@ def main():
     parser.add_argument("runsc")
     parser.add_argument("--runtime", default="runsc")
     parser.add_argument("--only", default=",".join(PARTS))
-    parser.add_argument("flags", nargs="*")
-    arguments = parser.parse_args()
+    arguments, flags = engine_harness.parse(parser)
     require("dockerd", "docker", "containerd", "iptables")
     place = Place()
     docker = None
     try:
-        docker = Docker(place, arguments.runtime, os.path.abspath(arguments.runsc), arguments.flags)
+        docker = Docker(place, arguments.runtime, os.path.abspath(arguments.runsc), flags)
         for part in arguments.only.split(","):
             print(f"--- {part}", flush=True)
             PARTS[part](docker)

@@ -46,6 +46,14 @@ def require(*programs):
                               sys.executable, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
 
 
+def parse(parser):
+    """(arguments, runsc's flags): what stands behind --. argparse takes nothing there if options stand before it."""
+    own, flags = sys.argv[1:], []
+    if "--" in own:
+        own, flags = own[:own.index("--")], own[own.index("--") + 1:]
+    return parser.parse_args(own), flags
+
+
 def busybox_tar():
     """A root filesystem: busybox and what programs expect in /etc."""
     busybox = shutil.which("busybox")

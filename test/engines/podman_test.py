@@ -158,12 +158,11 @@ def main():
     parser.add_argument("runsc")
     parser.add_argument("--runtime", default="runsc")
     parser.add_argument("--only", default=",".join(PARTS))
-    parser.add_argument("flags", nargs="*")
-    arguments = parser.parse_args()
+    arguments, flags = engine_harness.parse(parser)
     require("podman", "conmon", "iptables")
     place = Place()
     try:
-        podman = Podman(place, arguments.runtime, os.path.abspath(arguments.runsc), arguments.flags)
+        podman = Podman(place, arguments.runtime, os.path.abspath(arguments.runsc), flags)
         for part in arguments.only.split(","):
             print(f"--- {part}", flush=True)
             PARTS[part](podman)
