@@ -1,10 +1,11 @@
 #!/bin/sh
 # Container engines from Debian's packages driving runsc; installs those that are missing, as root.
-#   tools/test_engines.sh [docker|podman|containerd] [ARGUMENT OF THE TEST...]
+#   tools/test_engines.sh [docker|podman|containerd|cri] [ARGUMENT OF THE TEST...]
 # Arguments after -- are runsc's global flags, as: tools/test_engines.sh docker --only running -- --platform=ptrace
 set -eu
 cd "$(dirname "$0")/.."
-packages="docker.io containerd podman crun runc containernetworking-plugins busybox-static iproute2 iptables"
+packages="docker.io containerd podman crun runc containernetworking-plugins busybox-static iproute2 iptables
+python3-grpcio python3-protobuf protobuf-compiler gcc"
 missing=$(for p in $packages; do dpkg-query -W "$p" >/dev/null 2>&1 || echo "$p"; done)
 if [ -n "$missing" ]; then
   # A daemon that the package would start is none of ours.
@@ -16,8 +17,8 @@ if [ -n "$missing" ]; then
 fi
 tools/build.sh runsc
 case ${1:-} in
-  docker | podman | containerd) engines=$1; shift ;;
-  *) engines="docker podman containerd" ;;
+  docker | podman | containerd | cri) engines=$1; shift ;;
+  *) engines="docker podman containerd cri" ;;
 esac
 failed=0
 for engine in $engines; do
