@@ -328,6 +328,14 @@ runsc_systrap_stub_enter:
         rdfsbase %r11
         movq    %r11, SLOT_OUT+SLOT_OUT_FS_BASE(%rcx)
         movq    $0, SLOT_OUT+SLOT_OUT_FP(%rcx)
+        // A new task begins with its maker's FP state: to be asked for it costs a hand-over more.
+        movl    SLOT_OUT+SLOT_OUT_RAX(%rcx), %eax
+        cmpl    $__NR_clone3, %eax
+        je      .Lfp_along
+        subl    $__NR_clone, %eax               // fork and vfork follow
+        cmpl    $(__NR_vfork-__NR_clone), %eax
+        jbe     .Lfp_along
+.Lfp_done:
         movl    $SLOT_KIND_SITE, SLOT_OUT+SLOT_OUT_KIND(%rcx)
         movl    SLOT_IN_GO(%rcx), %r11d
         movl    %r11d, %eax
@@ -345,6 +353,15 @@ runsc_systrap_stub_enter:
         incl    %eax
         pause
         jmp     .Lfast_spin
+
+.Lfp_along:
+        movl    $-1, %eax
+        movl    $-1, %edx
+        xsave64 SLOT_OUT+SLOT_OUT_FP_AREA(%rcx)
+        leaq    SLOT_OUT+SLOT_OUT_FP_AREA(%rcx), %rax
+        movq    %rax, SLOT_OUT+SLOT_OUT_FP(%rcx)
+        movq    SLOT_OUT+SLOT_OUT_REGISTERS+96(%rcx), %rdx
+        jmp     .Lfp_done
 
 .Lslow_wake:
         movq    %rcx, %rbx

@@ -64,6 +64,27 @@ TEST(FpStateIsInherited) {
   EXPECT_EQ(WaitFor(child), 0);
 }
 
+// Made so often that the call's place in the code is one of those that systrap rewrites.
+TEST(FpStateIsInheritedByEachOfManyChildren) {
+  double in = 1.25, out = 0;
+  for (int i = 0; i < 100; ++i) {
+    in += 1;
+    long child;
+    asm volatile(
+        "movsd %[in], %%xmm9\n\t"
+        "mov %[number], %%eax\n\t"
+        "syscall\n\t"
+        "movsd %%xmm9, %[out]"
+        : [out] "=m"(out), "=&a"(child)
+        : [in] "m"(in), [number] "i"(SYS_fork)
+        : "rcx", "r11", "xmm9", "memory");
+    if (child == 0) _exit(out == in ? 0 : 1);
+    ASSERT_OK(child);
+    ASSERT_EQ(out, in);
+    ASSERT_EQ(WaitFor(static_cast<pid_t>(child)), 0);
+  }
+}
+
 TEST(ManyThreadsRunAndJoin) {
   static std::atomic<int> count;
   count = 0;
