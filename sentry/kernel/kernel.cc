@@ -48,7 +48,7 @@ Kernel::Kernel(KernelOptions options)
 
 Kernel::~Kernel() {
   Kill();
-  WaitForHostThreads();
+  host_threads_.WaitForBodies();
   DCHECK(task_count_.load() == 0);
 }
 
@@ -197,7 +197,7 @@ RefPtr<IpcNamespace> Kernel::MakeIpcNamespace() {
 
 int Kernel::WaitForInit() {
   RefPtr<ThreadGroup> group = init();
-  WaitForHostThreads();
+  host_threads_.WaitForBodies();
   return group ? group->exit_status() : 0;
 }
 
@@ -214,31 +214,6 @@ void Kernel::Fail(std::string_view why) {
   } else {
     Kill();
   }
-}
-
-void Kernel::AddHostThread() { host_threads_.fetch_add(1, std::memory_order_relaxed); }
-
-void Kernel::RemoveHostThread(std::optional<pthread_t> self) {
-  std::optional<pthread_t> ended;
-  if (self) {
-    MutexLock lock(threads_mu_);
-    ended = std::exchange(ended_thread_, self);
-  }
-  if (ended) pthread_join(*ended, nullptr);
-  // The last touch of the kernel: whoever sees zero may destroy it, once this thread is joined.
-  if (host_threads_.fetch_sub(1, std::memory_order_acq_rel) == 1) host_threads_.notify_all();
-}
-
-void Kernel::WaitForHostThreads() {
-  for (uint32_t count = host_threads_.load(std::memory_order_acquire); count != 0;
-       count = host_threads_.load(std::memory_order_acquire))
-    host_threads_.wait(count, std::memory_order_acquire);
-  std::optional<pthread_t> ended;
-  {
-    MutexLock lock(threads_mu_);
-    ended = std::exchange(ended_thread_, std::nullopt);
-  }
-  if (ended) pthread_join(*ended, nullptr);
 }
 
 }  // namespace runsc

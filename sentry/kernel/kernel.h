@@ -8,7 +8,6 @@
 #define SENTRY_KERNEL_KERNEL_H_
 
 #include <linux/filter.h>
-#include <pthread.h>
 
 #include <functional>
 #include <map>
@@ -19,6 +18,7 @@
 
 #include "platform/platform.h"
 #include "sentry/futex/futex.h"
+#include "sentry/kernel/host_threads.h"
 #include "sentry/kernel/task.h"
 #include "sentry/memory/memory_file.h"
 #include "sentry/time/guest_clock.h"
@@ -153,16 +153,8 @@ class Kernel {
   std::atomic<uint64_t> total_forks_{0};
   std::atomic<bool> failed_{false};
   std::atomic<bool> paused_{false};
+  HostThreads host_threads_;
   WaitQueue barrier_queue_;  // a task has left guest code because it was asked to (membarrier)
-
-  // Host threads of tasks. Each joins the one that ended before it, so that all are joined in the end.
-  void AddHostThread();
-  // By the thread itself as its last act; nullopt: it was never made.
-  void RemoveHostThread(std::optional<pthread_t> self);
-  void WaitForHostThreads();
-  Mutex threads_mu_{LockRank::kLeaf};
-  std::optional<pthread_t> ended_thread_ ABSL_GUARDED_BY(threads_mu_);
-  std::atomic<uint32_t> host_threads_{0};
 
   Result<RefPtr<ThreadGroup>> StartFirstTask(InitOptions options, bool is_init);
 

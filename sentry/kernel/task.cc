@@ -125,7 +125,9 @@ SyscallArguments Task::syscall_arguments() const {
 int64_t Task::HostCpuTime() const {
   clockid_t clock = host_clock_.load(std::memory_order_acquire);
   timespec now;
-  if (clock != -1 && clock_gettime(clock, &now) == 0) return now.tv_sec * kNanosecondsPerSecond + now.tv_nsec;
+  if (clock != -1 && clock_gettime(clock, &now) == 0)
+    return now.tv_sec * kNanosecondsPerSecond + now.tv_nsec -
+           host_clock_start_.load(std::memory_order_relaxed);
   return host_time_.load(std::memory_order_acquire);
 }
 

@@ -297,8 +297,9 @@ class Task final : public RefCounted {
   std::atomic<char> state_letter_{'R'};
 
   // CPU accounting.
-  std::atomic<clockid_t> host_clock_{-1};  // of its host thread; -1 before and after
-  std::atomic<int64_t> switch_start_{0};   // when the guest code that runs now began; 0: none does
+  std::atomic<clockid_t> host_clock_{-1};     // of its host thread; -1 before and after
+  std::atomic<int64_t> host_clock_start_{0};  // what it showed when the task began
+  std::atomic<int64_t> switch_start_{0};      // when the guest code that runs now began; 0: none does
   std::atomic<int64_t> guest_time_{0}, host_time_{0};  // ns; the latter when the thread has ended
   std::atomic<uint64_t> faults_{0}, sleeps_{0};
 

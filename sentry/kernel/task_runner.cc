@@ -8,7 +8,6 @@
 #include <cerrno>
 
 #include "platform/base/log.h"
-#include "platform/base/signal_mask.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/known_results.h"
 #include "sentry/kernel/seccomp_state.h"
@@ -17,12 +16,6 @@
 
 namespace runsc {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kStackSize = 2 << 20;
-#else
-constexpr size_t kStackSize = 256 << 10;
-#endif
 
 thread_local Task* current_task = nullptr;
 
@@ -53,35 +46,25 @@ Task& Task::Current() { return *current_task; }
 Task* Task::CurrentOrNull() { return current_task; }
 
 Result<void> TaskRunner::Start(RefPtr<Task> task) {
-  Kernel& kernel = task->kernel();
-  kernel.AddHostThread();
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, kStackSize);
-  // Host signals are for the Sentry's other threads.
-  ThreadSignalMask mask;
-  pthread_t thread;
-  Task* argument = task.get();
-  argument->AddRef();
-  int error = pthread_create(&thread, &attributes, &TaskRunner::Main, argument);
-  pthread_attr_destroy(&attributes);
-  if (error == 0) return Ok();
-  argument->Release();
-  kernel.RemoveHostThread(std::nullopt);
-  return Errno(EAGAIN);
+  HostThreads& threads = task->kernel().host_threads_;
+  Task* argument = task.release();
+  Result<void> started = threads.Run(&TaskRunner::Main, argument);
+  if (!started.ok()) argument->Release();
+  return started;
 }
 
-void* TaskRunner::Main(void* argument) {
+void TaskRunner::Main(void* argument) {
   RefPtr<Task> task = RefPtr<Task>::Adopt(static_cast<Task*>(argument));
-  Kernel& kernel = task->kernel();
   current_task = task.get();
   clockid_t clock = -1;
-  if (pthread_getcpuclockid(pthread_self(), &clock) == 0) task->host_clock_.store(clock);
+  timespec start = {};
+  if (pthread_getcpuclockid(pthread_self(), &clock) == 0 && clock_gettime(clock, &start) == 0) {
+    task->host_clock_start_.store(start.tv_sec * kNanosecondsPerSecond + start.tv_nsec,
+                                  std::memory_order_relaxed);
+    task->host_clock_.store(clock, std::memory_order_release);
+  }
   TaskRunner(*task).Run();
   current_task = nullptr;
-  task.reset();
-  kernel.RemoveHostThread(pthread_self());
-  return nullptr;
 }
 
 void TaskRunner::Run() {

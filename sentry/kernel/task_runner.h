@@ -1,4 +1,4 @@
-// TaskRunner: a task's host thread: from its start, through guest code, system calls, faults
+// TaskRunner: what a host thread does for its task: from its start, through guest code, system calls, faults
 // and pending work, to its exit.
 // Linux counterpart: the entry code, exit_to_user_mode_loop.
 #ifndef SENTRY_KERNEL_TASK_RUNNER_H_
@@ -12,12 +12,12 @@ namespace runsc {
 
 class TaskRunner {
  public:
-  // Starts the task's thread, which keeps the reference. EAGAIN.
+  // Has a host thread run the task and keep the reference. EAGAIN.
   static Result<void> Start(RefPtr<Task> task);
 
  private:
   explicit TaskRunner(Task& task) : task_(task) {}
-  static void* Main(void* argument);
+  static void Main(void* argument);
   void Run();
   void RunGuest();
   void WaitUntilResumed();

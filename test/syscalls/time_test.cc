@@ -43,6 +43,18 @@ TEST(CpuTimeOfWorkAndSleep) {
   EXPECT_GT(Raw(clock), 0);
 }
 
+TEST(CpuTimeOfAThreadBeginsWithIt) {
+  constexpr int64_t kWork = 100'000'000;
+  for (int i = 0; i < 4; ++i) {
+    std::thread([] {
+      const int64_t at_start = Raw(CLOCK_THREAD_CPUTIME_ID);
+      EXPECT_GE(at_start, 0);
+      EXPECT_LT(at_start, kWork / 2);
+      while (Raw(CLOCK_THREAD_CPUTIME_ID) < kWork) (void)getppid();  // work of the kernel's
+    }).join();
+  }
+}
+
 TEST(SleepsTakeTheirTime) {
   int64_t before = Raw(CLOCK_MONOTONIC);
   timespec duration = {0, 5000000};
