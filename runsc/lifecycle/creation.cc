@@ -169,7 +169,11 @@ class Creation {
     if (absl::Status status = cgroup_->Create(); !status.ok()) return status;
     cgroup_made_ = true;
     state_.cgroup_paths = cgroup_->paths();
-    return cgroup_->Apply(HostLimits(spec_.linux.resources));
+    oci::Resources resources = spec_.linux.resources;
+    // Kubernetes gives this container, which sleeps elsewhere, next to no share of the CPUs. Here all of the
+    // pod runs in it; what the pod may have is said by the control group above.
+    if (IsSandboxOfPod(spec_) && resources.cpu) resources.cpu->shares.reset();
+    return cgroup_->Apply(HostLimits(resources));
   }
 
   absl::Status StartMonitor() {

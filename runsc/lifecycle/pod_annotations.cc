@@ -35,6 +35,14 @@ absl::StatusOr<std::optional<std::string>> PodOf(const oci::Spec& spec) {
   return std::optional<std::string>();
 }
 
+bool IsSandboxOfPod(const oci::Spec& spec) {
+  for (const Names& names : kEngines) {
+    auto type = spec.annotations.find(names.type);
+    if (type != spec.annotations.end() && type->second == "sandbox") return true;
+  }
+  return false;
+}
+
 absl::StatusOr<std::optional<std::string>> FindPod(const StateDirectory& containers, const oci::Spec& spec) {
   absl::StatusOr<std::optional<std::string>> pod = PodOf(spec);
   const Names& names = kEngines[1];

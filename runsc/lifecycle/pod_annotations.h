@@ -15,9 +15,11 @@ namespace runsc {
 // The id of the container in whose Sentry this one is to be; nothing for one with a Sentry of its own. An
 // error names the annotation that is missing or wrong.
 absl::StatusOr<std::optional<std::string>> PodOf(const oci::Spec& spec);
-// The same, looked up among the containers that are there. Podman writes CRI-O's annotations with the pod's
-// id, which is no container's: the pod's infra container is meant, and without one each container has a
-// Sentry of its own.
+// Whether it is the first container of a pod, as containerd and CRI-O make one.
+bool IsSandboxOfPod(const oci::Spec& spec);
+// The same as PodOf, looked up among the containers that are there. Podman writes CRI-O's annotations with
+// the pod's id, which is no container's: the pod's infra container is meant, and without one each container
+// has a Sentry of its own.
 absl::StatusOr<std::optional<std::string>> FindPod(const StateDirectory& containers, const oci::Spec& spec);
 
 }  // namespace runsc

@@ -260,6 +260,8 @@ def pods(cri):
     if cri.handler != "runc":
         monitors = names.count("runsc-monitor")
         check(monitors == 3, "a monitor for each container and the pause container", names)
+        shares = [_cpu_shares(pid) for pid in descendants(os.getpid()) if _comm(pid) == "runsc-sentry"]
+        check(all(share is None or share >= 1000 for share in shares), "the Sentry has more than a pause container's CPU time", shares)
     check(names.count("containerd-shim") == 1, "one shim for the pod", names)
     stats = cri("ContainerStats", pb.ContainerId(container_id=client.id), pb.ContainerStatsResponse).stats
     check(stats.cpu.usage_core_nano_seconds.value > 0 and stats.memory.working_set_bytes.value > 0, "figures", stats)
@@ -285,6 +287,20 @@ def _comm(pid):
             return file.read().strip()
     except OSError:
         return ""
+
+
+def _cpu_shares(pid):
+    """Of its control group, where that is of version 1."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="ascii") as file:
+            for line in file:
+                _, controllers, path = line.strip().split(":", 2)
+                if "cpu" in controllers.split(","):
+                    with open(f"/sys/fs/cgroup/{controllers}{path}/cpu.shares", encoding="ascii") as shares:
+                        return int(shares.read())
+    except OSError:
+        pass
+    return None
 
 
 def streams(cri):
