@@ -45,7 +45,7 @@ int Delete(const shim::ShimOptions& options) {
 int RunShim(Arguments arguments) {
   shim::ShimOptions options;
   std::string ignored;
-  bool help = false, version = false;
+  bool help = false, version = false, info = false;
   FlagSet flags;
   flags.String("namespace", "NAME", "the namespace of containerd that the container is in",
                &options.name_space);
@@ -56,11 +56,17 @@ int RunShim(Arguments arguments) {
   flags.String("socket", "SOCKET", "accepted; the shim chooses a socket beside containerd's", &ignored);
   flags.Bool("debug", "log more, to containerd's log", &options.debug);
   flags.Bool("version, v", "print the version", &version);
+  flags.Bool("info", "print what containerd asks of the runtime, encoded", &info);
   flags.Bool("help, h", "print this text", &help);
   if (std::string wrong = flags.Parse(arguments); !wrong.empty()) return ShimFailed(wrong);
   if (version) {
     fmt::print("{} {}\n", kShimName, kVersion);
     return 0;
+  }
+  if (info) {
+    std::string answer = shim::InfoAnswer(std::string(kVersion));
+    ::fwrite(answer.data(), 1, answer.size(), stdout);
+    return ::fflush(stdout) == 0 ? 0 : 1;
   }
   if (help) {
     fmt::print("{}\nUsage: {} [flags] start|delete\n\nFlags:\n{}", kDescription, kShimName, flags.Help());

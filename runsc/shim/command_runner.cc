@@ -34,11 +34,10 @@ UniqueFd MemoryFile(const char* name, const std::string& content) {
   return file;
 }
 
-// In the child: puts `files` where they are to be. They go far up first, so that none is overwritten before
-// it was moved.
+// In the child: puts `files` where they are to be, by copies above all of these places, so that none is
+// overwritten before it was moved.
 void MoveFiles(std::array<int, 5> files) {
-  constexpr int kUp = 512;
-  for (int& fd : files) fd = ::fcntl(fd, F_DUPFD_CLOEXEC, kUp);
+  for (int& fd : files) fd = ::fcntl(fd, F_DUPFD_CLOEXEC, files.size());
   for (int i = 0; i < static_cast<int>(files.size()); ++i) ::dup2(files[i], i);
 }
 

@@ -71,9 +71,10 @@ absl::Status StartLogger(std::vector<std::string> arguments, std::vector<std::st
   if (pid < 0)
     return absl::InternalError(fmt::format("binary://{}: fork: {}", arguments[0], ::strerror(errno)));
   if (pid > 0) return absl::OkStatus();
-  constexpr int kUp = 512;  // so that none is overwritten before it was moved
-  for (int& fd : files) fd = ::fcntl(fd, F_DUPFD_CLOEXEC, kUp);
-  for (int i = 0; i < 3; ++i) ::dup2(files[i], 3 + i);
+  constexpr int kFirst = 3;
+  // By copies above these places, so that none is overwritten before it was moved.
+  for (int& fd : files) fd = ::fcntl(fd, F_DUPFD_CLOEXEC, kFirst + 3);
+  for (int i = 0; i < 3; ++i) ::dup2(files[i], kFirst + i);
   ::setsid();
   ::signal(SIGPIPE, SIG_DFL);
   sigset_t none;

@@ -20,6 +20,7 @@
 #include "runsc/shim/command_runner.h"
 #include "runsc/shim/event_publisher.h"
 #include "runsc/shim/listener.h"
+#include "runsc/shim/proto/info.pb.h"
 #include "runsc/shim/rootfs_mounts.h"
 #include "runsc/shim/task_service.h"
 #include "runsc/shim/timestamp.h"
@@ -174,6 +175,13 @@ absl::StatusOr<std::string> DeleteLeftovers(const ShimOptions& options) {
   response.set_exit_status(128 + SIGKILL);
   *response.mutable_exited_at() = ToTimestamp(Now());
   return response.SerializeAsString();
+}
+
+std::string InfoAnswer(const std::string& version) {
+  api::RuntimeInfo info;
+  info.set_name("io.containerd.runsc.v1");
+  info.mutable_version()->set_version(version);
+  return info.SerializeAsString();
 }
 
 std::string StartAnswer(const std::string& address, const char* max_version) {

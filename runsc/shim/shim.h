@@ -26,6 +26,9 @@ absl::StatusOr<std::string> StartShim(const ShimOptions& options);
 // Takes away what a shim that died has left of a container, and returns containerd's DeleteResponse, encoded.
 absl::StatusOr<std::string> DeleteLeftovers(const ShimOptions& options);
 
+// What `-info` prints: containerd's RuntimeInfo, encoded.
+std::string InfoAnswer(const std::string& version);
+
 // The answer of `start`: the address alone, or, for a containerd that says in MAX_SHIM_VERSION
 // (`max_version`) that it knows more, as JSON.
 std::string StartAnswer(const std::string& address, const char* max_version);

@@ -466,6 +466,9 @@ def answers(host):
         check(refused.returncode == 1 and refused.stdout == b"" and refused.stderr.count(b"\n") == 1, f"refused: {words}", refused)
     version = subprocess.run([host.shim, "-v"], stdout=subprocess.PIPE, check=False, timeout=20)
     check(version.stdout.startswith(b"containerd-shim-runsc-v1 "), "-v", version)
+    info = subprocess.run([host.shim, "-info"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, timeout=20)
+    said = ttrpc.decode(info.stdout)
+    check(text(said, 1) == "io.containerd.runsc.v1" and text(sub(said, 2), 1) in version.stdout.decode(), "-info", info)
 
 
 PARTS = (answers, life, short_lives, terminals, logs, pods, mounted, out_of_memory, killed)
