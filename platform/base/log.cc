@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include <unwind.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -76,10 +77,30 @@ void LogRaw(std::string_view line) {
   log_internal::WriteAll(fd, text.data(), text.size());
 }
 
+namespace {
+
+extern "C" const char __ehdr_start;  // of the linker: where this program is in memory
+
+// Who called, innermost first, as addresses in the program's file. It makes no system calls and does not
+// allocate, so that it works in every one of our processes.
+void AppendCallers(fmt::memory_buffer& text) {
+  fmt::format_to(std::back_inserter(text), "runsc: called from (addr2line -Cfipe runsc ADDRESS...):");
+  auto append = [](_Unwind_Context* frame, void* out) {
+    uintptr_t address = _Unwind_GetIP(frame) - reinterpret_cast<uintptr_t>(&__ehdr_start) - 1;
+    fmt::format_to(std::back_inserter(*static_cast<fmt::memory_buffer*>(out)), " {:#x}", address);
+    return _URC_NO_REASON;
+  };
+  _Unwind_Backtrace(append, &text);
+  text.push_back('\n');
+}
+
+}  // namespace
+
 void CheckFailed(const char* file, int line, const char* what) {
   fmt::memory_buffer text;
   fmt::format_to(std::back_inserter(text), "runsc: internal error: {}:{}: CHECK failed: {}\n",
                  log_internal::BaseName(file), line, what);
+  AppendCallers(text);
   int fd = log_internal::log_fd.load(std::memory_order_relaxed);
   if (fd >= 0) log_internal::WriteAll(fd, text.data(), text.size());
   log_internal::WriteAll(STDERR_FILENO, text.data(), text.size());

@@ -1,10 +1,13 @@
 #include "platform/base/mutex.h"
 
+#include <fmt/format.h>
+
+#include <array>
 #include <functional>
+#include <string_view>
 #include <utility>
 
 #include "platform/base/check.h"
-#include "platform/base/log.h"
 
 namespace runsc {
 
@@ -20,6 +23,25 @@ thread_local HeldRanks held;
 
 bool MayNest(LockRank rank) { return rank == LockRank::kWaitQueue; }
 
+// The enumerator's name, from the way that both compilers print a template's argument.
+template <LockRank rank>
+constexpr std::string_view NameOf() {
+  std::string_view function = __PRETTY_FUNCTION__;
+  size_t end = function.find_first_of(";]", function.find("rank = "));
+  return function.substr(0, end).substr(function.rfind(':', end) + 1);
+}
+
+template <size_t... values>
+constexpr auto AllNames(std::index_sequence<values...>) {
+  return std::array{NameOf<static_cast<LockRank>(values)>()...};
+}
+
+std::string_view Name(LockRank rank) {
+  static constexpr auto kNames =
+      AllNames(std::make_index_sequence<static_cast<size_t>(LockRank::kLog) + 1>());
+  return kNames[static_cast<size_t>(rank)];
+}
+
 }  // namespace
 
 void LockRankAcquired(LockRank rank) {
@@ -27,8 +49,10 @@ void LockRankAcquired(LockRank rank) {
     for (int i = 0; i < held.count; ++i) {
       LockRank other = held.ranks[i];
       if (other == LockRank::kAny || other < rank || (other == rank && MayNest(rank))) continue;
-      LOG_ERROR("lock rank {} taken while {} is held", static_cast<int>(rank), static_cast<int>(other));
-      CheckFailed(__FILE__, __LINE__, "lock order");
+      std::array<char, 100> what{};
+      fmt::format_to_n(what.data(), what.size() - 1, "lock order: {} is taken while {} is held", Name(rank),
+                       Name(other));
+      CheckFailed(__FILE__, __LINE__, what.data());
     }
   }
   CHECK(held.count < kMaxHeld);
