@@ -78,8 +78,9 @@ class MqueueRoot final : public SyntheticDirectory {
   }
   Result<void> Unlink(Dentry& dir, Dentry& child) override {
     RefPtr<MqueueInode> removed;
+    std::string name = child.name();  // before the lock: a dentry's own comes first
     MutexLock lock(mu_);
-    auto found = queues_.find(child.name());
+    auto found = queues_.find(name);
     if (found == queues_.end()) return Errno(ENOENT);
     removed = std::move(found->second);
     queues_.erase(found);
