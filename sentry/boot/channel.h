@@ -40,7 +40,7 @@ struct ChannelMessage {
     message.kind = kind;
     message.value = value;
     size_t size = text.size() < sizeof(message.text) - 1 ? text.size() : sizeof(message.text) - 1;
-    std::memcpy(message.text, text.data(), size);
+    text.copy(message.text, size);
     return message;
   }
 };
