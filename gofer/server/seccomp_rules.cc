@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "platform/seccomp/sanitizer_rules.h"
+
 namespace runsc {
 
 std::vector<SeccompPolicy> GoferSeccompPolicies() {
@@ -63,6 +65,7 @@ std::vector<SeccompPolicy> GoferSeccompPolicies() {
           {SYS_restart_syscall, "a wait that a stop signal interrupted"},
           {SYS_exit_group, "end"},
       }};
+  AddRules(files, SanitizerRules());
   // Where host unix sockets may be connected to.
   SeccompPolicy with_connect = files;
   with_connect.name = "GoferConnect";

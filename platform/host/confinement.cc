@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "platform/host/sanitizer.h"
+
 namespace runsc {
 
 Result<void> EnterEmptyRoot() {
@@ -37,6 +39,8 @@ Result<void> EnterEmptyRoot() {
 
 void CloseAllFdsBut(std::span<const int> keep) {
   std::vector<int> sorted(keep.begin(), keep.end());
+  sorted.push_back(kSanitizerReportFd);
+  KeepSanitizerReport();
   std::sort(sorted.begin(), sorted.end());
   unsigned from = 0;
   for (int fd : sorted) {

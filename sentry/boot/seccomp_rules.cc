@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "platform/ptrace/seccomp_rules.h"
+#include "platform/seccomp/sanitizer_rules.h"
 #include "platform/stub/seccomp_rules.h"
 #include "platform/systrap/seccomp_rules.h"
 
@@ -168,6 +169,7 @@ std::vector<SeccompPolicy> SentrySeccompPolicies() {
     AddRules(policy, FileRules());
     AddRules(policy, StubPlatformRules());
     AddRules(policy, ptrace ? PtracePlatformRules() : SystrapPlatformRules());
+    AddRules(policy, SanitizerRules());
     policies.push_back(policy);
     policy.name += "HostNetwork";
     AddRules(policy, HostNetworkRules());

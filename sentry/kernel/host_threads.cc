@@ -12,7 +12,7 @@
 namespace runsc {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef RUNSC_SANITIZED
 constexpr size_t kStackSize = 2 << 20;
 #else
 constexpr size_t kStackSize = 256 << 10;

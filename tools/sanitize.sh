@@ -1,0 +1,48 @@
+#!/bin/sh
+# Builds with sanitizers, or with debug checks (the order of locks), and runs the tests with that.
+#   tools/sanitize.sh [address|thread|debug] [ctest arguments, e.g. -R syscalls.ptrace]
+# address (the default): ASan and UBSan; thread: TSan, whose findings nobody has gone through yet; each in a
+# build folder of its own: build-asan, build-tsan, build-debug. Findings end up in build-*/findings with functions and lines, each once; there must
+# be none but those that tools/sanitizer_suppressions.txt explains. ARCHITECTURE.md says what sanitizers see.
+set -eu
+cd "$(dirname "$0")/.."
+
+kind=address
+case "${1:-}" in
+  address | thread | debug) kind=$1; shift ;;
+esac
+case $kind in
+  address) preset=asan ;;
+  thread) preset=tsan ;;
+  debug) preset=debug ;;
+esac
+build=build-$preset
+
+if [ ! -f "$build/build.ninja" ]; then
+  launcher=
+  if command -v ccache >/dev/null; then
+    launcher="-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DRUNSC_PCH=OFF"
+  fi
+  # shellcheck disable=SC2086
+  cmake --preset $preset $launcher >/dev/null
+fi
+ninja -C "$build"
+
+# What has no code of ours in it, or counts what a process has and may.
+skipped='^check\.|^fuzz\.parsers|^benchmark\.|^syscalls\.native\.'
+[ $kind = debug ] || skipped="$skipped|^security\.posture"
+
+reports=$PWD/$build/reports
+rm -rf "$reports" "$build/findings"
+mkdir -m 1777 "$reports"
+# The runtimes want an address space that is laid out as on older kernels.
+run="setarch -R"
+[ $kind = debug ] && run=
+code=0
+# shellcheck disable=SC2086
+RUNSC_SANITIZER_REPORT=$reports/report $run ctest --test-dir "$build" --output-on-failure --no-tests=error \
+  --timeout 180 -E "$skipped" "$@" || code=$?
+[ $kind = debug ] && exit $code
+tools/sanitizer_findings.py --suppressions tools/sanitizer_suppressions.txt "$reports" >"$build/findings" || code=1
+cat "$build/findings"
+exit $code
