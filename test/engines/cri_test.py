@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -368,7 +369,20 @@ def shared_processes(cri):
     pod.remove()
 
 
-PARTS = {"pods": pods, "streams": streams, "restart": restart, "shared_processes": shared_processes}
+def shim_death(cri):
+    """The pod's shim is killed, and all of the pod with it."""
+    pod = Pod(cri, "orphaned")
+    boxes = [pod.start(name, ["sleep", "1000"]) for name in ("one", "two")]
+    for pid in descendants(os.getpid()):
+        if _comm(pid) == "containerd-shim":
+            os.kill(pid, signal.SIGKILL)
+    check(wait_until(lambda: all(box.status().state == EXITED for box in boxes) and pod.status().state != READY, 30),
+          "containerd notices", [box.status() for box in boxes])
+    check(all(box.status().exit_code == 255 for box in boxes), "containerd does not know their codes", [box.status() for box in boxes])
+    pod.remove()
+
+
+PARTS = {"pods": pods, "streams": streams, "restart": restart, "shared_processes": shared_processes, "shim_death": shim_death}
 
 
 def nothing_left(cri):
