@@ -1,6 +1,7 @@
 #include "gofer/server/gofer.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -17,11 +18,11 @@ namespace {
 // Descriptors that are no nodes: sockets, roots, listings, what one request opens.
 constexpr size_t kReservedFiles = 128;
 
-Result<void> OpenRoots(GoferOptions& options, ServerContext& context) {
+Result<void> OpenRoots(GoferOptions& options, ServerContext& context, std::string& why) {
   if (!options.roots.empty() && !options.roots[0].fd && options.new_mount_namespace) {
     std::vector<HostRoot> host_roots;
     for (const auto& root : options.roots) host_roots.push_back({root.path, root.read_only});
-    ASSIGN_OR_RETURN(PreparedRoots prepared, PrepareGoferRoots(host_roots));
+    ASSIGN_OR_RETURN(PreparedRoots prepared, PrepareGoferRoots(host_roots, why));
     context.proc_fds = std::move(prepared.proc_fds);
     for (size_t i = 0; i < options.roots.size(); ++i)
       context.roots.push_back({std::move(prepared.roots[i]), options.roots[i].read_only});
@@ -32,7 +33,7 @@ Result<void> OpenRoots(GoferOptions& options, ServerContext& context) {
     if (!root.fd) root.fd.reset(open(root.path.c_str(), O_PATH | O_CLOEXEC));
     if (!root.fd) {
       Errno error = HostErrno();
-      LOG_ERROR("gofer: cannot open {}: {}", root.path, error.message());
+      why = fmt::format("cannot open {}: {}", root.path, error.message());
       return error;
     }
     context.roots.push_back({std::move(root.fd), root.read_only});
@@ -58,6 +59,22 @@ Result<void> LockDown(const GoferOptions& options, ServerContext& context) {
   size_t reserved = kReservedFiles + context.roots.size() + options.sockets.size();
   context.max_nodes = files > 2 * reserved ? (files - reserved) / connections : files / 2 / connections;
   return Ok();
+}
+
+// What failed, or nothing.
+std::string Prepare(GoferOptions& options, ServerContext& context) {
+  std::string why;
+  if (auto status = OpenRoots(options, context, why); !status.ok())
+    return why.empty() ? fmt::format("opening the roots: {}", status.error().message()) : why;
+  if (options.lock_down) {
+    if (auto status = LockDown(options, context); !status.ok())
+      return fmt::format("locking down: {}", status.error().message());
+  }
+  if (options.install_filter) {
+    if (auto status = options.install_filter(); !status.ok())
+      return fmt::format("the seccomp filter: {}", status.error().message());
+  }
+  return "";
 }
 
 }  // namespace
@@ -86,19 +103,15 @@ int RunGofer(GoferOptions options) {
   ServerContext context;
   context.allow_fifos = options.allow_fifos;
   context.allow_connect = options.allow_connect;
-  if (auto status = OpenRoots(options, context); !status.ok()) return 1;
-  if (options.lock_down) {
-    if (auto status = LockDown(options, context); !status.ok()) {
-      LOG_ERROR("gofer: locking down failed: {}", status.error().message());
-      return 1;
+  if (std::string why = Prepare(options, context); !why.empty()) {
+    if (options.on_failure) {
+      options.on_failure(why);
+    } else {
+      LOG_ERROR("{}", why);
     }
+    return 1;
   }
-  if (options.install_filter) {
-    if (auto status = options.install_filter(); !status.ok()) {
-      LOG_ERROR("gofer: seccomp filter failed: {}", status.error().message());
-      return 1;
-    }
-  }
+  options.on_failure = nullptr;
   ServeConnections(context, std::move(options.sockets));
   return 0;
 }

@@ -32,6 +32,8 @@ struct GoferOptions {
   bool allow_fifos = false;
   bool allow_connect = false;
   std::vector<int> keep_fds;  // the log, what a sanitizer needs
+  // Called with what failed before RunGofer returns 1; let go of before the first request. Null: the log.
+  std::function<void(const std::string& why)> on_failure;
   // Installs the seccomp filter; the last step before the first request.
   std::function<Result<void>()> install_filter;
 };

@@ -1,6 +1,7 @@
 #include "gofer/server/sandbox.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
 #include <sched.h>
@@ -15,45 +16,46 @@
 #include <csignal>
 
 #include "gofer/server/host_path.h"
-#include "platform/base/log.h"
 #include "platform/host/confinement.h"
 
 namespace runsc::gofer {
 namespace {
 
-Errno Failed(const char* step, const std::string& path) {
+Errno Failed(const char* step, const std::string& path, std::string& why) {
   Errno error = HostErrno();
-  LOG_ERROR("gofer: {} of {} failed: {}", step, path, error.message());
+  why = fmt::format("{} {}: {}{}", step, path, error.message(), AdviceOnMounts(error));
   return error;
 }
 
-Result<UniqueFd> CloneTree(const HostRoot& root) {
+Result<UniqueFd> CloneTree(const HostRoot& root, std::string& why) {
   UniqueFd tree(static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, root.path.c_str(),
                                          OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
-  if (!tree) return Failed("open_tree", root.path);
+  if (!tree) return Failed("open_tree", root.path, why);
   struct mount_attr attributes {};
   attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (root.read_only ? MOUNT_ATTR_RDONLY : 0);
   attributes.propagation = MS_PRIVATE;
   // The descriptor's own access checks stand without this; it is the second fence.
   if (syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
               sizeof(attributes)) < 0)
-    return Failed("mount_setattr", root.path);
+    return Failed("mount_setattr", root.path, why);
   return tree;
 }
 
 }  // namespace
 
-Result<PreparedRoots> PrepareGoferRoots(std::span<const HostRoot> roots) {
-  if (unshare(CLONE_NEWNS) < 0) return Failed("unshare", "the mount namespace");
-  if (mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return Failed("making private", "/");
+Result<PreparedRoots> PrepareGoferRoots(std::span<const HostRoot> roots, std::string& why) {
+  if (unshare(CLONE_NEWNS) < 0) return Failed("unshare", "of the mount namespace", why);
+  if (mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0)
+    return Failed("making mounts private", "beneath /", why);
   PreparedRoots prepared;
   for (const HostRoot& root : roots) {
-    ASSIGN_OR_RETURN(UniqueFd tree, CloneTree(root));
+    ASSIGN_OR_RETURN(UniqueFd tree, CloneTree(root, why));
     prepared.roots.push_back(std::move(tree));
   }
   ASSIGN_OR_RETURN(prepared.proc_fds, OpenProcFds());
   if (auto entered = EnterEmptyRoot(); !entered.ok()) {
-    LOG_ERROR("gofer: entering an empty root failed: {}", entered.error().message());
+    why = fmt::format("entering an empty root: {}{}", entered.error().message(),
+                      AdviceOnMounts(entered.error()));
     return entered.error();
   }
   return prepared;

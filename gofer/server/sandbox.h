@@ -27,9 +27,8 @@ struct PreparedRoots {
   UniqueFd proc_fds;            // /proc/self/fd of this process
 };
 
-// Needs CAP_SYS_ADMIN over the caller's user namespace and /proc. On failure the log
-// says which path and step.
-Result<PreparedRoots> PrepareGoferRoots(std::span<const HostRoot> roots);
+// Needs CAP_SYS_ADMIN over the caller's user namespace and /proc. On failure `why` says which path and step.
+Result<PreparedRoots> PrepareGoferRoots(std::span<const HostRoot> roots, std::string& why);
 
 struct LockDownOptions {
   std::vector<int> keep_fds;  // all others are closed

@@ -37,6 +37,13 @@ Result<void> EnterEmptyRoot() {
   return Ok();
 }
 
+const char* AdviceOnMounts(Errno error) {
+  if (error != EPERM && error != EACCES && error != ENOSYS) return "";
+  return " (runsc needs mount(2) and namespaces here: in a container, give it CAP_SYS_ADMIN and a seccomp "
+         "and "
+         "AppArmor profile that let it use them)";
+}
+
 void CloseAllFdsBut(std::span<const int> keep) {
   std::vector<int> sorted(keep.begin(), keep.end());
   sorted.push_back(kSanitizerReportFd);

@@ -17,6 +17,8 @@ namespace runsc {
 // go of every mount it had. The process is in a mount namespace of its own, over which
 // it has CAP_SYS_ADMIN.
 Result<void> EnterEmptyRoot();
+// What to tell a user of a refused unshare(2) or mount(2): begins with a space, or is empty.
+const char* AdviceOnMounts(Errno error);
 
 // Closes every descriptor that is not in `keep` (negative ones are ignored there).
 void CloseAllFdsBut(std::span<const int> keep);

@@ -118,6 +118,7 @@ bool WaitForGo(int socket) {
 struct Children {
   pid_t sentry = -1;
   pid_t gofer = -1;
+  UniqueFd gofer_failure;  // a pipe with what kept the Gofer from starting
 
   // Neither process outlives this one in any case; this makes it now.
   void Kill() {
@@ -141,9 +142,12 @@ Result<pid_t> CloneConfined(uint64_t flags, bool* has_user_namespace) {
   return CloneProcess(flags);
 }
 
-Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket) {
+Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket, UniqueFd& failure) {
   UniqueFd parent_end, child_end;
-  if (!MakePair(parent_end, child_end)) return HostErrno();
+  int pipe_ends[2];
+  if (!MakePair(parent_end, child_end) || ::pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK) != 0) return HostErrno();
+  failure.reset(pipe_ends[0]);
+  auto to_parent = std::make_shared<UniqueFd>(pipe_ends[1]);
   bool privileged = ::geteuid() == 0;
   bool user_namespace = false;
   // An ordinary user's Gofer stays in the user namespace, where it sees the owners of
@@ -187,7 +191,10 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket) {
   gofer.sockets.push_back(std::move(socket));
   gofer.new_mount_namespace = privileged;
   gofer.die_with_parent = true;
-  gofer.keep_fds = {log_fd, STDERR_FILENO};
+  gofer.keep_fds = {log_fd, STDERR_FILENO, to_parent->get()};
+  gofer.on_failure = [pipe = std::move(to_parent)](const std::string& why) {
+    (void)!::write(pipe->get(), why.data(), why.size());
+  };
   if (options.gofer_seccomp)
     gofer.install_filter = [] { return gofer::InstallGoferFilter(STDERR_FILENO, false); };
   ::_exit(gofer::RunGofer(std::move(gofer)));
@@ -390,7 +397,9 @@ class Watch {
         ::usleep(10'000);
       }
     }
-    if (gofer_status_) {
+    if (std::string why = WhyNoGofer(); !why.empty()) {
+      Say("the gofer process could not start: {}", why);
+    } else if (gofer_status_) {
       bool killed = WIFSIGNALED(*gofer_status_);
       Say("the gofer process {}; the sandbox cannot go on{}", HowItEnded(*gofer_status_),
           killed ? WhyKilled() : "");
@@ -399,6 +408,12 @@ class Watch {
       Say("the gofer process closed its connection; the sandbox cannot go on");
     }
     done_ = true;
+  }
+
+  std::string WhyNoGofer() const {
+    char text[1024];
+    const ssize_t size = ::read(children_.gofer_failure.get(), text, sizeof(text));
+    return size > 0 ? std::string(text, static_cast<size_t>(size)) : "";
   }
 
   // Who sent a SIGKILL is not told; the host's out-of-memory killer at least counts.
@@ -438,6 +453,16 @@ class Watch {
   int code_ = kExitFailed;
 };
 
+std::string WhyNoProcess(Errno error) {
+  if (error != EPERM && error != ENOSPC && error != EACCES) return std::string(error.message());
+  const bool is_root = ::geteuid() == 0;
+  return fmt::format(
+      "this host does not let {} make user namespaces ({}); {}, or see sysctl user.max_user_namespaces "
+      "and kernel.unprivileged_userns_clone",
+      is_root ? "this process" : "ordinary users", error.message(),
+      is_root ? "give it CAP_SYS_ADMIN" : "run as root");
+}
+
 // Starts one, or joins the pod's; says why not.
 bool BeginSentry(SandboxOptions& options, Children& children, UniqueFd& channel) {
   if (options.container && options.container->pod) {
@@ -450,13 +475,7 @@ bool BeginSentry(SandboxOptions& options, Children& children, UniqueFd& channel)
     children.sentry = *sentry;
     return true;
   }
-  if (::geteuid() != 0 && (sentry.error() == EPERM || sentry.error() == ENOSPC || sentry.error() == EACCES)) {
-    Say("cannot start the sentry process: this host does not let ordinary users make user namespaces ({}); "
-        "run as root, or see sysctl user.max_user_namespaces and kernel.unprivileged_userns_clone",
-        sentry.error().message());
-  } else {
-    Say("cannot start the sentry process: {}", sentry.error().message());
-  }
+  Say("cannot start the sentry process: {}", WhyNoProcess(sentry.error()));
   return false;
 }
 
@@ -474,9 +493,9 @@ int RunSandbox(SandboxOptions options) {
     return kExitFailed;
   }
   Children children;
-  auto gofer = StartGofer(options, gofer_end);
+  auto gofer = StartGofer(options, gofer_end, children.gofer_failure);
   if (!gofer.ok()) {
-    Say("cannot start the gofer process: {}", gofer.error().message());
+    Say("cannot start the gofer process: {}", WhyNoProcess(gofer.error()));
     return kExitFailed;
   }
   children.gofer = *gofer;

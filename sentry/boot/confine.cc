@@ -16,7 +16,7 @@ namespace runsc {
 namespace {
 
 std::string Failed(const char* step, Errno error) {
-  return fmt::format("{} failed: {}", step, error.message());
+  return fmt::format("{}: {}{}", step, error.message(), AdviceOnMounts(error));
 }
 
 }  // namespace

@@ -3,11 +3,13 @@
 flags, signals; and that nothing is left behind.
 
 do_test.py RUNSC"""
+import ctypes
 import os
 import resource
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 
@@ -296,6 +298,30 @@ def as_nobody(runsc):
     check_refused(theirs, ["do", f"--volume={closed}/x:/mnt", "true"], 125, "Permission denied")
 
 
+def refuse_system_call(number):
+    """In this process and its children, as the seccomp profile of a container that runsc is started in."""
+    load, jump_if_equal, give = 0x20, 0x15, 0x06
+    allowed, eperm = 0x7FFF0000, 0x50001
+    program = b"".join(struct.pack("=HBBI", *step) for step in
+                       ((load, 0, 0, 0), (jump_if_equal, 0, 1, number), (give, 0, 0, eperm), (give, 0, 0, allowed)))
+    code = ctypes.create_string_buffer(program)
+    filter_program = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    set_no_new_privs, set_seccomp, filter_mode = 38, 22, 2
+    if libc.prctl(set_no_new_privs, 1, 0, 0, 0) or libc.prctl(set_seccomp, filter_mode, filter_program):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def poor_surroundings(runsc):
+    """What a host that forbids the calls which confine runsc's processes makes of it."""
+    if os.geteuid() != 0:
+        return
+    clone, mount, pivot_root, unshare, seccomp = 56, 165, 155, 272, 317
+    for number, says in ((mount, "CAP_SYS_ADMIN"), (pivot_root, "CAP_SYS_ADMIN"), (unshare, "CAP_SYS_ADMIN"),
+                         (clone, "platform"), (seccomp, "seccomp filter")):
+        check_refused(runsc, ["do", "true"], 125, says, preexec_fn=lambda number=number: refuse_system_call(number))
+
+
 def limits_inside(runsc):
     """What language runtimes read to size themselves, and what holds besides."""
     shown = "cd /sys/fs/cgroup && cat memory.max pids.max cpu.max && stat -f -c %t . && cat /proc/self/cgroup"
@@ -314,7 +340,8 @@ def main():
         runsc.require()
         adopt_orphans()
         mounted = mounts()
-        for part in (bad_input, commands, streams, settings, files, limits_inside, signals, help_texts, as_nobody):
+        for part in (bad_input, commands, streams, settings, files, limits_inside, signals, help_texts, as_nobody,
+                     poor_surroundings):
             part(runsc)
             check(wait_until(lambda: (reap(), not descendants(os.getpid()))[1], 1),
                   f"{part.__name__}: no process is left", str(descendants(os.getpid())))
