@@ -166,7 +166,8 @@ void TaskService::DeleteFirst(Container& container, Reply reply) {
     reaper_.Forget(first.pid);
     CallWaiters(gone.first);
     for (const auto& [exec_id, exec] : gone.execs) {
-      reaper_.Forget(exec->pid);
+      // It went with the container, and its keeper is about to end.
+      if (exec->state == Process::kRunning) EndByKill(*exec);
       CallWaiters(*exec);
     }
     containers_.erase(id);

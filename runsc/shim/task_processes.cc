@@ -180,6 +180,14 @@ void TaskService::TellEnd(Process& process) {
   CallWaiters(process);
 }
 
+void TaskService::EndByKill(Process& process) {
+  reaper_.Forget(process.pid);
+  process.has_ended = true;
+  process.exit_status = 128 + SIGKILL;
+  process.exited_at = Now();
+  TellEnd(process);
+}
+
 void TaskService::CallWaiters(Process& process) {
   for (auto& waiter : std::exchange(process.waiters, {})) waiter();
 }

@@ -73,6 +73,7 @@ class TaskService {
   void SetPaused(const std::string& payload, bool paused, Reply reply);
   void WatchForEnd(Process& process);
   void TellEnd(Process& process);
+  void EndByKill(Process& process);
   static void CallWaiters(Process& process);
 
   void Publish(std::string_view name, std::string_view topic, const google::protobuf::MessageLite& event);

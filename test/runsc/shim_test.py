@@ -256,11 +256,17 @@ def short_lives(host):
     task("Start", {1: "some", 2: "e2"})
     task("Kill", {1: "some", 2: "e2", 3: 9})
     check(number(task("Wait", {1: "some", 2: "e2"}), 1) == 137, "an exec is killed")
+    task("Exec", {1: "some", 2: "e3", 7: {1: PROCESS, 2: json.dumps(spec)}})
+    task("Start", {1: "some", 2: "e3"})
+    last = task.begin("Wait", {1: "some", 2: "e3"})
     task("Kill", {1: "some", 3: 9, 4: True})
     check(number(task("Wait", {1: "some"}), 1) == 137, "killed")
     task("Delete", {1: "some"})
-    check(wait_until(lambda: "delete" in host.topics_of("some"), 10) and "paused" in host.topics_of("some") and
-          "resumed" in host.topics_of("some"), "events of pausing", host.topics_of("some"))
+    check(number(last.get(), 1) == 137, "an exec that is left ends with its container")
+    check(wait_until(lambda: "delete" in host.topics_of("some"), 10) and host.topics_of("some").count("exit") == 3,
+          "all ends are told", host.topics_of("some"))
+    check("paused" in host.topics_of("some") and "resumed" in host.topics_of("some"), "events of pausing",
+          host.topics_of("some"))
     shut_down(host, task, shim_pid)
 
 
