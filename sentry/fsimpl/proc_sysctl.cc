@@ -7,6 +7,7 @@
 #include "sentry/fsimpl/proc_internal.h"
 #include "sentry/time/clock.h"
 #include "sentry/vfs/inotify.h"
+#include "sentry/vfs/leases.h"
 
 namespace runsc {
 namespace {
@@ -34,6 +35,9 @@ std::string RandomUuid() {
 class NumberInode final : public TextInode {
  public:
   NumberInode(Filesystem& filesystem, int64_t value, int64_t minimum, int64_t maximum)
+      : TextInode(filesystem, 0644), own_(value), value_(own_), minimum_(minimum), maximum_(maximum) {}
+  // One that others use.
+  NumberInode(Filesystem& filesystem, std::atomic<int64_t>& value, int64_t minimum, int64_t maximum)
       : TextInode(filesystem, 0644), value_(value), minimum_(minimum), maximum_(maximum) {}
   Result<std::string> Generate() override { return fmt::format("{}\n", value_.load()); }
   Result<void> WriteText(std::string_view text) override {
@@ -44,7 +48,8 @@ class NumberInode final : public TextInode {
   }
 
  private:
-  std::atomic<int64_t> value_;
+  std::atomic<int64_t> own_{0};
+  std::atomic<int64_t>& value_;
   const int64_t minimum_, maximum_;
 };
 
@@ -128,8 +133,6 @@ constexpr FixedValue kFixed[] = {
     {"fs", "protected_fifos", "0"},
     {"fs", "protected_regular", "0"},
     {"fs", "suid_dumpable", "0"},
-    {"fs", "leases-enable", "1"},
-    {"fs", "lease-break-time", "45"},
     {"fs", "inode-nr", "1024\t0"},
     {"fs", "dentry-state", "1024\t0\t45\t0\t0\t0"},
 };
@@ -241,6 +244,10 @@ void AddSysctls(ProcFilesystem& filesystem, StaticDirectory& root) {
   random.Add("boot_id", MakeTextInode(filesystem, kernel.boot_id() + "\n"));
   random.Add("uuid",
              MakeRef<FunctionInode>(filesystem, 0444, []() -> Result<std::string> { return RandomUuid(); }));
+  sys.Subdirectory("fs").Add("leases-enable",
+                             MakeRef<NumberInode>(filesystem, Leases::enabled, INT32_MIN, kIntMax));
+  sys.Subdirectory("fs").Add("lease-break-time",
+                             MakeRef<NumberInode>(filesystem, Leases::break_seconds, INT32_MIN, kIntMax));
   sys.Subdirectory("fs").Add("file-nr", MakeTextInode(filesystem, "1024\t0\t9223372036854775807\n"));
   sys.Subdirectory("fs/binfmt_misc");
 }

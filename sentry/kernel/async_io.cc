@@ -153,6 +153,23 @@ void AsyncIo::Unwatch() {
   watch = std::move(watch_);
 }
 
+void AsyncIo::SendLeaseBreak(int fd) {
+  Target target;
+  {
+    MutexLock lock(mu_);
+    target = target_;
+  }
+  target.fd = fd;
+  SendTo(target, POLL_MSG, POLLIN | POLLRDNORM | POLLMSG);
+}
+
+void AsyncIo::ForgetOwner() {
+  Owner owner;  // goes after the lock
+  MutexLock lock(mu_);
+  std::swap(target_.owner, owner);
+  target_.signal = 0;
+}
+
 void AsyncIo::Run(EventMask events) {
   Target target;
   RefPtr<InotifyFile> watch;

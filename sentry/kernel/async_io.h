@@ -50,6 +50,10 @@ class AsyncIo final : public Deferred {
   // EMFILE.
   Result<void> Watch(FileDescription& directory, int fd, uint32_t mask, bool once, Uid user);
   void Unwatch();
+  // F_SETLEASE: a lease of the file, placed through descriptor `fd`, has to go.
+  void SendLeaseBreak(int fd);
+  // The lease is gone, and with it owner and signal (Linux: lease_modify()).
+  void ForgetOwner();
 
   void Run(EventMask events) override;
 

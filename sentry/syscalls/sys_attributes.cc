@@ -3,6 +3,7 @@
 #include <linux/falloc.h>
 
 #include "sentry/syscalls/file_io.h"
+#include "sentry/syscalls/lease_command.h"
 #include "sentry/syscalls/path_argument.h"
 #include "sentry/vfs/inotify.h"
 
@@ -130,6 +131,7 @@ Result<int64_t> SysUtimensat(Task& task, DirFd dirfd, UserPath path, UserPtr<con
 Result<int64_t> SysTruncate(Task& task, UserPath path, int64_t length) {
   if (length < 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(VfsPath found, WalkArgument(task, AT_FDCWD, path));
+  LeaseWaitScope leases;
   Result<void> done = VfsTruncate(task.path_context(), found, static_cast<uint64_t>(length));
   if (done.is(EFBIG) && static_cast<uint64_t>(length) > task.Limit(RLIMIT_FSIZE)) return FileTooLarge(task);
   return Done(done);

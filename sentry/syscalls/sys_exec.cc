@@ -3,6 +3,7 @@
 
 #include "sentry/kernel/executable.h"
 #include "sentry/loader/initial_stack.h"
+#include "sentry/syscalls/lease_command.h"
 #include "sentry/syscalls/sys_process.h"
 
 namespace runsc {
@@ -47,7 +48,10 @@ Result<int64_t> Exec(Task& task, int dirfd, UserPath user_path, UserPtr<const ui
   walk.follow_final = (flags & AT_SYMLINK_NOFOLLOW) == 0;
   walk.allow_empty = by_descriptor;
   request.paths = task.path_context();
-  ASSIGN_OR_RETURN(request.file, OpenExecutable(request.paths, start, path, walk));
+  {
+    LeaseWaitScope leases;
+    ASSIGN_OR_RETURN(request.file, OpenExecutable(request.paths, start, path, walk));
+  }
 
   uint64_t budget = ArgumentLimit(task.Limit(RLIMIT_STACK));
   ASSIGN_OR_RETURN(request.argv, ReadVector(task, argv, budget));

@@ -6,6 +6,7 @@
 #include "sentry/kernel/thread_group.h"
 #include "sentry/syscalls/async_command.h"
 #include "sentry/syscalls/blocking_io.h"
+#include "sentry/syscalls/lease_command.h"
 #include "sentry/syscalls/record_lock_wait.h"
 #include "sentry/vfs/file_locks.h"
 
@@ -183,12 +184,14 @@ Result<int64_t> SysFcntl(Task& task, Fd fd, FcntlCommand command, uint64_t argum
     case F_NOTIFY:
       return AsyncCommand(task, fd, *file, command, argument);
     case F_GETLEASE:
-      return F_UNLCK;
+      return GetLease(*file);
+    case F_SETLEASE:
+      return SetLease(task, fd, *file, static_cast<int>(argument));
     case F_SETPIPE_SZ:
     case F_GETPIPE_SZ:
       return PipeSize(task, *file, command, argument);
     default:
-      // Seals, and what the file knows itself; leases and hints are EINVAL.
+      // Seals, and what the file knows itself; hints are EINVAL.
       return file->FileCommand(command, argument);
   }
 }

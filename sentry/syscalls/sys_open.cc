@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "sentry/syscalls/blocking_io.h"
+#include "sentry/syscalls/lease_command.h"
 #include "sentry/syscalls/path_argument.h"
 
 namespace runsc {
@@ -21,6 +22,7 @@ constexpr uint64_t kTmpfileBit = O_TMPFILE & ~O_DIRECTORY;
 
 Result<int64_t> DoOpen(Task& task, int dirfd, UserPath path, const OpenHow& how) {
   ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path));
+  LeaseWaitScope leases;
   ASSIGN_OR_RETURN(int fd, task.fd_table().Reserve(0, task.Limit(RLIMIT_NOFILE)));
   Result<RefPtr<FileDescription>> file = VfsOpen(argument.context, argument.start, argument.text, how);
   if (file.ok()) {

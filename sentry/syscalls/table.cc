@@ -191,7 +191,7 @@ constexpr auto MakeTable() {
   // 71
   t[71] = {"msgctl", Full<SysMsgctl>()};
   // 72
-  t[72] = {"fcntl", Partial<SysFcntl>("no leases")};
+  t[72] = {"fcntl", Partial<SysFcntl>("what is done to a volume on the host breaks no lease")};
   // 73
   t[73] = {"flock", Full<SysFlock>()};
   // 74

@@ -30,9 +30,12 @@ FileDescription::FileDescription(VfsPath path, int flags)
       readable_(ModeReads(flags)),
       writable_(ModeWrites(flags)) {
   CHECK(inode_);
+  if (inode_->IsRegular() && (readable_ || writable_)) inode_->locks().CountOpen(writable_, 1);
 }
 
-FileDescription::~FileDescription() = default;
+FileDescription::~FileDescription() {
+  if (inode_->IsRegular() && (readable_ || writable_)) inode_->locks().CountOpen(writable_, -1);
+}
 
 Result<void> FileDescription::SetStatusFlags(int flags) {
   int old = flags_.load(std::memory_order_relaxed);

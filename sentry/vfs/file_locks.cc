@@ -18,6 +18,7 @@ Result<void> FileLocks::Flock(FileLockType type, const void* owner) {
   Result<void> result = Ok();
   {
     MutexLock lock(mu_);
+    has_been_locked_.store(true, std::memory_order_release);
     // A conversion is not atomic: the old lock goes first (flock(2)).
     woke = std::erase_if(flocks_, [&](const RecordLock& held) { return held.owner == owner; }) != 0;
     if (type != FileLockType::kUnlock) {
@@ -38,6 +39,7 @@ Result<void> FileLocks::SetRecordLock(const RecordLock& wanted) {
   bool woke = false;
   {
     MutexLock lock(mu_);
+    has_been_locked_.store(true, std::memory_order_release);
     if (wanted.type != FileLockType::kUnlock) {
       for (const RecordLock& held : records_) {
         if (held.owner != wanted.owner && Overlap(held.range, wanted.range) &&
@@ -93,6 +95,8 @@ std::optional<RecordLock> FileLocks::Test(const RecordLock& wanted) const {
 }
 
 void FileLocks::ReleaseOwner(const void* owner) {
+  if (Leases* leases = leases_if_any()) leases->Release(owner);
+  if (!has_been_locked_.load(std::memory_order_acquire)) return;
   auto is_owner = [&](const RecordLock& held) { return held.owner == owner; };
   size_t removed = 0;
   {
@@ -100,6 +104,12 @@ void FileLocks::ReleaseOwner(const void* owner) {
     removed = std::erase_if(flocks_, is_owner) + std::erase_if(records_, is_owner);
   }
   if (removed != 0) wait_queue_.Notify(EPOLLIN);
+}
+
+Leases& FileLocks::leases() {
+  MutexLock lock(mu_);
+  if (leases_.load() == nullptr) leases_.store(new Leases(*this));
+  return *leases_.load();
 }
 
 std::vector<FileLocks::Info> FileLocks::List() const {

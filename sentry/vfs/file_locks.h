@@ -1,5 +1,6 @@
 // Advisory locks of one inode: flock(2), POSIX record locks and open file
-// description locks (fcntl(2)). They never block: a conflict is EAGAIN, and the
+// description locks (fcntl(2)); its leases and what
+// these depend on, how it is open, are with them. They never block: a conflict is EAGAIN, and the
 // caller waits on wait_queue(). Threading: any thread. Linux counterpart:
 // fs/locks.c.
 #ifndef SENTRY_VFS_FILE_LOCKS_H_
@@ -7,12 +8,14 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "platform/base/mutex.h"
 #include "platform/base/result.h"
+#include "sentry/vfs/leases.h"
 #include "sentry/wait/wait_queue.h"
 
 namespace runsc {
@@ -34,6 +37,7 @@ struct RecordLock {
 class FileLocks {
  public:
   FileLocks() = default;
+  ~FileLocks() { delete leases_.load(); }
   // flock(2): whole file, owner is the FileDescription. EAGAIN on a conflict.
   Result<void> Flock(FileLockType type, const void* owner);
   // Sets or clears a record lock. EAGAIN on a conflict; EDEADLK when `owner`
@@ -44,6 +48,15 @@ class FileLocks {
   // Everything of an owner (close(2), exit).
   void ReleaseOwner(const void* owner);
   WaitQueue& wait_queue() { return wait_queue_; }
+
+  // Open descriptions that read only, and that may write (Linux: i_readcount, i_writecount).
+  void CountOpen(bool writes, int32_t change) { (writes ? writers_ : readers_).fetch_add(change); }
+  int32_t readers() const { return readers_.load(); }
+  int32_t writers() const { return writers_.load(); }
+  // Null if no lease was ever asked for.
+  Leases* leases_if_any() const { return leases_.load(); }
+  Leases& leases();
+
   // For /proc/locks.
   struct Info {
     bool flock = false;
@@ -55,7 +68,10 @@ class FileLocks {
   mutable Mutex mu_{LockRank::kFileLocks};
   std::vector<RecordLock> flocks_ ABSL_GUARDED_BY(mu_);
   std::vector<RecordLock> records_ ABSL_GUARDED_BY(mu_);  // sorted by start within an owner
+  std::atomic<bool> has_been_locked_{false};              // else there is nothing to release
   WaitQueue wait_queue_;
+  std::atomic<int32_t> readers_{0}, writers_{0};
+  std::atomic<Leases*> leases_{nullptr};
 };
 
 }  // namespace runsc

@@ -1,5 +1,6 @@
 #include "sentry/vfs/permission.h"
 
+#include "sentry/vfs/file_locks.h"
 #include "sentry/vfs/operation.h"
 
 namespace runsc {
@@ -56,6 +57,14 @@ std::optional<uint32_t> ModeWithoutSetIds(const Credentials& creds, const InodeA
   if ((mode & S_IXGRP) != 0) mode &= ~static_cast<uint32_t>(S_ISGID);
   if (mode == (attributes.mode & 07777)) return std::nullopt;
   return mode;
+}
+
+Result<void> BreakLeases(Inode& inode, bool for_writing, bool non_blocking) {
+  FileLocks* locks = inode.locks_if_any();
+  Leases* leases = locks != nullptr ? locks->leases_if_any() : nullptr;
+  if (leases == nullptr || leases->Break(for_writing).ok()) return Ok();
+  if (non_blocking) return Errno(EAGAIN);
+  return wait_for_leases != nullptr ? wait_for_leases(*leases, for_writing) : Ok();
 }
 
 }  // namespace runsc

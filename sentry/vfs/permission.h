@@ -30,6 +30,10 @@ Result<CreateAttributes> NewFileAttributes(const PathContext& context, Inode& di
 // The permission bits that a write by `creds` leaves (Linux: should_remove_suid()).
 std::optional<uint32_t> ModeWithoutSetIds(const Credentials& creds, const InodeAttributes& attributes);
 
+// Before a file's bytes are used in a way that its leases (leases.h) have to be broken for. EAGAIN: with
+// `non_blocking`, there are such leases.
+Result<void> BreakLeases(Inode& inode, bool for_writing, bool non_blocking);
+
 }  // namespace runsc
 
 #endif  // SENTRY_VFS_PERMISSION_H_

@@ -62,6 +62,7 @@ Result<void> VfsTruncate(const PathContext& context, const VfsPath& path, uint64
   RETURN_IF_ERROR(CheckWritableMount(path));
   RETURN_IF_ERROR(inode->CheckAccess(*context.creds, W_OK));
   ASSIGN_OR_RETURN(InodeAttributes attributes, inode->Attributes());
+  RETURN_IF_ERROR(BreakLeases(*inode, true, false));
   if (size > context.file_size_limit && size > attributes.size) return Errno(EFBIG);
   AttributeChange change;
   change.size = size;

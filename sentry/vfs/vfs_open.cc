@@ -55,6 +55,7 @@ Result<RefPtr<FileDescription>> OpenInode(const PathContext& context, const VfsP
   options.creds = context.creds;
   RefPtr<Inode> inode = path.inode();
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, inode->Open(path, options));
+  RETURN_IF_ERROR(BreakLeases(*inode, (flags & O_ACCMODE) != O_RDONLY, (flags & O_NONBLOCK) != 0));
   InotifyNotify(*path.dentry, IN_OPEN);
   return file;
 }
