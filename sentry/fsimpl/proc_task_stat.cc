@@ -1,7 +1,10 @@
 // /proc/<pid>/{stat,statm,status}: proc(5).
+#include <sched.h>
+
 #include <algorithm>
 
 #include "sentry/fsimpl/proc_internal.h"
+#include "sentry/kernel/scheduling.h"
 #include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/tracee.h"
 
@@ -65,6 +68,13 @@ std::string CpuList(uint64_t mask, unsigned count) {
   return list;
 }
 
+// proc(5), "priority": negative for real-time policies.
+int ShownPriority(const Task& task) {
+  const Scheduling scheduling = GetScheduling(task);
+  if (scheduling.policy == SCHED_DEADLINE) return -101;
+  return scheduling.priority != 0 ? -1 - scheduling.priority : 20 + task.nice.load();
+}
+
 }  // namespace
 
 Result<std::string> TaskStatText(ProcFilesystem& filesystem, Task& task, bool is_process) {
@@ -103,7 +113,7 @@ Result<std::string> TaskStatText(ProcFilesystem& filesystem, Task& task, bool is
   text.Add("{} {} 0 0 {} {} {} {} ", cpu.minor_faults, children.minor_faults, cpu.user / kNanosecondsPerTick,
            cpu.system / kNanosecondsPerTick, children.user / kNanosecondsPerTick,
            children.system / kNanosecondsPerTick);
-  text.Add("{} {} {} 0 {} {} {} {} ", 20 + task.nice.load(), task.nice.load(),
+  text.Add("{} {} {} 0 {} {} {} {} ", ShownPriority(task), task.nice.load(),
            std::max<size_t>(group.task_count(), 1),
            std::max<int64_t>(0, task.start_time() - filesystem.kernel().boot_time_monotonic()) /
                kNanosecondsPerTick,
@@ -112,7 +122,9 @@ Result<std::string> TaskStatText(ProcFilesystem& filesystem, Task& task, bool is
   text.Add("{} {} {} 0 0 ", layout.code_start.value(), layout.code_end.value(), layout.stack_start.value());
   text.Add("{} {} {} {} ", pending, task.blocked().bits() & kOldSignals, masks.ignored & kOldSignals,
            masks.caught & kOldSignals);
-  text.Add("0 0 0 {} 0 0 0 0 0 0 ", is_process ? group.exit_signal() : -1);
+  const Scheduling scheduling = GetScheduling(task);
+  text.Add("0 0 0 {} 0 {} {} 0 0 0 ", is_process ? group.exit_signal() : -1, scheduling.priority,
+           scheduling.policy);
   text.Add("{} {} {} {} {} {} {} {}\n", layout.data_start.value(), layout.data_end.value(),
            layout.brk_start.value(), layout.args_start.value(), layout.args_end.value(),
            layout.env_start.value(), layout.env_end.value(), may_look && zombie ? group.exit_status() : 0);

@@ -4,6 +4,7 @@
 
 #include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/scheduling.h"
 #include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/tracee.h"
 #include "sentry/kernel/vfork_done.h"
@@ -19,7 +20,7 @@ Task::Task(Kernel& kernel, RefPtr<ThreadGroup> thread_group)
   signal_stack_.ss_flags = SS_DISABLE;
 }
 
-Task::~Task() = default;
+Task::~Task() { SetScheduling(*this, {}); }
 
 std::string Task::name() const {
   MutexLock lock(state_mu_);

@@ -1,10 +1,12 @@
 // clone(2), fork(2), vfork(2), unshare(2).
 #include <sched.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/scheduling.h"
 #include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/task_runner.h"
 #include "sentry/kernel/tracee.h"
@@ -30,6 +32,22 @@ Result<void> CheckNamespaces(uint64_t flags, const Credentials& creds) {
   return Ok();
 }
 
+// Linux: sched_fork().
+void InheritScheduling(const Task& parent, Task& child) {
+  Scheduling scheduling = GetScheduling(parent);
+  int nice = parent.nice.load();
+  if (scheduling.reset_on_fork) {
+    if (scheduling.priority != 0 || scheduling.policy == SCHED_DEADLINE) {
+      scheduling = {};
+      nice = 0;
+    }
+    nice = std::max(nice, 0);
+    scheduling.reset_on_fork = false;
+  }
+  SetScheduling(child, scheduling);
+  child.nice.store(nice);
+}
+
 }  // namespace
 
 Result<void> Task::CheckCloneFlags(const CloneOptions& options) const {
@@ -44,7 +62,11 @@ Result<void> Task::CheckCloneFlags(const CloneOptions& options) const {
     return Errno(EINVAL);
   if (has(CLONE_NEWIPC | CLONE_SYSVSEM)) return Errno(EINVAL);
   if (has(CLONE_PIDFD) && (flags & (CLONE_DETACHED | CLONE_THREAD)) != 0) return Errno(EINVAL);
-  return CheckNamespaces(flags, creds());
+  RETURN_IF_ERROR(CheckNamespaces(flags, creds()));
+  // What one task was promised is not for two.
+  const Scheduling own = GetScheduling(*this);
+  if (own.policy == SCHED_DEADLINE && !own.reset_on_fork) return Errno(EAGAIN);
+  return Ok();
 }
 
 Result<RefPtr<FsContext>> Task::CopyMountNamespace() const {
@@ -90,7 +112,7 @@ Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   if ((flags & (CLONE_VM | CLONE_VFORK)) != CLONE_VM) child.signal_stack_ = signal_stack_;
   child.blocked_.store(blocked_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   child.cpu_affinity.store(cpu_affinity.load());
-  child.nice.store(nice.load());
+  InheritScheduling(*this, child);
   child.timer_slack.store(timer_slack.load());
   child.personality.store(personality.load());
   child.io_priority.store(io_priority.load());

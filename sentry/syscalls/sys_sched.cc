@@ -11,47 +11,12 @@
 namespace runsc {
 namespace {
 
-constexpr int kIdlePolicy = 5;
-constexpr uint32_t kResetOnFork = 0x40000000;
 constexpr unsigned kMaxCpus = 64;  // Task::cpu_affinity's width
-
-Result<RefPtr<Task>> FindTarget(Task& task, pid_t pid) {
-  if (pid < 0) return Errno(EINVAL);
-  if (pid == 0) return RefPtr<Task>(&task);
-  RefPtr<Task> target = task.pid_namespace().FindTask(pid);
-  if (!target) return Errno(ESRCH);
-  return target;
-}
 
 // sched_setaffinity(2) alone takes a negative number for one that nobody has.
 Result<RefPtr<Task>> FindTargetOfMask(Task& task, pid_t pid) {
   if (pid < 0) return Errno(ESRCH);
-  return FindTarget(task, pid);
-}
-
-Result<void> CheckOwner(Task& task, Task& target) {
-  RefPtr<const Credentials> other = target.GetCreds();
-  const Credentials& own = task.creds();
-  if (!other || own.euid == other->euid || own.euid == other->ruid || own.HasCapability(CAP_SYS_NICE))
-    return Ok();
-  return Errno(EPERM);
-}
-
-// Policies without real-time priorities are all the same here; real time is not given to guests.
-Result<void> CheckPolicy(int policy, int priority) {
-  switch (policy) {
-    case SCHED_OTHER:
-    case SCHED_BATCH:
-    case kIdlePolicy:
-      if (priority != 0) return Errno(EINVAL);
-      return Ok();
-    case SCHED_FIFO:
-    case SCHED_RR:
-      if (priority < 1 || priority > 99) return Errno(EINVAL);
-      return Errno(EPERM);
-    default:
-      return Errno(EINVAL);
-  }
+  return FindSchedulingTarget(task, pid);
 }
 
 uint64_t AllCpus(Task& task) {
@@ -60,13 +25,6 @@ uint64_t AllCpus(Task& task) {
 }
 
 constexpr int kNiceMin = -20, kNiceMax = 19;
-
-bool MayLowerNice(Task& task, Task& target, int nice) {
-  // RLIMIT_NICE counts from 1 (nice 19) to 40 (nice -20).
-  uint64_t needed = static_cast<uint64_t>(20 - nice);
-  return nice >= target.nice.load() || needed <= target.Limit(RLIMIT_NICE) ||
-         task.creds().HasCapability(CAP_SYS_NICE);
-}
 
 // The tasks that PRIO_PROCESS, PRIO_PGRP and PRIO_USER name.
 Result<std::vector<RefPtr<Task>>> PriorityTargets(Task& task, int which, int who) {
@@ -122,62 +80,12 @@ Result<int64_t> SysSchedYield(Task&) {
   return 0;
 }
 
-Result<int64_t> SysSchedSetparam(Task& task, pid_t pid, UserPtr<const SchedulingParameter> parameter) {
-  if (!parameter) return Errno(EINVAL);
-  ASSIGN_OR_RETURN(SchedulingParameter wanted, task.memory().Read(parameter));
-  RETURN_IF_ERROR(FindTarget(task, pid));
-  RETURN_IF_ERROR(CheckPolicy(SCHED_OTHER, wanted.priority));
-  return 0;
-}
-
-Result<int64_t> SysSchedGetparam(Task& task, pid_t pid, UserPtr<SchedulingParameter> parameter) {
-  if (!parameter) return Errno(EINVAL);
-  RETURN_IF_ERROR(FindTarget(task, pid));
-  RETURN_IF_ERROR(task.memory().Write(parameter, SchedulingParameter{0}));
-  return 0;
-}
-
-Result<int64_t> SysSchedSetscheduler(Task& task, pid_t pid, int policy,
-                                     UserPtr<const SchedulingParameter> parameter) {
-  if (policy < 0 || !parameter) return Errno(EINVAL);
-  ASSIGN_OR_RETURN(SchedulingParameter wanted, task.memory().Read(parameter));
-  ASSIGN_OR_RETURN(RefPtr<Task> target, FindTarget(task, pid));
-  RETURN_IF_ERROR(
-      CheckPolicy(static_cast<int>(static_cast<uint32_t>(policy) & ~kResetOnFork), wanted.priority));
-  RETURN_IF_ERROR(CheckOwner(task, *target));
-  return 0;
-}
-
-Result<int64_t> SysSchedGetscheduler(Task& task, pid_t pid) {
-  RETURN_IF_ERROR(FindTarget(task, pid));
-  return SCHED_OTHER;
-}
-
-Result<int64_t> SysSchedGetPriorityMax(Task&, int policy) {
-  if (policy == SCHED_FIFO || policy == SCHED_RR) return 99;
-  if (policy == SCHED_OTHER || policy == SCHED_BATCH || policy == kIdlePolicy || policy == SCHED_DEADLINE)
-    return 0;
-  return Errno(EINVAL);
-}
-
-Result<int64_t> SysSchedGetPriorityMin(Task& task, int policy) {
-  if (policy == SCHED_FIFO || policy == SCHED_RR) return 1;
-  return SysSchedGetPriorityMax(task, policy);
-}
-
-Result<int64_t> SysSchedRrGetInterval(Task& task, pid_t pid, UserPtr<timespec> interval) {
-  RETURN_IF_ERROR(FindTarget(task, pid));
-  constexpr long kSlice = 4'000'000;
-  RETURN_IF_ERROR(task.memory().Write(interval, timespec{0, kSlice}));
-  return 0;
-}
-
 Result<int64_t> SysSchedSetaffinity(Task& task, pid_t pid, uint32_t size, UserAddr user_mask) {
   uint64_t mask = 0;
   auto bytes = std::as_writable_bytes(std::span(&mask, 1)).first(std::min<size_t>(size, sizeof(mask)));
   RETURN_IF_ERROR(task.memory().ReadArray(UserPtr<const std::byte>(user_mask), bytes));
   ASSIGN_OR_RETURN(RefPtr<Task> target, FindTargetOfMask(task, pid));
-  RETURN_IF_ERROR(CheckOwner(task, *target));
+  RETURN_IF_ERROR(CheckSchedulingOwner(task, *target));
   mask &= AllCpus(task);
   if (mask == 0) return Errno(EINVAL);
   target->cpu_affinity.store(mask);
@@ -190,33 +98,6 @@ Result<int64_t> SysSchedGetaffinity(Task& task, pid_t pid, uint32_t size, UserAd
   uint64_t mask = target->cpu_affinity.load() & AllCpus(task);
   RETURN_IF_ERROR(task.memory().Write(UserPtr<uint64_t>(user_mask), mask));
   return sizeof(mask);
-}
-
-Result<int64_t> SysSchedSetattr(Task& task, pid_t pid, UserPtr<const SchedulingAttributes> user_attributes,
-                                uint32_t flags) {
-  if (!user_attributes || flags != 0) return Errno(EINVAL);
-  ASSIGN_OR_RETURN(SchedulingAttributes attributes, task.memory().Read(user_attributes));
-  if (attributes.size != 0 && attributes.size < sizeof(attributes)) return Errno(E2BIG);
-  ASSIGN_OR_RETURN(RefPtr<Task> target, FindTarget(task, pid));
-  RETURN_IF_ERROR(CheckPolicy(static_cast<int>(attributes.policy), static_cast<int>(attributes.priority)));
-  RETURN_IF_ERROR(CheckOwner(task, *target));
-  int nice = std::clamp(attributes.nice, kNiceMin, kNiceMax);
-  if (!MayLowerNice(task, *target, nice)) return Errno(EPERM);
-  target->nice.store(nice);
-  return 0;
-}
-
-Result<int64_t> SysSchedGetattr(Task& task, pid_t pid, UserPtr<SchedulingAttributes> user_attributes,
-                                uint32_t size, uint32_t flags) {
-  if (!user_attributes || flags != 0 || size < sizeof(SchedulingAttributes) || size > kPageSize)
-    return Errno(EINVAL);
-  ASSIGN_OR_RETURN(RefPtr<Task> target, FindTarget(task, pid));
-  SchedulingAttributes attributes{};
-  attributes.size = sizeof(attributes);
-  attributes.policy = SCHED_OTHER;
-  attributes.nice = target->nice.load();
-  RETURN_IF_ERROR(task.memory().Write(user_attributes, attributes));
-  return 0;
 }
 
 Result<int64_t> SysGetcpu(Task& task, UserPtr<uint32_t> user_cpu, UserPtr<uint32_t> node) {
@@ -239,7 +120,7 @@ Result<int64_t> SysSetpriority(Task& task, int which, int who, int nice) {
   nice = std::clamp(nice, kNiceMin, kNiceMax);
   Result<int64_t> result = 0;
   for (const auto& target : targets) {
-    if (auto owner = CheckOwner(task, *target); !owner.ok()) {
+    if (auto owner = CheckSchedulingOwner(task, *target); !owner.ok()) {
       result = owner.error();
     } else if (!MayLowerNice(task, *target, nice)) {
       result = Errno(EACCES);
@@ -274,7 +155,7 @@ Result<int64_t> SysIoprioSet(Task& task, int which, int who, int priority) {
     return Errno(EPERM);
   ASSIGN_OR_RETURN(auto targets, IoPriorityTargets(task, which, who));
   for (const auto& target : targets) {
-    RETURN_IF_ERROR(CheckOwner(task, *target));
+    RETURN_IF_ERROR(CheckSchedulingOwner(task, *target));
     target->io_priority.store(priority);
   }
   return 0;

@@ -331,11 +331,11 @@ constexpr auto MakeTable() {
   // 141
   t[141] = {"setpriority", Partial<SysSetpriority>("kept; the host schedules")};
   // 142
-  t[142] = {"sched_setparam", Partial<SysSchedSetparam>("no real-time policies")};
+  t[142] = {"sched_setparam", Partial<SysSchedSetparam>("kept; the host schedules")};
   // 143
   t[143] = {"sched_getparam", Full<SysSchedGetparam>()};
   // 144
-  t[144] = {"sched_setscheduler", Partial<SysSchedSetscheduler>("no real-time policies")};
+  t[144] = {"sched_setscheduler", Partial<SysSchedSetscheduler>("kept; the host schedules")};
   // 145
   t[145] = {"sched_getscheduler", Full<SysSchedGetscheduler>()};
   // 146
@@ -675,7 +675,7 @@ constexpr auto MakeTable() {
   // 313
   t[313] = {"finit_module", Missing("as in a kernel without modules")};
   // 314
-  t[314] = {"sched_setattr", Partial<SysSchedSetattr>("no real-time policies")};
+  t[314] = {"sched_setattr", Partial<SysSchedSetattr>("kept; the host schedules")};
   // 315
   t[315] = {"sched_getattr", Full<SysSchedGetattr>()};
   // 316
