@@ -36,11 +36,11 @@ void SendOwnSignal(Task& task, int signal) {
 
 // Cuts the write at RLIMIT_FSIZE.
 Result<void> ApplySizeLimit(Task& task, FileDescription& file, IoSequence& from,
-                            std::optional<uint64_t> offset) {
+                            std::optional<uint64_t> offset, bool append) {
   uint64_t limit = task.Limit(RLIMIT_FSIZE);
   if (limit == RLIM_INFINITY || !file.inode()->IsRegular()) return Ok();
   uint64_t start = 0;
-  if ((file.flags() & O_APPEND) != 0) {
+  if (append || (file.flags() & O_APPEND) != 0) {
     ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
     start = attributes.size;
   } else if (offset) {
@@ -52,6 +52,21 @@ Result<void> ApplySizeLimit(Task& task, FileDescription& file, IoSequence& from,
   if (start >= limit) return FileTooLarge(task);
   from.Truncate(limit - start);
   return Ok();
+}
+
+// RWF_APPEND: what O_APPEND does, for one write.
+Result<size_t> AppendOnce(FileDescription& file, IoSequence& from, bool moves_offset) {
+  uint64_t end = 0;
+  size_t done = 0;
+  {
+    RefPtr<Inode> inode = file.inode();
+    MutexLock lock(inode->write_lock());
+    ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
+    ASSIGN_OR_RETURN(done, file.PWrite(from, attributes.size));
+    end = attributes.size + done;
+  }
+  if (moves_offset) RETURN_IF_ERROR(file.Seek(static_cast<int64_t>(end), SEEK_SET));
+  return done;
 }
 
 // A write by somebody without CAP_FSETID takes the set-user-ID and set-group-ID bits away.
@@ -85,11 +100,13 @@ Result<size_t> ReadFile(Task& task, FileDescription& file, IoSequence& to, std::
 }
 
 Result<size_t> WriteFile(Task& task, FileDescription& file, IoSequence& from, std::optional<uint64_t> offset,
-                         bool non_blocking) {
+                         bool non_blocking, bool append) {
   if (!file.writable()) return Errno(EBADF);
-  RETURN_IF_ERROR(ApplySizeLimit(task, file, from, offset));
+  append = append && file.inode()->IsRegular() && (file.flags() & O_APPEND) == 0;
+  RETURN_IF_ERROR(ApplySizeLimit(task, file, from, offset, append));
   size_t total = 0;
   auto operation = [&]() -> Result<size_t> {
+    if (append) return AppendOnce(file, from, !offset);
     return offset ? file.PWrite(from, *offset + total) : file.Write(from);
   };
   bool may_block = !non_blocking && !from.empty();

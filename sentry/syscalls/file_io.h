@@ -10,11 +10,12 @@
 namespace runsc {
 
 // At `offset`, or at the file's own. EBADF if it is not open for that. `non_blocking`
-// adds to the file's O_NONBLOCK (RWF_NOWAIT, SPLICE_F_NONBLOCK).
+// adds to the file's O_NONBLOCK (RWF_NOWAIT, SPLICE_F_NONBLOCK). `append`: RWF_APPEND.
 Result<size_t> ReadFile(Task& task, FileDescription& file, IoSequence& to,
                         std::optional<uint64_t> offset = std::nullopt, bool non_blocking = false);
 Result<size_t> WriteFile(Task& task, FileDescription& file, IoSequence& from,
-                         std::optional<uint64_t> offset = std::nullopt, bool non_blocking = false);
+                         std::optional<uint64_t> offset = std::nullopt, bool non_blocking = false,
+                         bool append = false);
 
 // SIGXFSZ and EFBIG.
 Errno FileTooLarge(Task& task);

@@ -92,7 +92,8 @@ Result<int64_t> SysPreadv2(Task& task, Fd fd, UserPtr<const iovec> vectors, uint
 
 Result<int64_t> SysPwritev2(Task& task, Fd fd, UserPtr<const iovec> vectors, uint64_t count, int64_t offset,
                             uint64_t high, int flags) {
-  if ((flags & ~(RWF_HIPRI | RWF_NOWAIT | RWF_DSYNC | RWF_SYNC)) != 0) return Errno(EOPNOTSUPP);
+  constexpr int kKnownFlags = RWF_HIPRI | RWF_NOWAIT | RWF_DSYNC | RWF_SYNC | RWF_APPEND;
+  if ((flags & ~kKnownFlags) != 0) return Errno(EOPNOTSUPP);
   ASSIGN_OR_RETURN(IoSequence from, ReadIoVectors(task, vectors, count));
   bool no_wait = (flags & RWF_NOWAIT) != 0;
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
@@ -100,7 +101,7 @@ Result<int64_t> SysPwritev2(Task& task, Fd fd, UserPtr<const iovec> vectors, uin
   if (offset != -1) {
     ASSIGN_OR_RETURN(at, CheckOffset(offset));
   }
-  ASSIGN_OR_RETURN(size_t done, WriteFile(task, *file, from, at, no_wait));
+  ASSIGN_OR_RETURN(size_t done, WriteFile(task, *file, from, at, no_wait, (flags & RWF_APPEND) != 0));
   if ((flags & (RWF_DSYNC | RWF_SYNC)) != 0) RETURN_IF_ERROR(file->Sync((flags & RWF_SYNC) == 0));
   return static_cast<int64_t>(done);
 }

@@ -703,7 +703,7 @@ constexpr auto MakeTable() {
   // 327
   t[327] = {"preadv2", Full<SysPreadv2>()};
   // 328
-  t[328] = {"pwritev2", Partial<SysPwritev2>("no RWF_APPEND")};
+  t[328] = {"pwritev2", Full<SysPwritev2>()};
   // 329
   t[329] = {"pkey_mprotect", Partial<SysPkeyMprotect>("no protection keys: only key -1")};
   // 330

@@ -32,6 +32,27 @@ off_t SizeOf(int fd) {
   return fstat(fd, &st) == 0 ? st.st_size : -1;
 }
 
+TEST(pwritev2_appends_once) {
+  char name[] = "/tmp/appendXXXXXX";
+  int fd = ASSERT_OK(mkstemp(name));
+  unlink(name);
+  char text[] = "abcd";
+  iovec vector{text, 4};
+  EXPECT_EQ(pwritev2(fd, &vector, 1, 0, 0), 4);
+  // The offset is not looked at, and stays.
+  EXPECT_EQ(pwritev2(fd, &vector, 1, 0, RWF_APPEND), 4);
+  EXPECT_EQ(lseek(fd, 0, SEEK_CUR), 0);
+  EXPECT_EQ(pwritev2(fd, &vector, 1, -1, RWF_APPEND | RWF_DSYNC), 4);
+  EXPECT_EQ(lseek(fd, 0, SEEK_CUR), 12);
+  EXPECT_EQ(lseek(fd, 0, SEEK_END), 12);
+  EXPECT_ERRNO(pwritev2(fd, &vector, 1, 0, 0x40000000), EOPNOTSUPP);
+  EXPECT_ERRNO(pwritev2(fd, &vector, 1, -2, RWF_APPEND), EINVAL);
+  int ends[2];
+  ASSERT_OK(pipe(ends));
+  EXPECT_EQ(pwritev2(ends[1], &vector, 1, -1, RWF_APPEND), 4);
+  EXPECT_ERRNO(pwritev2(ends[1], &vector, 1, 0, RWF_APPEND), ESPIPE);
+}
+
 }  // namespace
 
 // Volatile: the compiler knows too well what such calls do.
