@@ -3,7 +3,10 @@
 
 #include <cstring>
 
+#include "sentry/fsimpl/pidfd.h"
+#include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/namespace_handle.h"
+#include "sentry/kernel/ptrace_access.h"
 #include "sentry/syscalls/sys_process.h"
 
 namespace runsc {
@@ -92,8 +95,42 @@ Result<int64_t> SysUnshare(Task& task, CloneFlags flags) {
   return 0;
 }
 
+namespace {
+
+// setns(2) with a pidfd: namespaces of the process, all of them or none. Linux: validate_nsset().
+Result<int64_t> EnterNamespacesOf(Task& task, ThreadGroup& process, uint64_t types) {
+  constexpr uint64_t kKnown = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
+                              CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWTIME;
+  if (types == 0 || (types & ~kKnown) != 0) return Errno(EINVAL);
+  RefPtr<Task> target = process.leader();
+  if (!target) return Errno(ESRCH);
+  RETURN_IF_ERROR(CheckPtraceAccess(task, *target));
+  if ((types & CLONE_NEWUSER) != 0) return Errno(EINVAL);  // it is in it
+  if (!task.creds().HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
+  NamespaceHandle mounts{CLONE_NEWNS, nullptr}, uts{CLONE_NEWUTS, target->uts()},
+      ipc{CLONE_NEWIPC, target->ipc()};
+  RefPtr<FsContext> fs = target->GetFs();
+  if (!fs || !uts.object || !ipc.object) return Errno(ESRCH);  // it has ended
+  mounts.object = fs->Get().mounts;
+  if ((types & CLONE_NEWNS) != 0) {
+    if (!task.creds().HasCapability(CAP_SYS_CHROOT)) return Errno(EPERM);
+    if (task.thread_group().task_count() > 1) return Errno(EINVAL);
+  }
+  if ((types & CLONE_NEWPID) != 0)
+    RETURN_IF_ERROR(task.EnterNamespace({CLONE_NEWPID, RefPtr<PidNamespace>(&process.pid_namespace())}));
+  // From here on nothing fails. There is one network, cgroup and time namespace.
+  for (const NamespaceHandle& handle : {mounts, uts, ipc}) {
+    if ((types & static_cast<uint64_t>(handle.type)) != 0) RETURN_IF_ERROR(task.EnterNamespace(handle));
+  }
+  return 0;
+}
+
+}  // namespace
+
 Result<int64_t> SysSetns(Task& task, Fd fd, CloneFlags type) {
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
+  if (Result<RefPtr<ThreadGroup>> process = ProcessOfPidfd(*file); process.ok())
+    return EnterNamespacesOf(task, **process, type);
   auto* space = dynamic_cast<NamespaceFile*>(file.get());
   if (space == nullptr || (type != 0 && type != static_cast<uint64_t>(space->handle().type)))
     return Errno(EINVAL);
