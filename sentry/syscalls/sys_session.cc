@@ -2,10 +2,15 @@
 
 #include <linux/membarrier.h>
 
+#include "sentry/kernel/ptrace_access.h"
+
 namespace runsc {
 namespace {
 
 constexpr uint64_t kRobustListHeadSize = 24;
+
+// Others may ask for it.
+std::atomic_ref<UserAddr> RobustListOf(Task& task) { return std::atomic_ref<UserAddr>(task.robust_list); }
 
 Result<RefPtr<ThreadGroup>> FindProcess(Task& task, pid_t pid) {
   if (pid == 0) return RefPtr<ThreadGroup>(&task.thread_group());
@@ -59,15 +64,16 @@ Result<int64_t> SysSetTidAddress(Task& task, UserPtr<int32_t> address) {
 
 Result<int64_t> SysSetRobustList(Task& task, UserAddr head, uint64_t size) {
   if (size != kRobustListHeadSize) return Errno(EINVAL);
-  task.robust_list = head;
+  RobustListOf(task).store(head);
   return 0;
 }
 
 Result<int64_t> SysGetRobustList(Task& task, pid_t pid, UserPtr<uint64_t> head, UserPtr<uint64_t> size) {
-  // Another thread's list is that thread's own.
-  if (pid != 0 && pid != task.tid()) return Errno(task.pid_namespace().FindTask(pid) ? EPERM : ESRCH);
+  RefPtr<Task> target = pid == 0 ? RefPtr<Task>(&task) : task.pid_namespace().FindTask(pid);
+  if (!target) return Errno(ESRCH);
+  RETURN_IF_ERROR(CheckPtraceAccess(task, *target));
   RETURN_IF_ERROR(task.memory().Write(size, kRobustListHeadSize));
-  RETURN_IF_ERROR(task.memory().Write(head, task.robust_list.value()));
+  RETURN_IF_ERROR(task.memory().Write(head, RobustListOf(*target).load().value()));
   return 0;
 }
 

@@ -595,7 +595,7 @@ constexpr auto MakeTable() {
   // 273
   t[273] = {"set_robust_list", Full<SysSetRobustList>()};
   // 274
-  t[274] = {"get_robust_list", Partial<SysGetRobustList>("the caller's own only")};
+  t[274] = {"get_robust_list", Full<SysGetRobustList>()};
   // 275
   t[275] = {"splice", Partial<SysSplice>("bytes are copied, not moved")};
   // 276

@@ -28,6 +28,38 @@ long WakeUntil(Wake wake) {
   return woken;
 }
 
+TEST(robust_list_of_another_task) {
+  constexpr size_t kHeadSize = 24;  // struct robust_list_head
+  auto get = [](pid_t pid, void** head, size_t* size) {
+    return syscall(SYS_get_robust_list, pid, head, size);
+  };
+  static char head[kHeadSize];
+  int ready[2];
+  ASSERT_OK(pipe(ready));
+  pid_t child = Fork([&] {
+    ASSERT_OK(syscall(SYS_set_robust_list, head, kHeadSize));
+    ASSERT_OK(write(ready[1], "", 1));
+    for (;;) pause();
+  });
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  void* found = nullptr;
+  size_t size = 0;
+  EXPECT_OK(get(child, &found, &size));
+  EXPECT_EQ(found, static_cast<void*>(head));
+  EXPECT_EQ(size, kHeadSize);
+  EXPECT_ERRNO(get(0x3ffffff, &found, &size), ESRCH);
+  EXPECT_ERRNO(get(child, nullptr, &size), EFAULT);
+  if (geteuid() == 0) {
+    EXPECT_CHILD_OK([&] {
+      ASSERT_OK(setresuid(65534, 65534, 65534));
+      EXPECT_ERRNO(get(child, &found, &size), EPERM);
+    });
+  }
+  kill(child, SIGKILL);
+  WaitFor(child);
+}
+
 }  // namespace
 
 TEST(WaitNeedsTheExpectedValue) {
