@@ -231,6 +231,7 @@ Result<pid_t> Task::Clone(const CloneOptions& options) {
     group = MakeRef<ThreadGroup>(kernel_, std::move(space), std::move(handlers), exit_signal);
     group->limits_.SetAll(thread_group_->limits_.GetAll());
     group->oom_score_adj.store(thread_group_->oom_score_adj.load());
+    group->membarrier_registered.store(thread_group_->membarrier_registered.load());
   }
   auto child = RefPtr<Task>::Adopt(new Task(kernel_, group));
   RETURN_IF_ERROR(CopyResources(*child, options));
