@@ -715,7 +715,7 @@ constexpr auto MakeTable() {
   // 333
   t[333] = {"io_pgetevents", Full<SysIoPgetevents>()};
   // 334
-  t[334] = {"rseq", Missing("glibc does without")};
+  t[334] = {"rseq", Missing("the host moves threads between CPUs unseen; glibc does without")};
   // 424
   t[424] = {"pidfd_send_signal", Full<SysPidfdSendSignal>()};
   // 425
