@@ -221,9 +221,13 @@ Result<void> MemoryManager::MLock(UserAddr addr, uint64_t length, bool lock_page
   State& s = *state_;
   uint64_t in_page = addr.value() & kPageMask;
   uint64_t padded;
-  if (__builtin_add_overflow(length, in_page, &padded)) return Errno(EINVAL);
-  ASSIGN_OR_RETURN(Span range, s.CheckRange(addr.PageRoundDown(), padded, lock_pages ? ENOMEM : EINVAL));
-  if (length == 0) return Ok();
+  // As in Linux the sum wraps around when it is rounded up: mlock(0, -1) is a range without pages.
+  if (__builtin_add_overflow(length, in_page, &padded) || padded > ~uint64_t{kPageMask}) padded = 0;
+  if (padded == 0) return Ok();
+  uint64_t end = 0;
+  if (__builtin_add_overflow(addr.PageRoundDown().value(), (padded + kPageMask) & ~uint64_t{kPageMask}, &end))
+    return Errno(EINVAL);
+  ASSIGN_OR_RETURN(Span range, s.CheckRange(addr.PageRoundDown(), padded, ENOMEM));
   Garbage garbage;
   WriterLock lock(s.mu);
   if (lock_pages) {

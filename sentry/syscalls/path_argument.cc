@@ -2,9 +2,10 @@
 
 namespace runsc {
 
-Result<PathArgument> ReadPathArgument(Task& task, int dirfd, UserPath path) {
+Result<PathArgument> ReadPathArgument(Task& task, int dirfd, UserPath path, bool may_be_empty) {
   PathArgument argument;
   ASSIGN_OR_RETURN(argument.text, task.ReadPath(path));
+  if (argument.text.empty() && !may_be_empty) return Errno(ENOENT);  // whatever dirfd is
   argument.context = task.path_context();
   if (!argument.text.empty() && argument.text.front() == '/') {
     argument.start = argument.context.root;
@@ -19,7 +20,7 @@ Result<PathArgument> ReadPathArgument(Task& task, int dirfd, UserPath path) {
 }
 
 Result<VfsPath> WalkArgument(Task& task, int dirfd, UserPath path, const WalkOptions& options) {
-  ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path));
+  ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path, options.allow_empty));
   return Walk(argument.context, argument.start, argument.text, options);
 }
 

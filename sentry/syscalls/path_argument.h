@@ -15,8 +15,9 @@ struct PathArgument {
   std::string text;
 };
 
-// EFAULT, ENAMETOOLONG, EBADF. A dirfd is not looked at when the path is absolute.
-Result<PathArgument> ReadPathArgument(Task& task, int dirfd, UserPath path);
+// EFAULT, ENAMETOOLONG, ENOENT for an empty path, EBADF, in this order. A dirfd is not looked at when the
+// path is absolute.
+Result<PathArgument> ReadPathArgument(Task& task, int dirfd, UserPath path, bool may_be_empty = false);
 // Reads the path and walks it.
 Result<VfsPath> WalkArgument(Task& task, int dirfd, UserPath path, const WalkOptions& options = {});
 // The walk that AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH and AT_NO_AUTOMOUNT ask for.

@@ -99,6 +99,7 @@ Result<int64_t> SysMknod(Task& task, UserPath path, FileMode mode, uint32_t devi
 }
 
 Result<int64_t> SysMknodat(Task& task, DirFd dirfd, UserPath path, FileMode mode, uint32_t device) {
+  RETURN_IF_ERROR(CheckMknodMode(mode));
   ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path));
   return Done(VfsMknod(argument.context, argument.start, argument.text, mode, DecodeDevice(device)));
 }
@@ -125,6 +126,7 @@ Result<int64_t> SysSymlink(Task& task, UserPath target, UserPath path) {
 
 Result<int64_t> SysSymlinkat(Task& task, UserPath target, DirFd dirfd, UserPath path) {
   ASSIGN_OR_RETURN(std::string text, task.ReadPath(target));
+  if (text.empty()) return Errno(ENOENT);
   ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path));
   return Done(VfsSymlink(argument.context, text, argument.start, argument.text));
 }
@@ -152,6 +154,7 @@ Result<int64_t> SysRenameat(Task& task, DirFd old_dirfd, UserPath old_path, DirF
 
 Result<int64_t> SysRenameat2(Task& task, DirFd old_dirfd, UserPath old_path, DirFd new_dirfd,
                              UserPath new_path, uint32_t flags) {
+  RETURN_IF_ERROR(CheckRenameFlags(flags));
   ASSIGN_OR_RETURN(PathArgument from, ReadPathArgument(task, old_dirfd, old_path));
   ASSIGN_OR_RETURN(PathArgument to, ReadPathArgument(task, new_dirfd, new_path));
   return Done(VfsRename(from.context, from.start, from.text, to.start, to.text, flags));

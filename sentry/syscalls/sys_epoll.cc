@@ -24,8 +24,8 @@ Result<int64_t> Deliver(Task& task, UserPtr<epoll_event> to, const std::vector<e
 }
 
 Result<int64_t> Wait(Task& task, int fd, UserPtr<epoll_event> to, int max, Timeout timeout) {
-  if (max <= 0 || static_cast<size_t>(max) > INT32_MAX / sizeof(epoll_event)) return Errno(EINVAL);
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
+  if (max <= 0 || static_cast<size_t>(max) > INT32_MAX / sizeof(epoll_event)) return Errno(EINVAL);
   auto* epoll = dynamic_cast<EpollFile*>(file.get());
   if (epoll == nullptr) return Errno(EINVAL);
   std::vector<epoll_event> events = epoll->Collect(static_cast<size_t>(max));

@@ -196,8 +196,11 @@ Result<int64_t> SysFcntl(Task& task, Fd fd, FcntlCommand command, uint64_t argum
   }
 }
 
+constexpr int kLockMand = 32;  // LOCK_MAND of <asm-generic/fcntl.h>
+
 Result<int64_t> SysFlock(Task& task, Fd fd, int operation) {
-  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
+  // Mandatory locks are gone; since Linux 5.17 what asks for one is told that it has it.
+  if ((operation & kLockMand) != 0) return 0;
   FileLockType type;
   switch (operation & ~LOCK_NB) {
     case LOCK_SH:
@@ -212,6 +215,7 @@ Result<int64_t> SysFlock(Task& task, Fd fd, int operation) {
     default:
       return Errno(EINVAL);
   }
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
   RefPtr<Inode> inode = file->inode();
   FileLocks& locks = inode->locks();
   auto attempt = [&] { return locks.Flock(type, file->lock_owner()); };

@@ -31,8 +31,12 @@ Result<int64_t> SysInotifyInit1(Task& task, OpenFlags flags) {
 }
 
 Result<int64_t> SysInotifyAddWatch(Task& task, Fd fd, UserPath path, uint32_t mask) {
-  if ((mask & IN_ALL_EVENTS) == 0) return Errno(EINVAL);
+  constexpr uint32_t kKnown = IN_ALL_EVENTS | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED | IN_ONLYDIR |
+                              IN_DONT_FOLLOW | IN_EXCL_UNLINK | IN_MASK_CREATE | IN_MASK_ADD | IN_ISDIR |
+                              IN_ONESHOT;
+  if ((mask & ~kKnown) != 0 || (mask & kKnown) == 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(InotifyFd instance, GetInotify(task, fd));
+  if ((mask & IN_MASK_ADD) != 0 && (mask & IN_MASK_CREATE) != 0) return Errno(EINVAL);
   WalkOptions options;
   options.follow_final = (mask & IN_DONT_FOLLOW) == 0;
   options.must_be_directory = (mask & IN_ONLYDIR) != 0;

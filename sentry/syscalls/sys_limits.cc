@@ -50,12 +50,12 @@ Result<int64_t> SysSetrlimit(Task& task, Resource resource, UserPtr<const Resour
 
 Result<int64_t> SysPrlimit64(Task& task, pid_t pid, Resource resource, UserPtr<const ResourceLimit> limit,
                              UserPtr<ResourceLimit> user_old) {
-  if (resource < 0 || resource >= ResourceLimits::kCount) return Errno(EINVAL);
   ResourceLimit wanted;
   if (limit) {
     ASSIGN_OR_RETURN(wanted, task.memory().Read(limit));
   }
   ASSIGN_OR_RETURN(RefPtr<Task> target, FindTarget(task, pid));
+  if (resource < 0 || resource >= ResourceLimits::kCount) return Errno(EINVAL);
   ResourceLimit old = target->thread_group().limits().Get(resource);
   if (limit) RETURN_IF_ERROR(SetLimit(task, *target, resource, wanted));
   if (user_old) RETURN_IF_ERROR(task.memory().Write(user_old, old));

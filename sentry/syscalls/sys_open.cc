@@ -21,6 +21,7 @@ constexpr uint64_t kKnownResolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RES
 constexpr uint64_t kTmpfileBit = O_TMPFILE & ~O_DIRECTORY;
 
 Result<int64_t> DoOpen(Task& task, int dirfd, UserPath path, const OpenHow& how) {
+  RETURN_IF_ERROR(CheckOpenFlags(how));
   ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path));
   LeaseWaitScope leases;
   ASSIGN_OR_RETURN(int fd, task.fd_table().Reserve(0, task.Limit(RLIMIT_NOFILE)));

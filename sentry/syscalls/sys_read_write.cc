@@ -21,15 +21,25 @@ Result<uint64_t> CheckOffset(int64_t offset) {
 }
 
 Result<int64_t> ReadAt(Task& task, int fd, IoSequence to, int64_t offset, bool non_blocking = false) {
-  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
   ASSIGN_OR_RETURN(uint64_t at, CheckOffset(offset));
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
   return AsCount(ReadFile(task, *file, to, at, non_blocking));
 }
 
 Result<int64_t> WriteAt(Task& task, int fd, IoSequence from, int64_t offset, bool non_blocking = false) {
-  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
   ASSIGN_OR_RETURN(uint64_t at, CheckOffset(offset));
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
   return AsCount(WriteFile(task, *file, from, at, non_blocking));
+}
+
+enum class Transfer : uint8_t { kRead, kWrite };
+
+// The order of Linux: the descriptor and what it was opened for, then the vectors.
+Result<IoSequence> ReadVectorsFor(Task& task, int fd, Transfer transfer, UserPtr<const iovec> vectors,
+                                  uint64_t count) {
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
+  if (!(transfer == Transfer::kRead ? file->readable() : file->writable())) return Errno(EBADF);
+  return ReadIoVectors(task, vectors, count);
 }
 
 }  // namespace
@@ -56,25 +66,27 @@ Result<int64_t> SysPwrite64(Task& task, Fd fd, ConstUserBuffer buffer, size_t co
 
 Result<int64_t> SysReadv(Task& task, Fd fd, UserPtr<const iovec> vectors, uint64_t count) {
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
-  ASSIGN_OR_RETURN(IoSequence to, ReadIoVectors(task, vectors, count));
+  ASSIGN_OR_RETURN(IoSequence to, ReadVectorsFor(task, fd, Transfer::kRead, vectors, count));
+  if (to.empty()) return 0;  // even of a directory
   return AsCount(ReadFile(task, *file, to));
 }
 
 Result<int64_t> SysWritev(Task& task, Fd fd, UserPtr<const iovec> vectors, uint64_t count) {
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
-  ASSIGN_OR_RETURN(IoSequence from, ReadIoVectors(task, vectors, count));
+  ASSIGN_OR_RETURN(IoSequence from, ReadVectorsFor(task, fd, Transfer::kWrite, vectors, count));
+  if (from.empty()) return 0;  // even of a directory
   return AsCount(WriteFile(task, *file, from));
 }
 
 Result<int64_t> SysPreadv(Task& task, Fd fd, UserPtr<const iovec> vectors, uint64_t count, int64_t offset) {
   if (offset < 0) return Errno(EINVAL);
-  ASSIGN_OR_RETURN(IoSequence to, ReadIoVectors(task, vectors, count));
+  ASSIGN_OR_RETURN(IoSequence to, ReadVectorsFor(task, fd, Transfer::kRead, vectors, count));
   return ReadAt(task, fd, std::move(to), offset);
 }
 
 Result<int64_t> SysPwritev(Task& task, Fd fd, UserPtr<const iovec> vectors, uint64_t count, int64_t offset) {
   if (offset < 0) return Errno(EINVAL);
-  ASSIGN_OR_RETURN(IoSequence from, ReadIoVectors(task, vectors, count));
+  ASSIGN_OR_RETURN(IoSequence from, ReadVectorsFor(task, fd, Transfer::kWrite, vectors, count));
   return WriteAt(task, fd, std::move(from), offset);
 }
 
@@ -82,8 +94,8 @@ Result<int64_t> SysPreadv2(Task& task, Fd fd, UserPtr<const iovec> vectors, uint
                            uint64_t high, int flags) {
   // What is said of writes changes nothing here.
   constexpr int kKnownFlags = RWF_HIPRI | RWF_NOWAIT | RWF_DSYNC | RWF_SYNC | RWF_APPEND;
+  ASSIGN_OR_RETURN(IoSequence to, ReadVectorsFor(task, fd, Transfer::kRead, vectors, count));
   if ((flags & ~kKnownFlags) != 0) return Errno(EOPNOTSUPP);
-  ASSIGN_OR_RETURN(IoSequence to, ReadIoVectors(task, vectors, count));
   bool no_wait = (flags & RWF_NOWAIT) != 0;
   if (offset != -1) return ReadAt(task, fd, std::move(to), offset, no_wait);
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
@@ -93,8 +105,8 @@ Result<int64_t> SysPreadv2(Task& task, Fd fd, UserPtr<const iovec> vectors, uint
 Result<int64_t> SysPwritev2(Task& task, Fd fd, UserPtr<const iovec> vectors, uint64_t count, int64_t offset,
                             uint64_t high, int flags) {
   constexpr int kKnownFlags = RWF_HIPRI | RWF_NOWAIT | RWF_DSYNC | RWF_SYNC | RWF_APPEND;
+  ASSIGN_OR_RETURN(IoSequence from, ReadVectorsFor(task, fd, Transfer::kWrite, vectors, count));
   if ((flags & ~kKnownFlags) != 0) return Errno(EOPNOTSUPP);
-  ASSIGN_OR_RETURN(IoSequence from, ReadIoVectors(task, vectors, count));
   bool no_wait = (flags & RWF_NOWAIT) != 0;
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
   std::optional<uint64_t> at;

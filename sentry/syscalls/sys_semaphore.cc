@@ -16,8 +16,8 @@ Result<int64_t> Operate(Task& task, int id, UserPtr<const sembuf> user_operation
                         Deadline deadline) {
   RefPtr<IpcNamespace> ipc = task.ipc();
   SemaphoreSets& sets = ipc->semaphores();
-  if (count < 1 || id < 0) return Errno(EINVAL);
   if (count > static_cast<uint32_t>(sets.limits.operations.load())) return Errno(E2BIG);
+  if (count < 1 || id < 0) return Errno(EINVAL);
   std::vector<sembuf> operations(count);
   RETURN_IF_ERROR(task.memory().ReadArray(user_operations, std::span(operations)));
   const bool undoes = std::any_of(operations.begin(), operations.end(),

@@ -31,6 +31,7 @@ Result<int64_t> SysGetppid(Task& task) {
 }
 
 Result<int64_t> SysSetpgid(Task& task, pid_t pid, pid_t pgid) {
+  if (pgid < 0) return Errno(EINVAL);
   if (pid < 0) return Errno(ESRCH);
   RETURN_IF_ERROR(task.thread_group().SetProcessGroup(pid, pgid));
   return 0;

@@ -101,6 +101,7 @@ Result<int64_t> SysAccept(Task& task, Fd fd, UserPtr<UserSockaddr> address, User
 
 Result<int64_t> SysAccept4(Task& task, Fd fd, UserPtr<UserSockaddr> address, UserPtr<int32_t> length,
                            SocketType flags) {
+  RETURN_IF_ERROR(task.GetFile(fd));
   if ((flags & ~kTypeFlags) != 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(OpenSocket socket, GetSocket(task, fd));
   // Before a connection is taken: it could not be put back.
@@ -122,8 +123,9 @@ Result<int64_t> SysAccept4(Task& task, Fd fd, UserPtr<UserSockaddr> address, Use
 }
 
 Result<int64_t> SysConnect(Task& task, Fd fd, UserPtr<const UserSockaddr> address, int length) {
-  ASSIGN_OR_RETURN(OpenSocket socket, GetSocket(task, fd));
+  RETURN_IF_ERROR(task.GetFile(fd));
   ASSIGN_OR_RETURN(SocketAddress value, ReadSocketAddress(task, address.addr(), length));
+  ASSIGN_OR_RETURN(OpenSocket socket, GetSocket(task, fd));
   int64_t timeout = socket->send_timeout();
   bool in_progress = false;
   Result<void> connected =
@@ -167,8 +169,8 @@ Result<int64_t> SysGetsockopt(Task& task, Fd fd, int level, int name, UserAddr v
 
 Result<int64_t> SysSetsockopt(Task& task, Fd fd, int level, int name, UserAddr value, int length) {
   constexpr int kMaxLength = 64 << 10;
-  if (length < 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(OpenSocket socket, GetSocket(task, fd));
+  if (length < 0) return Errno(EINVAL);
   std::string bytes(std::min(length, kMaxLength), '\0');
   RETURN_IF_ERROR(task.memory().ReadArray(UserPtr<const char>(value), std::span<char>(bytes)));
   RETURN_IF_ERROR(socket->SetOption(task, level, name, bytes));

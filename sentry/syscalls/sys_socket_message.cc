@@ -265,6 +265,13 @@ Result<int64_t> ReceiveMessage(Task& task, OpenSocket& socket, UserPtr<UserMessa
   return ReportedLength(got, flags, received);
 }
 
+// MSG_CMSG_COMPAT (<linux/socket.h>) is the kernel's own: it marks calls of 32-bit programs.
+Result<void> CheckOwnFlags(int flags) {
+  constexpr uint32_t kCompat = 0x80000000;
+  if ((static_cast<uint32_t>(flags) & kCompat) != 0) return Errno(EINVAL);
+  return Ok();
+}
+
 }  // namespace
 
 Result<int64_t> SysSendto(Task& task, Fd fd, ConstUserBuffer buffer, uint64_t length, MessageFlags flags,
@@ -292,18 +299,21 @@ Result<int64_t> SysRecvfrom(Task& task, Fd fd, UserBuffer buffer, uint64_t lengt
 }
 
 Result<int64_t> SysSendmsg(Task& task, Fd fd, UserPtr<const UserMessage> message, MessageFlags flags) {
+  RETURN_IF_ERROR(CheckOwnFlags(flags));
   ASSIGN_OR_RETURN(OpenSocket socket, GetSocket(task, fd));
   ASSIGN_OR_RETURN(UserMessage value, task.memory().Read(message));
   return SendMessage(task, socket, value, flags);
 }
 
 Result<int64_t> SysRecvmsg(Task& task, Fd fd, UserPtr<UserMessage> message, MessageFlags flags) {
+  RETURN_IF_ERROR(CheckOwnFlags(flags));
   ASSIGN_OR_RETURN(OpenSocket socket, GetSocket(task, fd));
   return ReceiveMessage(task, socket, message, flags);
 }
 
 Result<int64_t> SysSendmmsg(Task& task, Fd fd, UserPtr<UserMultiMessage> messages, uint32_t count,
                             MessageFlags flags) {
+  RETURN_IF_ERROR(CheckOwnFlags(flags));
   ASSIGN_OR_RETURN(OpenSocket socket, GetSocket(task, fd));
   count = std::min(count, kMaxMessages);
   uint32_t done = 0;
@@ -325,6 +335,7 @@ Result<int64_t> SysSendmmsg(Task& task, Fd fd, UserPtr<UserMultiMessage> message
 
 Result<int64_t> SysRecvmmsg(Task& task, Fd fd, UserPtr<UserMultiMessage> messages, uint32_t count,
                             MessageFlags flags, UserPtr<timespec> timeout) {
+  RETURN_IF_ERROR(CheckOwnFlags(flags));
   Deadline deadline = Deadline::Never();
   if (!timeout.is_null()) {
     ASSIGN_OR_RETURN(timespec value, task.memory().Read(timeout));

@@ -118,7 +118,8 @@ Result<int64_t> CopyOutStatfs(Task& task, const VfsPath& path, UserPtr<struct st
 Result<int64_t> DoAccess(Task& task, int dirfd, UserPath path, int mode, int flags) {
   if ((mode & ~(R_OK | W_OK | X_OK)) != 0) return Errno(EINVAL);
   if ((flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Errno(EINVAL);
-  ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path));
+  const bool may_be_empty = (flags & AT_EMPTY_PATH) != 0;
+  ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path, may_be_empty));
   const Credentials& now = task.creds();
   bool same = now.ruid == now.fsuid && now.rgid == now.fsgid;
   if ((flags & AT_EACCESS) == 0 && !(same && now.effective == now.permitted && now.ruid == 0)) {
@@ -205,7 +206,7 @@ Result<int64_t> SysReadlink(Task& task, UserPath path, UserAddr buffer, int size
 
 Result<int64_t> SysReadlinkat(Task& task, DirFd dirfd, UserPath path, UserAddr buffer, int size) {
   if (size <= 0) return Errno(EINVAL);
-  ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path));
+  ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path, /*may_be_empty=*/true));
   WalkOptions options;
   options.follow_final = false;
   options.allow_empty = true;  // an O_PATH descriptor of a symlink

@@ -52,8 +52,9 @@ Result<int64_t> SysWait4(Task& task, pid_t pid, UserPtr<int32_t> status, WaitOpt
   return child.pid;
 }
 
-Result<int64_t> SysWaitid(Task& task, int which, pid_t id, UserPtr<siginfo_t> info, WaitOptions options,
-                          UserPtr<struct rusage> usage) {
+namespace {
+
+Result<WaitedChild> WaitForId(Task& task, int which, pid_t id, WaitOptions options) {
   constexpr int kWhat = WEXITED | WSTOPPED | WCONTINUED;
   if ((options & ~(WNOHANG | WNOWAIT | kWhat | kWaitFlags)) != 0) return Errno(EINVAL);
   if ((options & kWhat) == 0) return Errno(EINVAL);
@@ -86,6 +87,17 @@ Result<int64_t> SysWaitid(Task& task, int which, pid_t id, UserPtr<siginfo_t> in
   }
   ASSIGN_OR_RETURN(WaitedChild child, task.Wait(request));
   if (child.pid == 0 && poll_only) return Errno(EAGAIN);
+  return child;
+}
+
+}  // namespace
+
+Result<int64_t> SysWaitid(Task& task, int which, pid_t id, UserPtr<siginfo_t> info, WaitOptions options,
+                          UserPtr<struct rusage> usage) {
+  Result<WaitedChild> waited = WaitForId(task, which, id, options);
+  const WaitedChild child = waited.ok() ? *waited : WaitedChild{};
+  if (!waited.ok() && waited.error().IsRestart()) return waited.error();
+  // Also when the call has failed: where `info` cannot be written, EFAULT is what is said.
   if (info) {
     siginfo_t result;
     memset(&result, 0, sizeof(result));
@@ -104,6 +116,7 @@ Result<int64_t> SysWaitid(Task& task, int which, pid_t id, UserPtr<siginfo_t> in
         UserPtr<std::byte>(info.addr()),
         std::as_bytes(std::span(&result, 1)).first(offsetof(siginfo_t, si_status) + sizeof(int))));
   }
+  if (!waited.ok()) return waited.error();
   if (child.pid != 0) RETURN_IF_ERROR(WriteUsage(task, usage, child.usage));
   return 0;
 }

@@ -46,9 +46,10 @@ Result<int64_t> CopyOutSized(Task& task, const std::string& content, UserAddr to
   return static_cast<int64_t>(content.size());
 }
 
+// The name is looked at before the file.
 Result<int64_t> Get(Task& task, Result<VfsPath> path, UserCString name, UserAddr value, size_t size) {
-  if (!path.ok()) return path.error();
   ASSIGN_OR_RETURN(std::string text, ReadName(task, name));
+  if (!path.ok()) return path.error();
   ASSIGN_OR_RETURN(std::string content, VfsGetXattr(task.path_context(), *path, text));
   return CopyOutSized(task, content, value, size);
 }
@@ -63,8 +64,8 @@ Result<int64_t> List(Task& task, Result<VfsPath> path, UserAddr list, size_t siz
 }
 
 Result<int64_t> Remove(Task& task, Result<VfsPath> path, UserCString name) {
-  if (!path.ok()) return path.error();
   ASSIGN_OR_RETURN(std::string text, ReadName(task, name));
+  if (!path.ok()) return path.error();
   RETURN_IF_ERROR(VfsRemoveXattr(task.path_context(), *path, text));
   return 0;
 }

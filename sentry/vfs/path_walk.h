@@ -45,12 +45,16 @@ struct OpenHow {  // openat2(2)'s struct open_how, checked by VfsOpen
   uint64_t mode = 0;
   uint64_t resolve = 0;
 };
+// EINVAL: what open(2) says before it looks at the path.
+Result<void> CheckOpenFlags(const OpenHow& how);
 Result<RefPtr<FileDescription>> VfsOpen(const PathContext& context, const VfsPath& start,
                                         std::string_view path, const OpenHow& how);
 // Opens what a walk found (execve, magic links, do_filp_open by path).
 Result<RefPtr<FileDescription>> VfsOpenPath(const PathContext& context, const VfsPath& path, int flags);
 
 Result<void> VfsMkdir(const PathContext& context, const VfsPath& start, std::string_view path, uint32_t mode);
+// EPERM for a directory, EINVAL for what is no type: what mknod(2) says before it looks at the path.
+Result<void> CheckMknodMode(uint32_t mode);
 Result<void> VfsMknod(const PathContext& context, const VfsPath& start, std::string_view path, uint32_t mode,
                       uint64_t rdev);
 // As VfsMknod for S_IFSOCK, and says where it is (bind(2) of a unix socket).
@@ -62,6 +66,8 @@ Result<void> VfsLink(const PathContext& context, const VfsPath& target, const Vf
                      std::string_view path);
 Result<void> VfsUnlink(const PathContext& context, const VfsPath& start, std::string_view path);
 Result<void> VfsRmdir(const PathContext& context, const VfsPath& start, std::string_view path);
+// EINVAL: what renameat2(2) says before it looks at the paths.
+Result<void> CheckRenameFlags(uint32_t flags);
 Result<void> VfsRename(const PathContext& context, const VfsPath& old_start, std::string_view old_path,
                        const VfsPath& new_start, std::string_view new_path, uint32_t flags);
 

@@ -79,13 +79,27 @@ Result<void> VfsMkdir(const PathContext& context, const VfsPath& start, std::str
   return Ok();
 }
 
+Result<void> CheckMknodMode(uint32_t mode) {
+  switch (mode & S_IFMT) {
+    case 0:
+    case S_IFREG:
+    case S_IFCHR:
+    case S_IFBLK:
+    case S_IFIFO:
+    case S_IFSOCK:
+      return Ok();
+    case S_IFDIR:
+      return Errno(EPERM);
+    default:
+      return Errno(EINVAL);
+  }
+}
+
 Result<void> VfsMknod(const PathContext& context, const VfsPath& start, std::string_view path, uint32_t mode,
                       uint64_t rdev) {
+  RETURN_IF_ERROR(CheckMknodMode(mode));
   uint32_t type = mode & S_IFMT;
   if (type == 0) type = S_IFREG;
-  if (type == S_IFDIR) return Errno(EPERM);
-  if (type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO && type != S_IFSOCK)
-    return Errno(EINVAL);
   bool is_device = type == S_IFCHR || type == S_IFBLK;
   // The overlay's whiteout, a character device 0:0, needs no privilege.
   if (is_device && !(type == S_IFCHR && rdev == 0) && !context.creds->HasCapability(CAP_MKNOD))

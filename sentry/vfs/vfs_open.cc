@@ -163,8 +163,7 @@ Result<RefPtr<FileDescription>> OpenUnnamed(const PathContext& context, PathWalk
 
 }  // namespace
 
-Result<RefPtr<FileDescription>> VfsOpen(const PathContext& context, const VfsPath& start,
-                                        std::string_view path, const OpenHow& how) {
+Result<void> CheckOpenFlags(const OpenHow& how) {
   const int flags = static_cast<int>(how.flags);
   if ((flags & kTmpfileBit) != 0 && (flags & O_PATH) == 0) {
     if ((flags & O_DIRECTORY) == 0 || (flags & O_CREAT) != 0) return Errno(EINVAL);
@@ -172,6 +171,13 @@ Result<RefPtr<FileDescription>> VfsOpen(const PathContext& context, const VfsPat
   } else if ((flags & O_CREAT) != 0 && (flags & O_DIRECTORY) != 0 && (flags & O_PATH) == 0) {
     return Errno(EINVAL);
   }
+  return Ok();
+}
+
+Result<RefPtr<FileDescription>> VfsOpen(const PathContext& context, const VfsPath& start,
+                                        std::string_view path, const OpenHow& how) {
+  const int flags = static_cast<int>(how.flags);
+  RETURN_IF_ERROR(CheckOpenFlags(how));
   if ((how.resolve & RESOLVE_CACHED) != 0) return Errno(EAGAIN);
   // The names before the last one are asked for together with it.
   IntentScope<bool> intent(opens_for_reading,

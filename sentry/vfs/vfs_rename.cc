@@ -104,12 +104,17 @@ Result<void> RenameLocked(const PathContext& context, const RenameSides& sides) 
 
 }  // namespace
 
-Result<void> VfsRename(const PathContext& context, const VfsPath& old_start, std::string_view old_path,
-                       const VfsPath& new_start, std::string_view new_path, uint32_t flags) {
+Result<void> CheckRenameFlags(uint32_t flags) {
   if ((flags & ~static_cast<uint32_t>(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) != 0)
     return Errno(EINVAL);
   if ((flags & RENAME_EXCHANGE) != 0 && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)) != 0)
     return Errno(EINVAL);
+  return Ok();
+}
+
+Result<void> VfsRename(const PathContext& context, const VfsPath& old_start, std::string_view old_path,
+                       const VfsPath& new_start, std::string_view new_path, uint32_t flags) {
+  RETURN_IF_ERROR(CheckRenameFlags(flags));
   if ((flags & RENAME_WHITEOUT) != 0 && !context.creds->HasCapability(CAP_MKNOD)) return Errno(EPERM);
   PathWalker from(context, old_start, 0), to(context, new_start, 0);
   RETURN_IF_ERROR(from.Begin(old_path, false));
