@@ -11,23 +11,31 @@ namespace runsc {
 enum class LockRank : uint8_t {
   kAny = 0,  // unchecked; tests and start-up only
 
+  kExec,  // ThreadGroup: one execve or exit_group at a time
+
+  // Directories. A directory's lock (Linux: i_rwsem of a directory) is what serialises a miss with a create
+  // of the same name; so it is held over what the filesystem does then: a call to the Gofer, or, in /proc, a
+  // look at the task tree. Nobody who holds a lock of the kernel's walks a path.
+  kRename,          // filesystem: one cross-directory rename at a time
+  kDirectory,       // Inode: entries of one directory; parent first
+  kOverlayOffset,   // overlay: offset and listing of a directory, over the reading of the layers' directories
+  kCopyUp,          // overlay: one copy-up of a file at a time
+  kUpperDirectory,  // overlay: kDirectory's lock of a directory of the upper layer
+
   // Process and thread tree.
-  kExec,         // ThreadGroup: one execve or exit_group at a time
   kPosixTimers,  // PosixTimers: a process's timers; reads CPU times under it
   kTaskTree,     // Kernel: parents, children, sessions, process groups, PID namespaces
   kTty,          // terminal: foreground group, line discipline
   kSignal,       // ThreadGroup/SignalHandlers: queues, handlers, stop state (Linux: siglock)
   kTaskState,    // Task: small fields others read (name, creds, fs, mm pointers)
 
-  // Files. The directory lock (Linux: i_rwsem of a directory) may be held across a
-  // call to the Gofer: it is what serialises a miss with a create of the same name.
+  // Files.
   kEpollNesting,  // epoll: one file is added to another at a time
   kEpoll,         // epoll: interest list
-  kRename,        // filesystem: one cross-directory rename at a time
-  kDirectory,     // Inode: entries of one directory; parent first
+  kFileOffset,    // FileDescription: offset; a listing asks dentries for inodes
   kMountTree,     // MountNamespace
   kDentry,        // Dentry: children map, parent, name
-  kFileOffset,    // FileDescription: offset
+  kAppend,        // Inode: one writer at the end of a file at a time, over the layers' writes in an overlay
   kFileIo,        // Inode: one writer's read-modify-write (Linux: i_rwsem of a file)
   kSocketRights,  // files in flight between sockets, and their collector
   kSocket,        // one socket; two are taken by address

@@ -46,7 +46,7 @@ class OverlayDirectoryFile final : public FileDescription {
   Result<void> GetDents(DirectoryEmitter& emitter) override;
 
  private:
-  Mutex mu_{LockRank::kAny};  // held while the layers' directories are read, which have such locks
+  Mutex mu_{LockRank::kOverlayOffset};
   uint64_t position_ ABSL_GUARDED_BY(mu_) = 0;  // 0 and 1 are "." and ".."
   bool filled_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<OverlayInode::Entry> entries_ ABSL_GUARDED_BY(mu_);

@@ -101,7 +101,7 @@ class OverlayInode final : public Inode {
   std::atomic<Inode*> upper_;  // a reference is held; set once
   const RefPtr<Inode> lower_;
   std::atomic<uint32_t> hidden_links_{0};  // names of the lower file that were removed here
-  Mutex copy_up_mu_{LockRank::kAny};       // between two directory locks: out of the ranks' sight
+  Mutex copy_up_mu_{LockRank::kCopyUp};
 };
 
 }  // namespace runsc

@@ -17,8 +17,8 @@ inline RefPtr<Dentry> LayerDentry(Inode& inode, std::string_view name = {}) {
   return MakeRef<Dentry>(inode.filesystem(), RefPtr<Inode>(&inode), std::string(name));
 }
 
-// The lock of an upper directory, or of two. The same rank may be held for the overlay's own
-// directory, which always is taken first.
+// The lock of an upper directory, or of two. The overlay's own directory has such a lock too, which is
+// always taken first; hence the rank that only these have.
 class UpperDirectoryLock {
  public:
   explicit UpperDirectoryLock(Inode& a) : UpperDirectoryLock(a, a) {}
@@ -27,15 +27,16 @@ class UpperDirectoryLock {
     if (second_ == first_) second_ = nullptr;
     for (Inode* inode : {first_, second_}) {
       if (inode == nullptr) continue;
+      LockRankAcquired(inode == first_ ? LockRank::kUpperDirectory
+                                       : LockRank::kAny);  // the second: by address
       inode->directory_lock().native().lock();
-      LockRankAcquired(LockRank::kAny);
     }
   }
   ~UpperDirectoryLock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     for (Inode* inode : {second_, first_}) {
       if (inode == nullptr) continue;
       inode->directory_lock().native().unlock();
-      LockRankReleased(LockRank::kAny);
+      LockRankReleased(inode == first_ ? LockRank::kUpperDirectory : LockRank::kAny);
     }
   }
   UpperDirectoryLock(const UpperDirectoryLock&) = delete;

@@ -201,7 +201,7 @@ class Inode : public RefCounted, public Mappable {
   Filesystem& filesystem_;
   const uint32_t file_type_;
   Mutex directory_mu_{LockRank::kDirectory};
-  Mutex write_mu_{LockRank::kFileIo};
+  Mutex write_mu_{LockRank::kAppend};
   mutable Mutex attachment_mu_{LockRank::kLeaf};
   RefPtr<RefCounted> attachment_ ABSL_GUARDED_BY(attachment_mu_);
   std::atomic<FileLocks*> locks_{nullptr};
