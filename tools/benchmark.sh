@@ -2,7 +2,13 @@
 # Builds what is missing and times the same work natively, in runsc and in a peer (Debian's gVisor
 # when it is installed, or --peer 'COMMAND'), in one run. Prints one table, in ratios; draws the plot.
 #   tools/benchmark.sh [--programs] [--svg FILE] [--quick] [--platform P] [--peer 'COMMAND'] …
+#   tools/benchmark.sh --containers [--rounds N] [--peer 'COMMAND']   containers, in turns with runc and crun
 set -eu
 cd "$(dirname "$0")/.."
+if [ "${1:-}" = --containers ]; then
+  shift
+  tools/build.sh runsc >&2
+  exec test/benchmark/containers.py "$@"
+fi
 tools/build.sh runsc benchmark_micro >&2
 exec test/benchmark/run.py "$@"
