@@ -21,7 +21,8 @@ constexpr size_t kReservedFiles = 128;
 Result<void> OpenRoots(GoferOptions& options, ServerContext& context, std::string& why) {
   if (!options.roots.empty() && !options.roots[0].fd && options.new_mount_namespace) {
     std::vector<HostRoot> host_roots;
-    for (const auto& root : options.roots) host_roots.push_back({root.path, root.read_only});
+    for (auto& root : options.roots)
+      host_roots.push_back({root.path, root.read_only, true, root.tree.release()});
     ASSIGN_OR_RETURN(PreparedRoots prepared, PrepareGoferRoots(host_roots, why));
     context.proc_fds = std::move(prepared.proc_fds);
     for (size_t i = 0; i < options.roots.size(); ++i)

@@ -20,6 +20,7 @@ struct GoferOptions {
     // descriptor. All roots of one Gofer are given the same way.
     std::string path;
     UniqueFd fd;
+    UniqueFd tree;  // of a path: what CloneRootTree made of it, or invalid
     bool read_only = true;
   };
   std::vector<Root> roots;        // by the index that Attach names

@@ -27,9 +27,12 @@ Errno Failed(const char* step, const std::string& path, std::string& why) {
   return error;
 }
 
-Result<UniqueFd> CloneTree(const HostRoot& root, std::string& why) {
-  UniqueFd tree(static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, root.path.c_str(),
-                                         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
+}  // namespace
+
+Result<UniqueFd> CloneRootTree(const HostRoot& root, std::string& why) {
+  UniqueFd tree(
+      static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, root.path.c_str(),
+                               OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (root.recursive ? AT_RECURSIVE : 0u))));
   if (!tree) return Failed("open_tree", root.path, why);
   struct mount_attr attributes {};
   attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (root.read_only ? MOUNT_ATTR_RDONLY : 0);
@@ -41,15 +44,17 @@ Result<UniqueFd> CloneTree(const HostRoot& root, std::string& why) {
   return tree;
 }
 
-}  // namespace
-
 Result<PreparedRoots> PrepareGoferRoots(std::span<const HostRoot> roots, std::string& why) {
   if (unshare(CLONE_NEWNS) < 0) return Failed("unshare", "of the mount namespace", why);
   if (mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0)
     return Failed("making mounts private", "beneath /", why);
   PreparedRoots prepared;
   for (const HostRoot& root : roots) {
-    ASSIGN_OR_RETURN(UniqueFd tree, CloneTree(root, why));
+    if (root.tree >= 0) {
+      prepared.roots.emplace_back(root.tree);
+      continue;
+    }
+    ASSIGN_OR_RETURN(UniqueFd tree, CloneRootTree(root, why));
     prepared.roots.push_back(std::move(tree));
   }
   ASSIGN_OR_RETURN(prepared.proc_fds, OpenProcFds());

@@ -20,12 +20,19 @@ namespace runsc::gofer {
 struct HostRoot {
   std::string path;  // on the host: a directory, or a single file
   bool read_only = true;
+  bool recursive = true;  // with what is mounted below it
+  int tree = -1;          // what CloneRootTree made of it earlier
 };
 
 struct PreparedRoots {
   std::vector<UniqueFd> roots;  // O_PATH, in the order given
   UniqueFd proc_fds;            // /proc/self/fd of this process
 };
+
+// A detached clone of the root's mounts, read-only if the root is; else `why`. One that is not recursive has
+// to be made before the process enters a user namespace: what is mounted below cannot be taken away there
+// (mount_namespaces(7), "locked").
+Result<UniqueFd> CloneRootTree(const HostRoot& root, std::string& why);
 
 // Needs CAP_SYS_ADMIN over the caller's user namespace and /proc. On failure `why` says which path and step.
 Result<PreparedRoots> PrepareGoferRoots(std::span<const HostRoot> roots, std::string& why);

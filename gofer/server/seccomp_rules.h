@@ -3,6 +3,9 @@
 #ifndef GOFER_SERVER_SECCOMP_RULES_H_
 #define GOFER_SERVER_SECCOMP_RULES_H_
 
+#include <linux/filter.h>
+
+#include <span>
 #include <vector>
 
 #include "platform/base/result.h"
@@ -15,6 +18,8 @@ std::vector<SeccompPolicy> GoferSeccompPolicies();
 
 namespace gofer {
 
+// The calls that it may make.
+std::span<const sock_filter> GoferFilter(bool allow_connect);
 // For GoferOptions::install_filter. Violations are reported on `report_fd`.
 Result<void> InstallGoferFilter(int report_fd, bool allow_connect);
 

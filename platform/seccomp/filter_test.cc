@@ -1,12 +1,14 @@
 #include "platform/seccomp/filter.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "platform/seccomp/allowed_calls.h"
 #include "seccomp/test_filters.h"
 
 namespace runsc {
@@ -54,6 +56,15 @@ TEST_CASE("argument conditions are looked at") {
   CHECK(UnderFilter([] {
           ::syscall(SYS_mmap, 0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, 0xffffffffu, 0);
         }).first == 0);
+}
+
+TEST_CASE("the calls that a filter may allow are counted") {
+  CHECK(MayBeAllowed(kTestFilter, SYS_getpid));
+  CHECK_FALSE(MayBeAllowed(kTestFilter, SYS_getppid));
+  CHECK(MayBeAllowed(kTestFilter, SYS_mmap));  // for some arguments
+  size_t count = CountAllowedCalls(kTestFilter);
+  CHECK((count >= 3 && count < 50));
+  CHECK(CountAllowedCalls({}) == 0);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "runsc/cgroup/cgroup_v1.h"
 #include "runsc/cgroup/cgroup_v2.h"
 #include "runsc/cgroup/files.h"
+#include "runsc/oci/json_reader.h"
 
 namespace runsc {
 namespace {
@@ -149,7 +149,7 @@ absl::Status Cgroup::Delete() {
       milliseconds pause(1);
       while (::rmdir(directory.c_str()) != 0 && errno != ENOENT) {
         if (errno != EBUSY || Clock::now() > deadline)
-          return absl::FailedPreconditionError(fmt::format("{}: {}", directory, ::strerror(errno)));
+          return absl::FailedPreconditionError(fmt::format("{}: {}", directory, ErrorText(errno)));
         std::this_thread::sleep_for(pause);
         pause = std::min(pause * 2, milliseconds(100));
       }

@@ -143,7 +143,7 @@ TEST_CASE("limits as version 1 writes them") {
   std::filesystem::remove(fake.path() + "/pids.max");
   CHECK(cgroup.Apply({.pids_limit = 5}).message() ==
         "linux.resources.pids.limit: " + fake.path() +
-            "/pids.max: cannot write '5': No such file or directory");
+            "/pids.max: cannot write '5': no such file or directory");
   CHECK(cgroup.Apply({.unified = {{"memory.high", "1"}}}).message() ==
         "linux.resources.unified: needs version 2 of cgroups, and this machine has version 1");
 }
@@ -197,10 +197,10 @@ TEST_CASE("figures") {
   CHECK(
       StatsReport("c1", stats) ==
       R"({"type":"stats","id":"c1","data":{"cpu":{"usage":{"total":5000,"kernel":2000,"user":3000},)"
-      R"("throttling":{"periods":0,"throttledPeriods":1,"throttledTime":0}},"cpuset":{},"memory":{"cache":2,)"
-      R"("usage":{"limit":100,"usage":4096,"max":0,"failcnt":6},"swap":{"limit":0,"usage":0,"max":0,"failcnt":0},)"
-      R"("kernel":{"limit":0,"usage":0,"max":0,"failcnt":0},"kernelTCP":{"limit":0,"usage":0,"max":0,"failcnt":0},)"
-      R"("raw":{"anon":1,"file":2}},"pids":{"current":3},"blkio":{"ioServiceBytesRecursive":[)"
+      R"("throttling":{"throttledPeriods":1}},"cpuset":{},"memory":{)"
+      R"("usage":{"limit":100,"failcnt":6,"usage":4096},"swap":{"limit":0,"failcnt":0},)"
+      R"("kernel":{"limit":0,"failcnt":0},"kernelTCP":{"limit":0,"failcnt":0},)"
+      R"("raw":{"anon":1,"file":2},"cache":2},"pids":{"current":3},"blkio":{"ioServiceBytesRecursive":[)"
       R"({"major":8,"minor":0,"op":"Read","value":10},{"major":8,"minor":0,"op":"Write","value":20}],)"
       R"("ioServicedRecursive":[{"major":8,"minor":0,"op":"Read","value":1},)"
       R"({"major":8,"minor":0,"op":"Write","value":2}]},"hugetlb":{},"intel_rdt":{},"network_interfaces":null}})"

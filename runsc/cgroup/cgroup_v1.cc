@@ -51,10 +51,50 @@ void ReadCpu(const std::string& accounting, const std::string& cpu, CgroupStats:
       if (absl::SimpleAtoi(field, &number)) stats->per_cpu.push_back(number);
     }
   }
+  if (absl::StatusOr<std::string> text = cgroup_files::Read(accounting + "/cpuacct.usage_all"); text.ok()) {
+    // "cpu user system", and a line for each.
+    for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+      std::vector<absl::string_view> fields = absl::StrSplit(line, ' ');
+      uint64_t user = 0, kernel = 0;
+      if (fields.size() != 3 || !absl::SimpleAtoi(fields[1], &user) || !absl::SimpleAtoi(fields[2], &kernel))
+        continue;
+      stats->per_cpu_user.push_back(user);
+      stats->per_cpu_kernel.push_back(kernel);
+    }
+  }
   auto throttling = cgroup_files::ReadTable(cpu + "/cpu.stat");
   stats->periods = throttling["nr_periods"];
   stats->throttled_periods = throttling["nr_throttled"];
   stats->throttled_time = throttling["throttled_time"];
+}
+
+// "0-2,4" as its numbers.
+std::vector<uint32_t> ReadList(const std::string& path) {
+  constexpr uint32_t kMost = 8192;  // CPUs that Linux can have
+  std::vector<uint32_t> numbers;
+  absl::StatusOr<std::string> text = cgroup_files::Read(path);
+  if (!text.ok()) return numbers;
+  for (absl::string_view range : absl::StrSplit(*text, ',')) {
+    std::pair<absl::string_view, absl::string_view> ends = absl::StrSplit(range, absl::MaxSplits('-', 1));
+    uint32_t first = 0, last = 0;
+    if (!absl::SimpleAtoi(ends.first, &first)) continue;
+    if (ends.second.empty() || !absl::SimpleAtoi(ends.second, &last)) last = first;
+    for (uint32_t number = first; number <= last && numbers.size() < kMost; ++number)
+      numbers.push_back(number);
+  }
+  return numbers;
+}
+
+void ReadCpuset(const std::string& directory, CgroupStats* stats) {
+  stats->cpus = ReadList(directory + "/cpuset.cpus");
+  stats->mems = ReadList(directory + "/cpuset.mems");
+  for (const char* name :
+       {"cpu_exclusive", "mem_exclusive", "mem_hardwall", "memory_migrate", "memory_pressure",
+        "memory_spread_page", "memory_spread_slab", "sched_load_balance", "sched_relax_domain_level"}) {
+    int64_t value = 0;
+    absl::StatusOr<std::string> text = cgroup_files::Read(directory + "/cpuset." + name);
+    if (text.ok() && absl::SimpleAtoi(*text, &value)) stats->cpuset[name] = value;
+  }
 }
 
 }  // namespace
@@ -116,6 +156,7 @@ CgroupStats CgroupV1::Stats() const {
     stats.memory_raw = cgroup_files::ReadTable(memory->second + "/memory.stat");
     stats.cache = stats.memory_raw["cache"];
   }
+  if (auto cpuset = paths_.find("cpuset"); cpuset != paths_.end()) ReadCpuset(cpuset->second, &stats);
   if (auto pids = paths_.find("pids"); pids != paths_.end()) {
     stats.pids = ReadNumber(pids->second + "/pids.current");
     uint64_t limit = ReadNumber(pids->second + "/pids.max");

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,12 +13,13 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "platform/base/unique_fd.h"
+#include "runsc/oci/json_reader.h"
 
 namespace runsc::cgroup_files {
 namespace {
 
 absl::Status Failed(const std::string& text, int error) {
-  std::string message = fmt::format("{}: {}", text, ::strerror(error));
+  std::string message = fmt::format("{}: {}", text, ErrorText(error));
   switch (error) {
     case ENOENT:
       return absl::NotFoundError(message);

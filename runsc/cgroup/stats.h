@@ -21,13 +21,15 @@ struct CgroupStats {
   };
   struct Cpu {  // nanoseconds, and counts
     uint64_t total = 0, user = 0, kernel = 0;
-    std::vector<uint64_t> per_cpu;
+    std::vector<uint64_t> per_cpu, per_cpu_user, per_cpu_kernel;
     uint64_t periods = 0, throttled_periods = 0, throttled_time = 0;
   } cpu;
   Memory memory, swap, kernel, kernel_tcp;
   uint64_t cache = 0;
   std::map<std::string, uint64_t> memory_raw;  // memory.stat
   uint64_t pids = 0, pids_limit = 0;           // limit 0: none
+  std::vector<uint32_t> cpus, mems;
+  std::map<std::string, int64_t> cpuset;  // the other files of version 1, without "cpuset."
   std::vector<BlockIo> io_service_bytes, io_serviced;
   std::map<std::string, Memory> hugetlb;  // by page size
 };

@@ -4,14 +4,18 @@
 #include <stdio.h>
 
 #include "runsc/cmd/global_flags.h"
+#include "runsc/oci/spec.h"
 #include "runsc/sandbox/sandbox.h"
 
 namespace runsc {
 namespace {
 
+constexpr int kNoSuchCommand = 3;  // runc's exit code for it
+
 constexpr Command kCommands[] = {
     {"completion", "bash|zsh|fish", "print a script of completions for a shell", RunCompletion},
     {"create", "[flags] ID", "make a container from a bundle", RunCreate},
+    {"debug", "[flags] ID", "print what the threads of a container are doing", RunDebug},
     {"delete", "[flags] ID...", "take away all that a container had", RunDelete},
     {"do", "[flags] [--] COMMAND [ARGUMENT...]", "run a command in a sandbox of its own", RunDo},
     {"events", "[flags] ID", "print what a container uses", RunEvents},
@@ -50,23 +54,24 @@ int RunVersion(Arguments arguments) {
     return 0;
   }
   if (!arguments.empty()) return UsageError("version", "takes no arguments");
-  fmt::print("runsc version {}\n", kVersion);
+  fmt::print("runsc version {}\nspec: {}\n", kVersion, oci::kVersion);
   return 0;
 }
 
 int RunMain(Arguments arguments) {
   GlobalFlags& globals = Globals();
-  if (std::string wrong = globals.Set().Parse(arguments); !wrong.empty()) return UsageError("", wrong);
-  globals.Finish();
+  if (std::string wrong = globals.Set().Parse(arguments); !wrong.empty())
+    return Fail(fmt::format("runsc: {} (see 'runsc --help')", wrong));
+  if (std::string wrong = globals.Finish(); !wrong.empty()) return Fail(wrong);
   if (globals.version) return RunVersion({});
-  if (globals.help) return RunHelp({});
-  if (arguments.empty()) return UsageError("", "no command given");
+  if (globals.help || arguments.empty()) return RunHelp({});
   std::string name = arguments[0];
   arguments.erase(arguments.begin());
   for (const Command& command : kCommands) {
     if (command.name == name) return command.run(std::move(arguments));
   }
-  return UsageError("", fmt::format("there is no command '{}'", name));
+  (void)Fail(fmt::format("No help topic for '{}': there is no such command (see 'runsc --help')", name));
+  return kNoSuchCommand;
 }
 
 }  // namespace runsc

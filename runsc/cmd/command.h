@@ -22,6 +22,7 @@ std::span<const Command> Commands();
 
 int RunCompletion(Arguments arguments);
 int RunCreate(Arguments arguments);
+int RunDebug(Arguments arguments);
 int RunDelete(Arguments arguments);
 int RunDo(Arguments arguments);
 int RunEvents(Arguments arguments);

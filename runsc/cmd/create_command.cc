@@ -1,12 +1,12 @@
 // runsc create, run and start.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "runsc/cmd/oci_command.h"
 #include "runsc/lifecycle/attach.h"
 #include "runsc/lifecycle/creation.h"
+#include "runsc/oci/json_reader.h"
 #include "runsc/oci/spec.h"
 
 namespace runsc {
@@ -14,7 +14,7 @@ namespace {
 
 struct CreateFlags {
   CreateOptions options;
-  bool no_pivot = false, no_new_keyring = false, keep = false, detach = false;
+  bool no_pivot = false, no_new_keyring = false, no_subreaper = false, keep = false, detach = false;
   bool has_preserve_fds = false;
 
   FlagSet Set() {
@@ -45,15 +45,10 @@ struct CreateFlags {
     options.debug = Globals().debug;
     options.strace = Globals().strace;
     options.warn = [](const std::string& text) { Warn(text); };
-    constexpr uint32_t kMostFds = 61;
-    if (options.preserve_fds > kMostFds) return fmt::format("--preserve-fds: at most {}", kMostFds);
-    for (uint32_t i = 0; i < options.preserve_fds; ++i) {
-      if (::fcntl(static_cast<int>(3 + i), F_GETFD) < 0)
-        return fmt::format("--preserve-fds: descriptor {} is not open", 3 + i);
-    }
+    if (std::string wrong = CheckPreservedFds(options.preserve_fds); !wrong.empty()) return wrong;
     if (Globals().debug_log.empty()) return "";
     options.log_fd = ::open(Globals().debug_log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (options.log_fd < 0) return fmt::format("--debug-log: {}: {}", Globals().debug_log, ::strerror(errno));
+    if (options.log_fd < 0) return fmt::format("--debug-log: {}: {}", Globals().debug_log, ErrorText(errno));
     return "";
   }
 };
@@ -79,7 +74,8 @@ int RunCreate(Arguments arguments) {
       "`runsc start`; it has this command's stdin, stdout and stderr, or a terminal.",
       1, 1};
   if (std::optional<int> done = ParseOciArguments(usage, set, arguments)) return *done;
-  if (std::string wrong = flags.Finish(arguments[0]); !wrong.empty()) return Fail(wrong);
+  if (std::string wrong = flags.Finish(arguments[0]); !wrong.empty())
+    return Fail(fmt::format("runsc create failed: {}", wrong));
   absl::StatusOr<CreatedContainer> created = CreateContainer(Containers(), flags.options);
   return created.ok() ? 0 : RunFailed("create", created.status());
 }
@@ -100,6 +96,7 @@ int RunRun(Arguments arguments) {
   CreateFlags flags;
   FlagSet set = flags.Set();
   set.Bool("detach, d", "do not wait for the container's end", &flags.detach);
+  set.Bool("no-subreaper", "accepted; runsc is none", &flags.no_subreaper);
   set.Bool("keep", "do not delete the container at its end", &flags.keep);
   OciUsage usage{
       "run",
@@ -107,7 +104,8 @@ int RunRun(Arguments arguments) {
       "the terminal of the caller passed on, and deletes it. The exit code is its process's.",
       1, 1};
   if (std::optional<int> done = ParseOciArguments(usage, set, arguments)) return *done;
-  if (std::string wrong = flags.Finish(arguments[0]); !wrong.empty()) return Fail(wrong);
+  if (std::string wrong = flags.Finish(arguments[0]); !wrong.empty())
+    return Fail(fmt::format("runsc run failed: {}", wrong));
   CreateOptions& options = flags.options;
   if (!flags.detach) HoldSignals();
   options.keeps_terminal = !flags.detach && options.console_socket.empty() && WantsTerminal(options.bundle);

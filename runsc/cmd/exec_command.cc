@@ -21,7 +21,8 @@ constexpr int kExecFailed = 255;  // runc's
 struct ExecFlags {
   ExecOptions options;
   std::string process_file, cwd, user, pid_file;
-  std::vector<std::string> environment, capabilities, groups;
+  std::vector<std::string> environment, capabilities;
+  std::vector<uint32_t> groups;
   std::string apparmor, label, cgroup;
   bool tty = false, detach = false, no_new_privileges = false, ignore_paused = false;
   bool has_preserve_fds = false;
@@ -34,7 +35,13 @@ struct ExecFlags {
     flags.Repeated("env, e", "NAME=VALUE", "sets a variable; may be repeated", &environment);
     flags.Bool("tty, t", "give it a terminal", &tty);
     flags.String("user, u", "UID[:GID]", "its user and group", &user);
-    flags.Repeated("additional-gids, g", "GID", "a further group; may be repeated", &groups);
+    flags.Custom("additional-gids, g", "GID", "a further group; may be repeated",
+                 [this](const std::string& text) -> std::string {
+                   uint32_t id;
+                   if (!ParseId(text, &id)) return fmt::format("'{}' is no group id", text);
+                   groups.push_back(id);
+                   return "";
+                 });
     flags.String("process, p", "FILE", "the process as config.json has it, instead of a command",
                  &process_file);
     flags.Bool("detach, d", "do not wait for its end", &detach);
@@ -43,36 +50,49 @@ struct ExecFlags {
     flags.Repeated("cap, c", "CAP", "a capability on top of the container's; may be repeated", &capabilities);
     flags.Unsigned("preserve-fds", "N", "give the descriptors 3 to 3+N-1 to the process too",
                    &options.preserve_fds, &has_preserve_fds);
+    flags.String("process-label", "LABEL", "accepted; SELinux labels have no effect", &label);
+    flags.String("apparmor", "PROFILE", "accepted; AppArmor profiles have no effect", &apparmor);
+    flags.String("cgroup", "PATH", "accepted for '/' only: the process is in its container's cgroup",
+                 &cgroup);
     flags.Bool("ignore-paused", "also in a paused container, where it waits for `resume`", &ignore_paused);
     return flags;
   }
 
-  // What is wrong, or "".
+  // What is wrong, or "". A file says all there is to say of the process: the flags about it are for
+  // commands.
   std::string Apply(oci::Process& process, Arguments arguments) {
-    if (process_file.empty()) {
-      process.args = std::move(arguments);
-      process.terminal = tty;
-      process.console_size.reset();
-    }
+    if (!label.empty()) Warn(fmt::format("--process-label: '{}' has no effect", label));
+    if (!apparmor.empty()) Warn(fmt::format("--apparmor: '{}' has no effect", apparmor));
+    if (!cgroup.empty() && cgroup != "/" && !cgroup.ends_with(":/"))
+      return fmt::format("--cgroup: '{}': no such file or directory: there are no cgroups in a container's",
+                         cgroup);
+    if (!process_file.empty()) return "";
+    process.args = std::move(arguments);
+    process.terminal = tty;
+    process.console_size.reset();
+    if (!cwd.empty() && cwd[0] != '/') return fmt::format("Cwd must be an absolute path, not '{}'", cwd);
     if (!cwd.empty()) process.cwd = cwd;
+    for (const std::string& variable : environment) {
+      if (variable.find('=') == std::string::npos || variable[0] == '=')
+        return fmt::format("invalid environment variable: \"{}\"", variable);
+    }
     process.env.insert(process.env.end(), environment.begin(), environment.end());
     if (no_new_privileges) process.no_new_privileges = true;
     for (const std::string& name : capabilities) {
       std::optional<int> number = oci::CapabilityNumber(name);
-      if (!number) return fmt::format("--cap: there is no capability '{}'", name);
       if (!process.capabilities) process.capabilities.emplace();
+      if (!number) {
+        process.capabilities->unknown.push_back(name);
+        continue;
+      }
       uint64_t bit = uint64_t{1} << *number;
       process.capabilities->bounding |= bit;
       process.capabilities->effective |= bit;
       process.capabilities->permitted |= bit;
     }
-    for (const std::string& group : groups) {
-      uint32_t id;
-      if (!ParseId(group, &id)) return fmt::format("--additional-gids: '{}' is no group id", group);
-      process.user.additional_gids.push_back(id);
-    }
+    process.user.additional_gids.insert(process.user.additional_gids.end(), groups.begin(), groups.end());
     if (!user.empty() && !ParseUser(process))
-      return fmt::format("--user: '{}' is not of the form UID[:GID]", user);
+      return fmt::format("--user: '{}' is not of the form UID[:GID], with numbers", user);
     return "";
   }
 
@@ -96,11 +116,13 @@ int ExecFailed(const std::string& why) {
 
 // What the container's config.json says of it, with the process that is asked for.
 absl::StatusOr<oci::Spec> BaseSpec(const ExecFlags& flags, const ContainerState& state) {
-  absl::StatusOr<oci::Spec> spec = oci::LoadSpec(state.bundle);
+  absl::StatusOr<oci::Spec> spec = oci::LoadSpec(Globals().root + "/" + state.id);
   if (!spec.ok()) return spec.status();
   if (!flags.process_file.empty()) {
     absl::StatusOr<oci::Process> process = oci::LoadProcess(flags.process_file);
     if (!process.ok()) return process.status();
+    // Capabilities that the file does not speak of are the container's.
+    if (!process->capabilities && spec->process) process->capabilities = spec->process->capabilities;
     spec->process = *std::move(process);
   }
   if (!spec->process) return absl::InvalidArgumentError("config.json: process: is missing");
@@ -121,28 +143,31 @@ int RunExec(Arguments arguments) {
   std::string id = arguments[0];
   arguments.erase(arguments.begin());
   if (!arguments.empty() && arguments[0] == "--") arguments.erase(arguments.begin());
-  if (flags.process_file.empty() && arguments.empty())
-    return Fail("process args cannot be empty: name a command, or a file with --process");
+  if (std::string wrong = CheckPreservedFds(flags.options.preserve_fds); !wrong.empty())
+    return ExecFailed(wrong);
   if (!flags.detach) HoldSignals();
   absl::StatusOr<ContainerState> state = Containers().Load(id);
-  if (!state.ok()) return Fail(state.status());
+  if (!state.ok()) return ExecFailed(std::string(state.status().message()));
   ContainerStatus status = state->CurrentStatus();
   if (status == ContainerStatus::kStopped || status == ContainerStatus::kCreating)
     return ExecFailed("cannot exec in a stopped container");
   if (status == ContainerStatus::kPaused && !flags.ignore_paused)
     return ExecFailed("cannot exec in a paused container (use --ignore-paused to override)");
+  if (flags.process_file.empty() && arguments.empty())
+    return ExecFailed("process args cannot be empty: name a command, or a file with --process");
   absl::StatusOr<oci::Spec> spec = BaseSpec(flags, *state);
   if (!spec.ok()) return ExecFailed(std::string(spec.status().message()));
   oci::Process* process = &*spec->process;
   if (std::string wrong = flags.Apply(*process, std::move(arguments)); !wrong.empty())
     return ExecFailed(wrong);
+  if (std::string unknown = oci::UnknownCapabilities(*process); !unknown.empty()) Warn(unknown);
   if (process->terminal && flags.detach && flags.options.console_socket.empty())
     return ExecFailed("cannot allocate tty if runsc will detach without setting console socket");
   if (!flags.options.console_socket.empty() && !(process->terminal && flags.detach))
     return ExecFailed("cannot use console socket if runsc will not detach or allocate tty");
 
   flags.options.process = std::move(*process);
-  flags.options.seccomp = std::move(spec->linux.seccomp);
+  flags.options.container = std::move(spec->linux);
   flags.options.directory = Globals().root + "/" + id;
   absl::StatusOr<ExecutedProcess> executed = ExecInContainer(*state, std::move(flags.options));
   if (!executed.ok())

@@ -25,7 +25,7 @@ Json Features() {
   return {
       {"ociVersionMin", "1.0.0"},
       {"ociVersionMax", oci::kVersion},
-      {"hooks", {"prestart", "createRuntime", "createContainer", "poststart", "poststop"}},
+      {"hooks", {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}},
       {"mountOptions", oci::KnownMountOptions()},
       {"linux",
        {{"namespaces", {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"}},

@@ -104,7 +104,7 @@ std::string FlagSet::Parse(std::vector<std::string>& arguments) const {
       has_value = true;
     }
     const Flag* flag = Find(name);
-    if (flag == nullptr) return fmt::format("there is no flag {}", argument.substr(0, argument.find('=')));
+    if (flag == nullptr) return fmt::format("flag provided but not defined: -{}", name);
     if (!flag->value_name.empty() && !has_value) {
       if (at + 1 >= arguments.size())
         return fmt::format("--{} needs a value ({})", flag->name, flag->value_name);

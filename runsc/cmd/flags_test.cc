@@ -53,7 +53,7 @@ TEST_CASE("what is wrong is said") {
   flags.Choice("mode", {"a", "b"}, "", &mode);
   flags.Unsigned("uid", "UID", "", &uid, &given);
   std::vector<std::string> arguments{"--nope=1"};
-  CHECK(flags.Parse(arguments) == "there is no flag --nope");
+  CHECK(flags.Parse(arguments) == "flag provided but not defined: -nope");
   arguments = {"--mode"};
   CHECK(flags.Parse(arguments) == "--mode needs a value (a|b)");
   arguments = {"--mode=c"};

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "platform/base/unique_fd.h"
+#include "runsc/oci/json_reader.h"
 
 namespace runsc {
 namespace {
@@ -70,9 +72,10 @@ FlagSet GlobalFlags::Set() {
                "$XDG_RUNTIME_DIR/runsc for another user than root)",
                &root);
   flags.String("log", "FILE", "append errors and warnings to FILE (default: stderr)", &log);
-  flags.Choice("log-format", {"text", "json"}, "of --log (default: text)", &log_format);
+  flags.String("log-format", "text|json", "of --log and of stderr (default: text)", &log_format);
   flags.Bool("debug", "log more", &debug);
   flags.Bool("systemd-cgroup", "cgroupsPath is of the form SLICE:PREFIX:NAME", &systemd_cgroup);
+  flags.String("criu", "FILE", "accepted; there are no checkpoints", &criu);
   flags.Custom("rootless", "true|false|auto",
                "go without what needs root's rights, such as cgroups (default: auto)",
                [this](const std::string& text) -> std::string {
@@ -97,8 +100,16 @@ FlagSet GlobalFlags::Set() {
   return flags;
 }
 
-void GlobalFlags::Finish() {
+std::string GlobalFlags::Finish() {
   if (root.empty()) root = DefaultRoot();
+  if (log_format != "text" && log_format != "json") {
+    std::string wrong = std::exchange(log_format, "text");
+    return fmt::format("invalid log-format: {}", wrong);
+  }
+  if (log.empty()) return "";
+  UniqueFd fd(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0644));
+  if (fd) return "";
+  return fmt::format("open {}: {}", std::exchange(log, ""), ErrorText(errno));
 }
 
 GlobalFlags& Globals() {

@@ -17,6 +17,7 @@ struct GlobalFlags {
   std::string root;  // the state directory; never empty after Finish()
   std::string log;   // "": stderr
   std::string log_format = "text";
+  std::string criu;  // for callers that give it to every runtime
   bool debug = false;
   bool systemd_cgroup = false;
   std::optional<bool> rootless;  // unset: as the caller's rights say
@@ -28,8 +29,8 @@ struct GlobalFlags {
   bool version = false;
 
   FlagSet Set();
-  // Fills in what depends on the caller, once the flags are parsed.
-  void Finish();
+  // Fills in what depends on the caller, once the flags are parsed. What is wrong with them, or "".
+  std::string Finish();
 };
 
 GlobalFlags& Globals();

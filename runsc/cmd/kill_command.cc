@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "runsc/cmd/oci_command.h"
 #include "runsc/lifecycle/control_client.h"
@@ -13,12 +14,11 @@
 namespace runsc {
 namespace {
 
-// "TERM", "SIGTERM", "sigterm", "15"; 0 if it is no signal.
-int ParseSignal(std::string text) {
+// "TERM", "SIGTERM", "sigterm", "15"; nothing if it is no signal. 0 is one as for kill(2): it only asks.
+std::optional<int> ParseSignal(std::string text) {
   int number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error == std::errc() && end == text.data() + text.size())
-    return number > 0 && number < NSIG ? number : 0;
+  if (error == std::errc() && end == text.data() + text.size()) return number;
   std::transform(text.begin(), text.end(), text.begin(), ::toupper);
   if (text.starts_with("SIG")) text.erase(0, 3);
   if (text == "IOT") return SIGABRT;
@@ -34,7 +34,7 @@ int ParseSignal(std::string text) {
     auto [stop, wrong] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), more);
     if (rest[0] == '+' && wrong == std::errc() && more >= 0 && more <= 30) return 34 + more;
   }
-  return 0;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -47,9 +47,10 @@ int RunKill(Arguments arguments) {
                  "runsc kill sends a signal, SIGTERM if none is named, to the first process of a container.",
                  1, 2};
   if (std::optional<int> done = ParseOciArguments(usage, flags, arguments)) return *done;
-  std::string name = arguments.size() > 1 ? arguments[1] : "SIGTERM";
-  int signal = ParseSignal(name);
-  if (signal == 0) return Fail(fmt::format("unknown signal \"{}\"", name));
+  std::string name = arguments.size() > 1 && !arguments[1].empty() ? arguments[1] : "SIGTERM";
+  std::optional<int> wanted = ParseSignal(name);
+  if (!wanted) return Fail(fmt::format("unknown signal \"{}\"", name));
+  int signal = *wanted;
   absl::StatusOr<ContainerDirectory> directory = Containers().Open(arguments[0]);
   if (!directory.ok()) return Fail(directory.status());
   absl::StatusOr<ContainerState> state = directory->Load();
@@ -57,6 +58,9 @@ int RunKill(Arguments arguments) {
   ContainerStatus status = state->CurrentStatus();
   // What is left of processes ends with the monitor: there are none.
   if (status == ContainerStatus::kStopped) return all ? 0 : Fail("container not running");
+  if (signal < 0 || signal >= NSIG)
+    return Fail(fmt::format("unable to signal init: invalid argument: there is no signal {}", signal));
+  if (signal == 0) return 0;
   absl::StatusOr<ControlClient> client = ControlClient::Connect(directory->path());
   absl::Status sent = client.status();
   if (client.ok()) {

@@ -1,5 +1,6 @@
 #include "runsc/cmd/oci_command.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <stdio.h>
 
@@ -31,17 +32,30 @@ std::optional<int> ParseOciArguments(const OciUsage& usage, FlagSet& flags, Argu
   }
   auto count = static_cast<int>(arguments.size());
   if (count < usage.least_arguments || count > usage.most_arguments) {
-    std::string wanted = usage.least_arguments == usage.most_arguments
-                             ? fmt::format("exactly {}", usage.least_arguments)
-                         : count < usage.least_arguments ? fmt::format("at least {}", usage.least_arguments)
-                                                         : fmt::format("at most {}", usage.most_arguments);
-    return UsageFailure(usage, fmt::format("takes {} argument(s), not {}", wanted, count));
+    std::string wanted =
+        usage.least_arguments == usage.most_arguments ? fmt::format("exactly {}", usage.least_arguments)
+        : count < usage.least_arguments               ? fmt::format("a minimum of {}", usage.least_arguments)
+                                                      : fmt::format("a maximum of {}", usage.most_arguments);
+    // runc's words: callers look for them.
+    return Fail(fmt::format("runsc: \"{0}\" requires {1} argument(s), not {2} (see 'runsc {0} --help')",
+                            usage.command, wanted, count));
   }
   return std::nullopt;
 }
 
 int Fail(const absl::Status& status) {
   return Fail(std::string_view(status.message().data(), status.message().size()));
+}
+
+std::string CheckPreservedFds(uint32_t count) {
+  constexpr uint32_t kMost = 60;  // a control message takes four more
+  if (count > kMost) return fmt::format("--preserve-fds: at most {}", kMost);
+  for (uint32_t i = 0; i < count; ++i) {
+    if (::fcntl(static_cast<int>(3 + i), F_GETFD) < 0)
+      return fmt::format("unable to stat preserved-fd {} (of {}): descriptor {} is not open", i + 1, count,
+                         3 + i);
+  }
+  return "";
 }
 
 StateDirectory Containers() { return StateDirectory(Globals().root); }

@@ -30,6 +30,10 @@ std::optional<int> ParseOciArguments(const OciUsage& usage, FlagSet& flags, Argu
 // Fail() with the message of a status that is not ok.
 int Fail(const absl::Status& status);
 
+// Whether 3 to 3+count-1 are the caller's to give: asked before a command opens descriptors of its own. What
+// is wrong, or "".
+std::string CheckPreservedFds(uint32_t count);
+
 // The containers of --root.
 StateDirectory Containers();
 

@@ -1,4 +1,6 @@
 // runsc ps, pause, resume, events and wait.
+#include <errno.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
@@ -6,8 +8,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "runsc/cgroup/cgroup.h"
 #include "runsc/cmd/oci_command.h"
 #include "runsc/lifecycle/control_client.h"
@@ -86,6 +92,48 @@ bool IsThere(ContainerStatus status) {
          status == ContainerStatus::kPaused;
 }
 
+// ps(1) of the host with those options, without the lines of processes that are not `ours`: what "runc ps ID
+// -o pid,cmd" is.
+int PrintByHostPs(Arguments options, const std::vector<pid_t>& ours) {
+  std::string command = "ps";
+  int pipe[2];
+  if (::pipe2(pipe, O_CLOEXEC) != 0) return Fail(fmt::format("pipe: {}", ErrorText(errno)));
+  UniqueFd output(pipe[0]), input(pipe[1]);
+  pid_t pid = ::fork();
+  if (pid < 0) return Fail(fmt::format("ps: {}", ErrorText(errno)));
+  if (pid == 0) {
+    std::vector<char*> argv = {command.data()};
+    for (std::string& option : options) argv.push_back(option.data());
+    argv.push_back(nullptr);
+    ::dup2(input.get(), STDOUT_FILENO);
+    ::execvp("ps", argv.data());
+    ::dprintf(STDERR_FILENO, "ps: %s\n", ErrorText(errno).c_str());
+    ::_exit(127);
+  }
+  input.reset();
+  std::string text;
+  char buffer[4096];
+  ssize_t count;
+  while ((count = ::read(output.get(), buffer, sizeof(buffer))) > 0)
+    text.append(buffer, static_cast<size_t>(count));
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return Fail("ps failed");
+  std::vector<std::string> lines = absl::StrSplit(absl::StripSuffix(text, "\n"), '\n');
+  std::vector<std::string> titles = absl::StrSplit(lines[0], ' ', absl::SkipEmpty());
+  auto column = std::find(titles.begin(), titles.end(), "PID") - titles.begin();
+  if (column == static_cast<ptrdiff_t>(titles.size())) return Fail("couldn't find PID field in ps output");
+  fmt::print("{}\n", lines[0]);
+  for (size_t i = 1; i < lines.size(); ++i) {
+    std::vector<std::string> fields = absl::StrSplit(lines[i], ' ', absl::SkipEmpty());
+    int number = 0;
+    if (column >= static_cast<ptrdiff_t>(fields.size()) || !absl::SimpleAtoi(fields[column], &number))
+      continue;
+    if (std::find(ours.begin(), ours.end(), number) != ours.end()) fmt::print("{}\n", lines[i]);
+  }
+  return 0;
+}
+
 int PauseOrResume(const std::string& id, bool pause) {
   absl::StatusOr<ContainerDirectory> directory = Containers().Open(id);
   if (!directory.ok()) return Fail(directory.status());
@@ -93,13 +141,15 @@ int PauseOrResume(const std::string& id, bool pause) {
   if (!state.ok()) return Fail(state.status());
   ContainerStatus status = state->CurrentStatus();
   if (pause && status != ContainerStatus::kRunning && status != ContainerStatus::kCreated)
-    return Fail(fmt::format("container not running or created: {}", StatusName(status)));
+    return Fail(fmt::format("container not running: {}", StatusName(status)));
   if (!pause && status != ContainerStatus::kPaused) return Fail("container not paused");
   absl::StatusOr<ControlClient> client = ControlClient::Connect(directory->path());
   if (!client.ok()) return Fail(client.status());
   auto reply = client->Ask(ControlMessage::Make(pause ? ControlMessage::kPause : ControlMessage::kResume));
   if (!reply.ok()) return Fail(reply.status());
-  state->status = pause ? ContainerStatus::kPaused : ContainerStatus::kRunning;
+  state->status = pause               ? ContainerStatus::kPaused
+                  : state->is_started ? ContainerStatus::kRunning
+                                      : ContainerStatus::kCreated;
   absl::Status saved = directory->Save(*state);
   return saved.ok() ? 0 : Fail(saved);
 }
@@ -127,27 +177,73 @@ bool WaitForEnd(const ContainerState& state, int milliseconds) {
   return ::poll(&ended, 1, milliseconds) > 0;
 }
 
+// Tells of processes that the host has killed for want of memory, as they are killed: the two versions of
+// cgroups have different ways to wait for that, and looking ten times a second does for both.
+class OomWatch {
+ public:
+  explicit OomWatch(const ContainerState& state) : state_(state), kills_(Count()) {}
+
+  // Waits for so many milliseconds, or until the container's end: true.
+  bool WaitForEnd(uint64_t milliseconds) {
+    constexpr uint64_t kTick = 100;
+    for (uint64_t waited = 0; waited < milliseconds; waited += kTick) {
+      bool ended = runsc::WaitForEnd(state_, static_cast<int>(std::min(kTick, milliseconds - waited)));
+      Report();
+      if (ended) return true;
+    }
+    return false;
+  }
+
+ private:
+  uint64_t Count() const {
+    return state_.cgroup_paths.empty() ? 0 : OpenCgroup(state_.cgroup_paths)->OomKills();
+  }
+  void Report() {
+    uint64_t now = Count();
+    if (now > kills_) fmt::print("{}\n", nlohmann::json{{"type", "oom"}, {"id", state_.id}}.dump());
+    ::fflush(stdout);
+    kills_ = now;
+  }
+
+  const ContainerState& state_;
+  uint64_t kills_;
+};
+
 }  // namespace
 
 int RunPs(Arguments arguments) {
   FlagSet flags;
   std::string format = "table";
-  flags.Choice("format, f", {"table", "json"},
+  flags.String("format, f", "table|json",
                "json: the host's numbers of the processes that stand\nfor them (default: table)", &format);
-  OciUsage usage{"ps", "runsc ps lists the processes of a container, by their numbers in it.", 1};
+  OciUsage usage{
+      "ps",
+      "runsc ps lists the processes of a container, by their numbers in it. With options of ps(1)\n"
+      "behind the ID it is the host's ps, for the processes that stand for them.",
+      1};
   if (std::optional<int> done = ParseOciArguments(usage, flags, arguments)) return *done;
   absl::StatusOr<ContainerState> state = Containers().Load(arguments[0]);
   if (!state.ok()) return Fail(state.status());
-  if (!IsThere(state->CurrentStatus())) return Fail("container not running");
-  absl::StatusOr<ControlClient> client = ControlClient::Connect(Globals().root + "/" + state->id);
-  if (!client.ok()) return Fail(client.status());
-  auto processes = AskForProcesses(*client);
-  if (!processes.ok()) return Fail(processes.status());
+  if (format != "table" && format != "json")
+    return Fail(fmt::format("invalid format option: '{}' is not one of table|json", format));
+  bool is_there = IsThere(state->CurrentStatus());
   if (format == "json") {
-    fmt::print("{}\n", nlohmann::json(HostProcesses(*state)).dump());
-  } else {
-    PrintProcesses(*processes);
+    fmt::print("{}\n", is_there ? nlohmann::json(HostProcesses(*state)).dump() : "null");
+    return 0;
   }
+  if (arguments.size() > 1) {
+    arguments.erase(arguments.begin());
+    return PrintByHostPs(std::move(arguments), is_there ? HostProcesses(*state) : std::vector<pid_t>());
+  }
+  std::vector<ControlMessage::Process> processes;
+  if (is_there) {
+    absl::StatusOr<ControlClient> client = ControlClient::Connect(Globals().root + "/" + state->id);
+    if (!client.ok()) return Fail(client.status());
+    auto asked = AskForProcesses(*client);
+    if (!asked.ok()) return Fail(asked.status());
+    processes = *std::move(asked);
+  }
+  PrintProcesses(processes);
   return 0;
 }
 
@@ -194,19 +290,14 @@ int RunEvents(Arguments arguments) {
   if (!state.ok()) return Fail(state.status());
   if (!IsThere(state->CurrentStatus()))
     return Fail(fmt::format("container with id {} is not running", state->id));
-  uint64_t kills = state->cgroup_paths.empty() ? 0 : OpenCgroup(state->cgroup_paths)->OomKills();
+  OomWatch oom(*state);
   while (true) {
     absl::StatusOr<CgroupStats> stats = StatsOf(*state);
     if (!stats.ok()) return Fail(stats.status());
     fmt::print("{}", StatsReport(state->id, *stats));
     ::fflush(stdout);
     if (once) return 0;
-    bool ended = WaitForEnd(*state, static_cast<int>(seconds * 1000));
-    uint64_t now = state->cgroup_paths.empty() ? 0 : OpenCgroup(state->cgroup_paths)->OomKills();
-    if (now > kills) fmt::print("{}\n", nlohmann::json{{"type", "oom"}, {"id", state->id}}.dump());
-    ::fflush(stdout);
-    kills = now;
-    if (ended) return 0;
+    if (oom.WaitForEnd(uint64_t{seconds} * 1000)) return 0;
   }
 }
 

@@ -2,13 +2,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "platform/base/unique_fd.h"
 #include "runsc/cmd/oci_command.h"
+#include "runsc/oci/json_reader.h"
 
 namespace runsc {
 namespace {
@@ -30,17 +30,19 @@ Json Mounts(bool rootless) {
               Mount("/dev/pts", "devpts", "devpts", pts),
               Mount("/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}),
               Mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
+              // runc's rootless one binds the host's /sys, since a user may not mount another; here he may.
               Mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"})};
-  if (!rootless)
-    mounts.push_back(
-        Mount("/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}));
+  mounts.push_back(
+      Mount("/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}));
   return mounts;
 }
 
 Json Linux(bool rootless) {
   Json namespaces = Json::array();
-  for (const char* type : {"pid", "network", "ipc", "uts", "mount", "cgroup"})
-    namespaces.push_back({{"type", type}});
+  for (const char* type : {"pid", "network", "ipc", "uts", "mount"}) {
+    // An ordinary user cannot connect a network namespace with anything: the host's is of more use.
+    if (!rootless || type != std::string_view("network")) namespaces.push_back({{"type", type}});
+  }
   Json part;
   if (rootless) {
     namespaces.push_back({{"type", "user"}});
@@ -67,7 +69,10 @@ Json DefaultSpec(bool rootless) {
             {"env", {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"}},
             {"cwd", "/"},
             {"capabilities",
-             {{"bounding", capabilities}, {"effective", capabilities}, {"permitted", capabilities}}},
+             {{"bounding", capabilities},
+              {"effective", capabilities},
+              {"permitted", capabilities},
+              {"ambient", capabilities}}},
             {"rlimits", {{{"type", "RLIMIT_NOFILE"}, {"hard", 1024}, {"soft", 1024}}}},
             {"noNewPrivileges", true}}},
           {"root", {{"path", "rootfs"}, {"readonly", true}}},
@@ -90,12 +95,13 @@ int RunSpec(Arguments arguments) {
                  0, 0};
   if (std::optional<int> done = ParseOciArguments(usage, flags, arguments)) return *done;
   std::string file = bundle + "/config.json";
+  if (::access(bundle.c_str(), X_OK) != 0) return Fail(fmt::format("chdir {}: {}", bundle, ErrorText(errno)));
   UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (!fd && errno == EEXIST) return Fail(fmt::format("{}: exists already; remove it first", file));
-  if (!fd) return Fail(fmt::format("{}: {}", file, ::strerror(errno)));
+  if (!fd && errno == EEXIST) return Fail(fmt::format("File config.json exists. Remove it first: {}", file));
+  if (!fd) return Fail(fmt::format("{}: {}", file, ErrorText(errno)));
   std::string text = DefaultSpec(rootless).dump(1, '\t') + "\n";
   if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    std::string why = ::strerror(errno);
+    std::string why = ErrorText(errno);
     ::unlink(file.c_str());
     return Fail(fmt::format("{}: {}", file, why));
   }

@@ -46,10 +46,12 @@ int RunList(Arguments arguments) {
   FlagSet flags;
   bool quiet = false;
   std::string format = "table";
-  flags.Choice("format, f", {"table", "json"}, "how they are listed (default: table)", &format);
+  flags.String("format, f", "table|json", "how they are listed (default: table)", &format);
   flags.Bool("quiet, q", "print ids only", &quiet);
   OciUsage usage{"list", "runsc list prints the containers of --root.", 0, 0};
   if (std::optional<int> done = ParseOciArguments(usage, flags, arguments)) return *done;
+  if (format != "table" && format != "json")
+    return Fail(fmt::format("invalid format option: '{}' is not one of table|json", format));
   std::vector<ContainerState> states;
   for (StateDirectory::Entry& entry : Containers().List()) {
     if (entry.state.ok()) {

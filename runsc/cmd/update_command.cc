@@ -1,13 +1,14 @@
 // runsc update: other limits for a container that is there.
 #include <errno.h>
 #include <fmt/format.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <charconv>
 
 #include "runsc/cgroup/cgroup.h"
 #include "runsc/cmd/oci_command.h"
+#include "runsc/lifecycle/control_client.h"
+#include "runsc/lifecycle/sandbox_config.h"
 #include "runsc/oci/json_reader.h"
 
 namespace runsc {
@@ -37,8 +38,19 @@ class UpdateFlags {
     Size(flags, "memory", "memory; -1: no limit", &Memory().limit);
     Size(flags, "memory-reservation", "memory to be left alone if possible", &Memory().reservation);
     Size(flags, "memory-swap", "memory and swap together; -1: no limit", &Memory().swap);
+    Ignored(flags, "kernel-memory");
+    Ignored(flags, "kernel-memory-tcp");
+    flags.String("l3-cache-schema", "SCHEMA", "refused; there is no Intel RDT here", &l3_cache_);
+    flags.String("mem-bw-schema", "SCHEMA", "refused; there is no Intel RDT here", &bandwidth_);
     Number(flags, "pids-limit", "N", "tasks; -1: no limit", &resources_.pids_limit);
     return flags;
+  }
+
+  bool has_ignored() const { return has_ignored_; }
+  // Of Intel RDT, or "".
+  std::string Refused() const {
+    if (!l3_cache_.empty()) return "Intel RDT/CAT: l3 cache schema is not enabled";
+    return bandwidth_.empty() ? "" : "Intel RDT/MBA: memory bandwidth schema is not enabled";
   }
 
   oci::Resources Take() {
@@ -55,6 +67,13 @@ class UpdateFlags {
     return resources_.block_io.has_value() ? *resources_.block_io : resources_.block_io.emplace();
   }
 
+  void Ignored(FlagSet& flags, std::string name) {
+    flags.Custom(std::move(name), "SIZE", "accepted; Linux has no such limit any more",
+                 [this](const std::string&) -> std::string {
+                   has_ignored_ = true;
+                   return "";
+                 });
+  }
   template <typename T>
   void Number(FlagSet& flags, std::string name, std::string value_name, std::string help,
               std::optional<T>* value) {
@@ -78,14 +97,15 @@ class UpdateFlags {
                      return "";
                    }
                    if (!ParseSize(text, &bytes) || bytes > INT64_MAX)
-                     return fmt::format("'{}' is no size such as 512m", text);
+                     return fmt::format("invalid size: '{}' is no size such as 512m", text);
                    *value = static_cast<int64_t>(bytes);
                    return "";
                  });
   }
 
   oci::Resources resources_;
-  bool any_memory_ = false;
+  std::string l3_cache_, bandwidth_;
+  bool any_memory_ = false, has_ignored_ = false;
 };
 
 absl::StatusOr<std::string> ReadStdin() {
@@ -96,7 +116,7 @@ absl::StatusOr<std::string> ReadStdin() {
     text.append(buffer, static_cast<size_t>(count));
     if (text.size() > kMaxJsonSize) break;  // the parser says so
   }
-  if (count < 0) return absl::FailedPreconditionError(fmt::format("stdin: {}", ::strerror(errno)));
+  if (count < 0) return absl::FailedPreconditionError(fmt::format("stdin: {}", ErrorText(errno)));
   return text;
 }
 
@@ -106,6 +126,19 @@ absl::StatusOr<oci::Resources> ReadResources(const std::string& file) {
   return oci::ParseResources(*text, file == "-" ? "stdin" : file);
 }
 
+// The Sentry's own limits, and what /sys/fs/cgroup shows inside. Those of a container of a pod are not the
+// pod's.
+absl::Status TellSandbox(const ContainerDirectory& directory, const ContainerState& state,
+                         const oci::Resources& resources) {
+  if (state.sandbox_id != state.id) return absl::OkStatus();
+  ControlMessage request = ControlMessage::Make(ControlMessage::kUpdate);
+  request.limits = LimitsInside(resources);
+  if (request.limits.given == 0) return absl::OkStatus();
+  absl::StatusOr<ControlClient> client = ControlClient::Connect(directory.path());
+  if (!client.ok()) return client.status();
+  return client->Ask(request).status();
+}
+
 absl::Status Update(const std::string& id, const oci::Resources& resources) {
   absl::StatusOr<ContainerDirectory> directory = Containers().Open(id);
   if (!directory.ok()) return directory.status();
@@ -113,7 +146,9 @@ absl::Status Update(const std::string& id, const oci::Resources& resources) {
   if (!state.ok()) return state.status();
   if (state->CurrentStatus() == ContainerStatus::kStopped)
     return absl::FailedPreconditionError("container not running");
-  return OpenCgroup(state->cgroup_paths)->Apply(HostLimits(resources));
+  if (absl::Status applied = OpenCgroup(state->cgroup_paths)->Apply(HostLimits(resources)); !applied.ok())
+    return applied;
+  return TellSandbox(*directory, *state, resources);
 }
 
 }  // namespace
@@ -123,6 +158,8 @@ int RunUpdate(Arguments arguments) {
   FlagSet flags = update.Set();
   OciUsage usage{"update", "runsc update changes the limits of a container; those not given stay.", 1, 1};
   if (std::optional<int> done = ParseOciArguments(usage, flags, arguments)) return *done;
+  if (update.has_ignored()) Warn("Kernel memory settings are ignored and will be removed");
+  if (std::string refused = update.Refused(); !refused.empty()) return Fail(refused);
   oci::Resources resources;
   if (!update.file.empty()) {
     absl::StatusOr<oci::Resources> read = ReadResources(update.file);

@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -20,6 +19,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "platform/base/unique_fd.h"
+#include "runsc/oci/json_reader.h"
 
 namespace runsc {
 namespace {
@@ -48,7 +48,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 }
 
 [[noreturn]] void ChildFailed(const char* what) {
-  ::dprintf(STDERR_FILENO, "%s: %s", what, ::strerror(errno));
+  ::dprintf(STDERR_FILENO, "%s: %s", what, ErrorText(errno).c_str());
   ::_exit(kCannotRun);
 }
 
@@ -166,10 +166,10 @@ absl::Status RunHook(const oci::Hook& hook, std::string_view name, std::string_v
     return absl::FailedPreconditionError(fmt::format("{} {}: {}", name, hook.path, why));
   };
   Pipe input, error;
-  if (!input.Open() || !error.Open()) return failed(::strerror(errno));
+  if (!input.Open() || !error.Open()) return failed(ErrorText(errno));
   IgnoreSigpipe ignore_sigpipe;
   pid_t pid = ::fork();
-  if (pid < 0) return failed(::strerror(errno));
+  if (pid < 0) return failed(ErrorText(errno));
   if (pid == 0) Execute(hook, place, input.read_end.get(), error.write_end.get());
   ::setpgid(pid, pid);
   input.read_end.reset();

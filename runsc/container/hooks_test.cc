@@ -55,9 +55,9 @@ TEST_CASE("a hook's failure is told with what it said") {
         "poststart hook #1 /bin/sh: exit status 3, stderr: one; two");
   CHECK(RunHook(Shell("kill -9 $$"), "h", "{}").message() == "h /bin/sh: killed by signal 9");
   CHECK(RunHook({.path = "/nonexistent"}, "h", "{}").message() ==
-        "h /nonexistent: exit status 127, stderr: /nonexistent: No such file or directory");
+        "h /nonexistent: exit status 127, stderr: /nonexistent: no such file or directory");
   CHECK(RunHook({.path = "/bin/true"}, "h", "{}", {.working_directory = "/nonexistent"}).message() ==
-        "h /bin/true: exit status 127, stderr: /nonexistent: No such file or directory");
+        "h /bin/true: exit status 127, stderr: /nonexistent: no such file or directory");
   std::string long_text = std::string(
       RunHook(Shell("head -c 1000000 /dev/zero | tr '\\0' x >&2; echo END >&2; exit 1"), "h", "{}")
           .message());

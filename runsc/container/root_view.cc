@@ -5,19 +5,19 @@
 #include <fmt/format.h>
 #include <linux/openat2.h>
 #include <sched.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "platform/base/unique_fd.h"
+#include "runsc/oci/json_reader.h"
 
 namespace runsc {
 namespace {
 
 absl::Status Failed(const std::string& what) {
-  std::string message = fmt::format("{}: {}", what, ::strerror(errno));
+  std::string message = fmt::format("{}: {}", what, ErrorText(errno));
   return errno == EPERM ? absl::PermissionDeniedError(message) : absl::FailedPreconditionError(message);
 }
 

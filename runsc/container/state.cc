@@ -46,7 +46,8 @@ Json ToJson(const oci::Hooks& hooks) {
 
 Json Report(const ContainerState& state) {
   ContainerStatus status = state.CurrentStatus();
-  Json json{{"ociVersion", state.oci_version},
+  // The version that the state complies with, whatever the bundle's is (runtime.md, "State").
+  Json json{{"ociVersion", oci::kVersion},
             {"id", state.id},
             {"pid", status == ContainerStatus::kStopped ? 0 : state.monitor.pid},
             {"status", StatusName(status)},
@@ -80,6 +81,7 @@ std::string SerializeState(const ContainerState& state) {
   Json json{{"id", state.id},
             {"ociVersion", state.oci_version},
             {"status", StatusName(state.status)},
+            {"isStarted", state.is_started},
             {"pid", state.monitor.pid},
             {"startTime", state.monitor.start_time},
             {"bundle", state.bundle},
@@ -89,6 +91,8 @@ std::string SerializeState(const ContainerState& state) {
             {"annotations", state.annotations},
             {"cgroupPaths", state.cgroup_paths},
             {"systemdCgroup", state.systemd_cgroup},
+            {"platform", state.platform},
+            {"hostNetwork", state.host_network},
             {"sandboxId", state.sandbox_id},
             {"controlSocket", state.control_socket},
             {"hooks", ToJson(state.hooks)}};
@@ -106,6 +110,7 @@ absl::StatusOr<ContainerState> ParseState(std::string_view text, const std::stri
   JsonValue status = json["status"];
   status.Require();
   ReadStatus(status, &state.status);
+  ReadMember(json, "isStarted", &state.is_started);
   ReadRequired(json, "pid", &state.monitor.pid);
   ReadRequired(json, "startTime", &state.monitor.start_time);
   ReadRequired(json, "bundle", &state.bundle);
@@ -115,6 +120,8 @@ absl::StatusOr<ContainerState> ParseState(std::string_view text, const std::stri
   ReadMember(json, "annotations", &state.annotations);
   ReadMember(json, "cgroupPaths", &state.cgroup_paths);
   ReadMember(json, "systemdCgroup", &state.systemd_cgroup);
+  ReadMember(json, "platform", &state.platform);
+  ReadMember(json, "hostNetwork", &state.host_network);
   ReadMember(json, "sandboxId", &state.sandbox_id);
   ReadMember(json, "controlSocket", &state.control_socket);
   ReadMember(json, "exitStatus", &state.exit_status);
@@ -134,7 +141,7 @@ std::string StateListReport(const std::vector<ContainerState>& states) {
 }
 
 std::string HookState(const ContainerState& state, ContainerStatus status) {
-  Json json{{"ociVersion", state.oci_version},
+  Json json{{"ociVersion", oci::kVersion},
             {"id", state.id},
             {"status", StatusName(status)},
             {"pid", status == ContainerStatus::kStopped ? 0 : state.monitor.pid},

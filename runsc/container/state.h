@@ -24,6 +24,7 @@ struct ContainerState {
   std::string id;
   std::string oci_version;  // of the bundle's config.json
   ContainerStatus status = ContainerStatus::kCreating;
+  bool is_started = false;  // what a paused container is when it is resumed: running, or created
   // The process of the host that stands for the container: it ends when the container does.
   ProcessIdentity monitor;
   std::string bundle;   // absolute
@@ -33,6 +34,8 @@ struct ContainerState {
   std::map<std::string, std::string> annotations;
   std::map<std::string, std::string> cgroup_paths;  // by controller; "" is the unified hierarchy's
   bool systemd_cgroup = false;
+  std::string platform;  // what its Sentry runs guest code by; "" in a pod
+  bool host_network = false;
   std::string sandbox_id;          // the container whose Sentry this one is in; its own id for the first
   std::string control_socket;      // file name in the container's directory
   std::optional<int> exit_status;  // as the shell has it: 128+n after signal n

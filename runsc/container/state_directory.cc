@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <limits.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,11 +24,11 @@ constexpr const char* kLockFile = "lock";
 constexpr char kRemovedPrefix = '~';  // no id starts like that
 
 absl::Status Failed(const std::string& path, int error) {
-  return absl::FailedPreconditionError(fmt::format("{}: {}", path, ::strerror(error)));
+  return absl::FailedPreconditionError(fmt::format("{}: {}", path, ErrorText(error)));
 }
 
 absl::Status DoesNotExist(const std::string& id) {
-  return absl::NotFoundError(fmt::format("container \"{}\" does not exist", id));
+  return absl::NotFoundError(fmt::format("container does not exist: {}", id));
 }
 
 absl::Status MakeRoot(const std::string& root) {
@@ -104,9 +103,13 @@ ContainerDirectory::ContainerDirectory(std::string root, std::string id, UniqueF
 absl::StatusOr<ContainerState> ContainerDirectory::Load() const { return LoadFrom(path_, id_); }
 
 absl::Status ContainerDirectory::Save(const ContainerState& state) const {
-  std::string temporary = File(fmt::format("{}.{}", kStateFile, ::getpid()));
-  absl::Status status = WriteFile(temporary, SerializeState(state));
-  std::string file = File(kStateFile);
+  return SaveText(kStateFile, SerializeState(state));
+}
+
+absl::Status ContainerDirectory::SaveText(std::string_view name, std::string_view text) const {
+  std::string temporary = File(fmt::format("{}.{}", name, ::getpid()));
+  absl::Status status = WriteFile(temporary, text);
+  std::string file = File(name);
   if (status.ok() && ::rename(temporary.c_str(), file.c_str()) != 0) status = Failed(file, errno);
   if (!status.ok()) ::unlink(temporary.c_str());
   return status;
@@ -124,12 +127,13 @@ absl::Status ContainerDirectory::Remove() {
 }
 
 absl::Status StateDirectory::CheckId(std::string_view id) {
+  // runc's words come first: callers look for them.
   auto invalid = [&](std::string_view why) {
-    return absl::InvalidArgumentError(fmt::format("invalid container id \"{}\": {}", id, why));
+    return absl::InvalidArgumentError(fmt::format("invalid container ID format: \"{}\": {}", id, why));
   };
-  if (id.empty()) return invalid("it is empty");
+  if (id.empty()) return absl::InvalidArgumentError("container id cannot be empty");
   if (id.size() > NAME_MAX - 16)
-    return invalid(fmt::format("it is longer than {} characters", NAME_MAX - 16));
+    return invalid(fmt::format("file name too long: more than {} characters", NAME_MAX - 16));
   if (id == "." || id == "..") return invalid("it is no name of a directory of its own");
   for (char c : id) {
     bool right = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -143,7 +147,8 @@ absl::StatusOr<ContainerDirectory> StateDirectory::Create(const std::string& id)
   if (absl::Status status = CheckId(id); !status.ok()) return status;
   if (absl::Status status = MakeRoot(root_); !status.ok()) return status;
   std::string path = root_ + "/" + id;
-  absl::Status exists = absl::AlreadyExistsError(fmt::format("container with id \"{}\" exists already", id));
+  absl::Status exists =
+      absl::AlreadyExistsError(fmt::format("container with given ID already exists: {}", id));
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Failed(path, errno);
   UniqueFd lock = OpenLock(path, LOCK_EX | LOCK_NB);
   if (!lock) return errno == EWOULDBLOCK || errno == ENOENT ? exists : Failed(path, errno);

@@ -31,6 +31,8 @@ class ContainerDirectory {
   // NotFound if there is no state yet.
   absl::StatusOr<ContainerState> Load() const;
   absl::Status Save(const ContainerState& state) const;
+  // A further file of the container.
+  absl::Status SaveText(std::string_view name, std::string_view text) const;
   // Removes the directory and all that is in it, at once for everybody else.
   absl::Status Remove();
   void Unlock() { lock_.reset(); }

@@ -45,14 +45,14 @@ TEST_CASE("ids of containers") {
     CHECK(!StateDirectory::CheckId(id).ok());
   CHECK(!StateDirectory::CheckId(std::string(1025, 'a')).ok());
   CHECK(StateDirectory("/nonexistent").Create("a/b").status().message() ==
-        "invalid container id \"a/b\": only letters, digits and _ + - . may be in it");
+        "invalid container ID format: \"a/b\": only letters, digits and _ + - . may be in it");
 }
 
 TEST_CASE("a state is what was saved") {
   Scratch scratch;
   StateDirectory states(scratch.root());
   CHECK(states.List().empty());
-  CHECK(states.Load("c1").status().message() == "container \"c1\" does not exist");
+  CHECK(states.Load("c1").status().message() == "container does not exist: c1");
   {
     auto made = states.Create("c1");
     REQUIRE(made.ok());
@@ -152,7 +152,7 @@ TEST_CASE("reports") {
   state.owner = 0;
   std::string pid = std::to_string(::getpid());
   CHECK(StateReport(state) == R"({
-  "ociVersion": "1.0.2",
+  "ociVersion": "1.2.0",
   "id": "c1",
   "pid": )" + pid + R"(,
   "status": "running",
@@ -166,13 +166,13 @@ TEST_CASE("reports") {
 }
 )");
   CHECK(HookState(state, ContainerStatus::kCreating) ==
-        R"({"ociVersion":"1.0.2","id":"c1","status":"creating","pid":)" + pid +
+        R"({"ociVersion":"1.2.0","id":"c1","status":"creating","pid":)" + pid +
             R"(,"bundle":"/bundle","annotations":{"k":"v"}})");
   CHECK(StateListReport({}) == "null\n");
   state.monitor = {};
   state.annotations.clear();
   CHECK(StateListReport({state}) ==
-        R"([{"ociVersion":"1.0.2","id":"c1","pid":0,"status":"stopped","bundle":"/bundle",)"
+        R"([{"ociVersion":"1.2.0","id":"c1","pid":0,"status":"stopped","bundle":"/bundle",)"
         R"("rootfs":"/bundle/root\"fs","created":"2023-11-14T22:13:20.12Z","owner":"root"}])"
         "\n");
   CHECK(FormatTime(0) == "1970-01-01T00:00:00Z");

@@ -12,11 +12,13 @@
 
 #include <cerrno>
 
+#include "runsc/oci/json_reader.h"
+
 namespace runsc {
 namespace {
 
 absl::Status Failed(std::string_view what) {
-  return absl::InternalError(fmt::format("{}: {}", what, ::strerror(errno)));
+  return absl::InternalError(fmt::format("{}: {}", what, ErrorText(errno)));
 }
 
 }  // namespace
@@ -58,7 +60,7 @@ absl::StatusOr<UniqueFd> ConnectConsoleSocket(const std::string& path) {
   path.copy(address.sun_path, sizeof(address.sun_path) - 1);
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket || ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0)
-    return Failed(fmt::format("console socket {}", path));
+    return Failed(fmt::format("dial unix {}: connect", path));
   return socket;
 }
 

@@ -2,16 +2,17 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "runsc/oci/json_reader.h"
 
 namespace runsc {
 namespace {
 
 absl::Status Failed(std::string_view what) {
-  return absl::UnavailableError(fmt::format("{}: {}", what, ::strerror(errno)));
+  return absl::UnavailableError(fmt::format("{}: {}", what, ErrorText(errno)));
 }
 
 // Through the directory's descriptor, as an address has 108 bytes only. The descriptor has to stay open.

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,16 +16,18 @@
 #include "runsc/container/hooks.h"
 #include "runsc/lifecycle/console.h"
 #include "runsc/lifecycle/control_client.h"
+#include "runsc/lifecycle/guest_hooks.h"
 #include "runsc/lifecycle/monitor.h"
 #include "runsc/lifecycle/pod_annotations.h"
 #include "runsc/lifecycle/report.h"
+#include "runsc/oci/json_reader.h"
 #include "sentry/control/messages.h"
 
 namespace runsc {
 namespace {
 
 absl::Status Failed(std::string_view what) {
-  return absl::InternalError(fmt::format("{}: {}", what, ::strerror(errno)));
+  return absl::InternalError(fmt::format("{}: {}", what, ErrorText(errno)));
 }
 
 int64_t Now() {
@@ -78,10 +79,15 @@ class Creation {
  private:
   absl::Status Prepare() {
     char real[PATH_MAX];
-    if (::realpath(options_.bundle.c_str(), real) == nullptr) return Failed(options_.bundle);
+    if (::realpath(options_.bundle.c_str(), real) == nullptr)
+      return absl::NotFoundError(fmt::format("chdir {}: {}", options_.bundle, ErrorText(errno)));
     bundle_ = real;
     if (absl::Status status = StateDirectory::CheckId(options_.id); !status.ok()) return status;
-    absl::StatusOr<oci::Spec> spec = oci::LoadSpec(bundle_);
+    absl::StatusOr<std::string> text = ReadTextFile(bundle_ + "/config.json");
+    if (absl::IsNotFound(text.status()))
+      return absl::NotFoundError(fmt::format("JSON specification file config.json not found in {}", bundle_));
+    if (!text.ok()) return text.status();
+    absl::StatusOr<oci::Spec> spec = oci::ParseSpec(*text, bundle_ + "/config.json");
     if (!spec.ok()) return spec.status();
     spec_ = *std::move(spec);
     absl::Status status = oci::CheckSupported(spec_);
@@ -91,11 +97,9 @@ class Creation {
     status = CheckNamespaces(spec_, pod->has_value());
     if (!status.ok()) return status;
     if (!spec_.process) return absl::InvalidArgumentError("config.json: process: is missing");
-    if (!spec_.hooks.start_container.empty())
-      return absl::UnimplementedError("config.json: hooks.startContainer: is not supported");
     status = CheckTerminal(spec_, options_);
     if (!status.ok()) return status;
-    WarnOfLabels();
+    WarnOfWhatHasNoEffect();
     absl::StatusOr<SandboxOptions> sandbox = MakeSandboxOptions(spec_, bundle_, options_.sandbox);
     if (!sandbox.ok()) return sandbox.status();
     sandbox_ = *std::move(sandbox);
@@ -113,12 +117,20 @@ class Creation {
     if (!directory.ok()) return directory.status();
     directory_ = *std::move(directory);
     FillState();
+    // What becomes of the bundle's own does not concern the container any more (runtime.md, "Lifecycle").
+    if (absl::Status copied = directory_->SaveText("config.json", *text); !copied.ok()) return copied;
     return directory_->Save(state_);
   }
 
   // Their policies are written for a container's own processes, which are not on the host here; docker's
   // would keep a Sentry from confining itself.
-  void WarnOfLabels() {
+  void WarnOfWhatHasNoEffect() {
+    if (std::string unknown = oci::UnknownCapabilities(*spec_.process); !unknown.empty())
+      options_.warn(unknown);
+    if (spec_.linux.FindNamespace(oci::NamespaceType::kUser) == nullptr &&
+        (!spec_.linux.uid_mappings.empty() || !spec_.linux.gid_mappings.empty()))
+      options_.warn(fmt::format("config.json: linux.{}Mappings: has no effect without a user namespace",
+                                spec_.linux.uid_mappings.empty() ? "gid" : "uid"));
     auto warn = [this](const std::string& value, const char* field) {
       if (!value.empty()) options_.warn(fmt::format("config.json: {}: '{}' has no effect", field, value));
     };
@@ -152,6 +164,8 @@ class Creation {
     state_.annotations = spec_.annotations;
     state_.systemd_cgroup = options_.systemd_cgroup;
     state_.control_socket = kControlSocket;
+    state_.platform = sandbox_.boot.platform;
+    state_.host_network = sandbox_.boot.host_network;
     state_.hooks = spec_.hooks;
   }
 
@@ -288,16 +302,26 @@ absl::Status StartContainer(ContainerDirectory& directory, ContainerState& state
     case ContainerStatus::kStopped:
       return absl::FailedPreconditionError("cannot start a container that has stopped");
     case ContainerStatus::kRunning:
-    case ContainerStatus::kPaused:
       return absl::FailedPreconditionError("cannot start an already running container");
+    case ContainerStatus::kPaused:
+      return absl::FailedPreconditionError("cannot start a container in the paused state");
     case ContainerStatus::kCreating:
       return absl::FailedPreconditionError("cannot start a container that was not made completely");
   }
   absl::StatusOr<ControlClient> client = ControlClient::Connect(directory.path());
   if (!client.ok()) return client.status();
+  if (!state.hooks.start_container.empty()) {
+    absl::StatusOr<oci::Spec> spec = oci::LoadSpec(directory.path());
+    absl::Status hooks = spec.ok() ? RunStartContainerHooks(directory.path(), state, *spec) : spec.status();
+    if (!hooks.ok()) {
+      (void)KillContainer(directory, state);
+      return hooks;
+    }
+  }
   auto reply = client->Ask(ControlMessage::Make(ControlMessage::kStart));
   if (!reply.ok()) return reply.status();
   state.status = ContainerStatus::kRunning;
+  state.is_started = true;
   if (absl::Status status = directory.Save(state); !status.ok()) return status;
   HookPlace place;
   place.working_directory = state.bundle;
@@ -344,7 +368,7 @@ absl::Status WritePidFile(const std::string& path, pid_t pid) {
   std::string text = std::to_string(pid);
   if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
       ::rename(temporary.c_str(), path.c_str()) != 0)
-    return Failed(path);
+    return Failed("open " + path);
   return absl::OkStatus();
 }
 

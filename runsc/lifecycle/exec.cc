@@ -5,8 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,28 +16,15 @@
 #include "runsc/lifecycle/control_client.h"
 #include "runsc/lifecycle/report.h"
 #include "runsc/lifecycle/sandbox_config.h"
+#include "runsc/lifecycle/spec_file.h"
+#include "runsc/oci/json_reader.h"
 #include "runsc/sandbox/sandbox.h"
 
 namespace runsc {
 namespace {
 
 absl::Status Failed(std::string_view what) {
-  return absl::InternalError(fmt::format("{}: {}", what, ::strerror(errno)));
-}
-
-// A file in memory with the encoded process.
-absl::StatusOr<UniqueFd> SpecFile(const ProcessSpec& spec) {
-  std::vector<std::byte> bytes = EncodeProcessSpec(spec);
-  if (bytes.size() > kMaxProcessSpec)
-    return absl::InvalidArgumentError("the arguments and the environment are too long");
-  UniqueFd file(::memfd_create("process", MFD_CLOEXEC));
-  for (size_t done = 0; file && done < bytes.size();) {
-    ssize_t size = ::write(file.get(), bytes.data() + done, bytes.size() - done);
-    if (size <= 0) return Failed("memfd");
-    done += static_cast<size_t>(size);
-  }
-  if (!file) return Failed("memfd_create");
-  return file;
+  return absl::InternalError(fmt::format("{}: {}", what, ErrorText(errno)));
 }
 
 class Keeper {
@@ -161,9 +146,9 @@ absl::StatusOr<ExecutedProcess> ExecInContainer(const ContainerState& state, Exe
     if (!connected.ok()) return connected.status();
     console_socket = *std::move(connected);
   }
-  absl::StatusOr<ProcessSpec> process_spec = MakeProcessSpec(options.process, options.seccomp);
+  absl::StatusOr<ProcessSpec> process_spec = MakeProcessSpec(options.process, options.container);
   if (!process_spec.ok()) return process_spec.status();
-  absl::StatusOr<UniqueFd> spec = SpecFile(*process_spec);
+  absl::StatusOr<UniqueFd> spec = ProcessSpecFile(*process_spec);
   if (!spec.ok()) return spec.status();
   absl::StatusOr<ControlClient> client = ControlClient::Connect(options.directory);
   if (!client.ok()) return absl::FailedPreconditionError("the container is not running");

@@ -18,8 +18,8 @@ namespace runsc {
 struct ExecOptions {
   std::string directory;  // the container's
   oci::Process process;
-  std::optional<oci::Seccomp> seccomp;  // the container's
-  std::string console_socket;           // "": the caller gets the terminal, if there is one
+  oci::Linux container;        // the container's part of config.json
+  std::string console_socket;  // "": the caller gets the terminal, if there is one
   uint32_t preserve_fds = 0;
 };
 

@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +24,7 @@
 #include "runsc/container/root_view.h"
 #include "runsc/lifecycle/console.h"
 #include "runsc/lifecycle/report.h"
+#include "runsc/oci/json_reader.h"
 
 namespace runsc {
 namespace {
@@ -29,7 +32,7 @@ namespace {
 constexpr char kExitFile[] = "exit";
 constexpr char kChildrenFile[] = "children";
 
-std::string Error(std::string_view what) { return fmt::format("{}: {}", what, ::strerror(errno)); }
+std::string Error(std::string_view what) { return fmt::format("{}: {}", what, ErrorText(errno)); }
 
 bool WriteText(const std::string& path, std::string_view text, int flags, int directory = AT_FDCWD) {
   UniqueFd fd(::openat(directory, path.c_str(), O_WRONLY | O_CLOEXEC | flags, 0600));
@@ -55,6 +58,7 @@ class Monitor {
     if (wrong.empty()) wrong = Meet();
     if (wrong.empty()) wrong = RunCreateContainerHooks();
     SetOomScore();
+    SetPriorities();
     if (wrong.empty()) wrong = TakeTerminal();
     if (!wrong.empty()) return FailWith(wrong);
     return RunGuest();
@@ -150,6 +154,19 @@ class Monitor {
     std::string value = std::to_string(*spec().process->oom_score_adj);
     if (!WriteText("/proc/self/oom_score_adj", value, 0))
       options_.warn(Error(fmt::format("process.oomScoreAdj {} has no effect on the host", value)));
+  }
+
+  // The Sentry and the Gofer inherit them.
+  void SetPriorities() {
+    const oci::Process& process = *spec().process;
+    if (process.scheduler && process.scheduler->nice != 0 &&
+        ::setpriority(PRIO_PROCESS, 0, process.scheduler->nice) != 0)
+      options_.warn(
+          Error(fmt::format("process.scheduler.nice {} has no effect on the host", process.scheduler->nice)));
+    constexpr int kOfProcess = 1;  // IOPRIO_WHO_PROCESS
+    if (process.io_priority &&
+        ::syscall(SYS_ioprio_set, kOfProcess, 0, oci::IoPriorityNumber(*process.io_priority)) != 0)
+      options_.warn(Error("process.ioPriority has no effect on the host"));
   }
 
   std::string TakeTerminal() {

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "runsc/oci/json_reader.h"
 #include "runsc/oci/mount_options.h"
 #include "runsc/oci/seccomp.h"
 
@@ -25,15 +26,9 @@ absl::Status Wrong(const std::string& field, const std::string& why) {
   return absl::InvalidArgumentError(fmt::format("{}: {}: {}", kFile, field, why));
 }
 
-std::string LowerError(int error) {
-  std::string text = ::strerror(error);
-  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] - 'A' + 'a');
-  return text;
-}
-
 absl::StatusOr<std::string> RealPath(const std::string& path, const std::string& field) {
   char* real = ::realpath(path.c_str(), nullptr);
-  if (real == nullptr) return Wrong(field, fmt::format("{}: {}", path, LowerError(errno)));
+  if (real == nullptr) return Wrong(field, fmt::format("{}: {}", path, ErrorText(errno)));
   std::string result = real;
   ::free(real);
   return result;
@@ -61,7 +56,7 @@ class Builder {
     AddNames();
     AddLimits();
     AddMappings();
-    absl::StatusOr<ProcessSpec> process = MakeProcessSpec(*spec_.process, spec_.linux.seccomp);
+    absl::StatusOr<ProcessSpec> process = MakeProcessSpec(*spec_.process, spec_.linux);
     if (!process.ok()) return process.status();
     options_.boot.process = *std::move(process);
     options_.boot.controlled = true;
@@ -75,7 +70,7 @@ class Builder {
     if (!path.ok()) return path.status();
     struct stat status {};
     if (::stat(path->c_str(), &status) != 0)
-      return Wrong("root.path", fmt::format("{}: {}", *path, LowerError(errno)));
+      return Wrong("root.path", fmt::format("{}: {}", *path, ErrorText(errno)));
     if (!S_ISDIR(status.st_mode)) return Wrong("root.path", fmt::format("{}: is not a directory", *path));
     options_.boot.root_overlay = config_.overlay;
     options_.boot.root_read_only = spec_.root.readonly;
@@ -103,7 +98,7 @@ class Builder {
     if (!real.ok()) return real.status();
     struct stat status {};
     if (::stat(real->c_str(), &status) != 0)
-      return Wrong(field + ".source", fmt::format("{}: {}", *real, LowerError(errno)));
+      return Wrong(field + ".source", fmt::format("{}: {}", *real, ErrorText(errno)));
     if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {
       // The Sentry's device of that number, or none.
       options_.boot.container->devices.push_back(
@@ -113,7 +108,7 @@ class Builder {
     bool read_only = decoded.is_read_only();
     spec.gofer_root = static_cast<uint32_t>(options_.roots.size());
     spec.source = *real;
-    options_.roots.push_back({*real, read_only});
+    options_.roots.push_back({*real, read_only, (decoded.flags & MS_REC) != 0});
     options_.boot.container->mounts.push_back(std::move(spec));
     return absl::OkStatus();
   }
@@ -157,23 +152,19 @@ class Builder {
   }
 
   void AddLimits() {
-    const oci::Resources& resources = spec_.linux.resources;
+    using Limits = ControlMessage::Limits;
+    Limits limits = LimitsInside(spec_.linux.resources);
     CgroupLimits& inside = options_.boot.limits_inside;
-    if (resources.memory && resources.memory->limit && *resources.memory->limit > 0)
-      options_.boot.memory_limit = static_cast<uint64_t>(*resources.memory->limit);
-    if (resources.pids_limit && *resources.pids_limit > 0)
-      inside.tasks = static_cast<uint64_t>(*resources.pids_limit);
-    if (!resources.cpu) return;
-    if (resources.cpu->quota && *resources.cpu->quota > 0) inside.cpu_quota = *resources.cpu->quota;
-    if (resources.cpu->period && *resources.cpu->period > 0) inside.cpu_period = *resources.cpu->period;
-    if (resources.cpu->shares && *resources.cpu->shares >= 2) {
-      // As runc converts it: 2 to 262,144 becomes 1 to 10,000.
-      uint64_t shares = std::min<uint64_t>(*resources.cpu->shares, 262144);
-      inside.cpu_weight = 1 + (shares - 2) * 9999 / 262142;
-    }
+    options_.boot.memory_limit = limits.memory;
+    if (limits.tasks != 0) inside.tasks = limits.tasks;
+    if (limits.cpu_quota != 0) inside.cpu_quota = static_cast<int64_t>(limits.cpu_quota);
+    if ((limits.given & Limits::kCpuPeriod) != 0) inside.cpu_period = limits.cpu_period;
+    if ((limits.given & Limits::kCpuWeight) != 0) inside.cpu_weight = limits.cpu_weight;
   }
 
+  // Those of a user namespace; without one they mean nothing, and the creator is told.
   void AddMappings() {
+    if (spec_.linux.FindNamespace(oci::NamespaceType::kUser) == nullptr) return;
     for (const oci::IdMapping& mapping : spec_.linux.uid_mappings)
       options_.container->uid_mappings.push_back({mapping.container_id, mapping.host_id, mapping.size});
     for (const oci::IdMapping& mapping : spec_.linux.gid_mappings)
@@ -206,17 +197,65 @@ absl::Status CheckNamespaces(const oci::Spec& spec, bool in_pod) {
   return absl::OkStatus();
 }
 
+ControlMessage::Limits LimitsInside(const oci::Resources& resources) {
+  using Limits = ControlMessage::Limits;
+  Limits limits{};
+  auto set = [&](Limits::Given which, uint64_t& field, int64_t value) {
+    limits.given |= which;
+    field = value > 0 ? static_cast<uint64_t>(value) : 0;
+  };
+  if (resources.memory && resources.memory->limit && *resources.memory->limit != 0)
+    set(Limits::kMemory, limits.memory, *resources.memory->limit);
+  if (resources.pids_limit && *resources.pids_limit != 0)
+    set(Limits::kTasks, limits.tasks, *resources.pids_limit);
+  if (!resources.cpu) return limits;
+  const oci::CpuResources& cpu = *resources.cpu;
+  if (cpu.quota && *cpu.quota != 0) set(Limits::kCpuQuota, limits.cpu_quota, *cpu.quota);
+  if (cpu.period && *cpu.period != 0) {
+    limits.given |= Limits::kCpuPeriod;
+    limits.cpu_period = *cpu.period;
+  }
+  if (cpu.shares && *cpu.shares >= 2) {
+    // As runc converts it: 2 to 262,144 becomes 1 to 10,000.
+    uint64_t shares = std::min<uint64_t>(*cpu.shares, 262144);
+    limits.given |= Limits::kCpuWeight;
+    limits.cpu_weight = 1 + (shares - 2) * 9999 / 262142;
+  }
+  return limits;
+}
+
 absl::StatusOr<SandboxOptions> MakeSandboxOptions(const oci::Spec& spec, const std::string& bundle,
                                                   const SandboxConfig& config) {
   if (!spec.process) return Wrong("process", "is missing");
   return Builder(spec, bundle, config).Build();
 }
 
-absl::StatusOr<ProcessSpec> MakeProcessSpec(const oci::Process& process,
-                                            const std::optional<oci::Seccomp>& seccomp) {
+namespace {
+
+// Of a variable that is set twice the last value counts, in the first one's place.
+std::vector<std::string> LastOfEach(const std::vector<std::string>& environment) {
+  std::vector<std::string> result;
+  for (const std::string& variable : environment) {
+    size_t equals = variable.find('=');
+    std::string_view name =
+        std::string_view(variable).substr(0, equals == std::string::npos ? equals : equals + 1);
+    auto before = std::find_if(result.begin(), result.end(),
+                               [&](const std::string& other) { return other.starts_with(name); });
+    if (before == result.end()) {
+      result.push_back(variable);
+    } else {
+      *before = variable;
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<ProcessSpec> MakeProcessSpec(const oci::Process& process, const oci::Linux& container) {
   ProcessSpec spec;
   spec.arguments = process.args;
-  spec.environment = process.env;
+  spec.environment = LastOfEach(process.env);
   spec.working_directory = process.cwd.empty() ? "/" : process.cwd;
   spec.uid = process.user.uid;
   spec.gid = process.user.gid;
@@ -225,6 +264,9 @@ absl::StatusOr<ProcessSpec> MakeProcessSpec(const oci::Process& process,
   spec.no_new_privileges = process.no_new_privileges;
   spec.oom_score_adj = process.oom_score_adj.value_or(0);
   spec.container = true;
+  if (process.scheduler) spec.nice = process.scheduler->nice;
+  if (process.io_priority) spec.io_priority = oci::IoPriorityNumber(*process.io_priority);
+  if (container.personality && container.personality->domain == "LINUX32") spec.personality = PER_LINUX32;
   if (process.capabilities) {
     spec.bounding = process.capabilities->bounding;
     spec.permitted = process.capabilities->permitted;
@@ -241,8 +283,8 @@ absl::StatusOr<ProcessSpec> MakeProcessSpec(const oci::Process& process,
     if (limit.resource >= 0 && limit.resource < ResourceLimits::kCount)
       spec.limits[static_cast<size_t>(limit.resource)] = {limit.soft, limit.hard};
   }
-  if (!seccomp) return spec;
-  absl::StatusOr<oci::SeccompProgram> program = oci::CompileSeccomp(*seccomp);
+  if (!container.seccomp) return spec;
+  absl::StatusOr<oci::SeccompProgram> program = oci::CompileSeccomp(*container.seccomp);
   if (!program.ok()) return program.status();
   spec.seccomp_flags = program->flags;
   for (const sock_filter& instruction : program->filter)

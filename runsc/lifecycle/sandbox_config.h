@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "runsc/oci/spec.h"
 #include "runsc/sandbox/sandbox.h"
+#include "sentry/control/messages.h"
 
 namespace runsc {
 
@@ -22,14 +23,16 @@ struct SandboxConfig {
 // however the list names them, but for PID and mount namespaces.
 absl::Status CheckNamespaces(const oci::Spec& spec, bool in_pod);
 
+// Of the limits that config.json or `update` gives, those that the Sentry enforces or shows.
+ControlMessage::Limits LimitsInside(const oci::Resources& resources);
+
 // Everything but streams, descriptors and the callbacks. `bundle` is absolute.
 absl::StatusOr<SandboxOptions> MakeSandboxOptions(const oci::Spec& spec, const std::string& bundle,
                                                   const SandboxConfig& config);
 
 // The process of config.json or of exec; what is not given is the caller's (limits) or Linux's default.
-// `seccomp` is linux.seccomp.
-absl::StatusOr<ProcessSpec> MakeProcessSpec(const oci::Process& process,
-                                            const std::optional<oci::Seccomp>& seccomp);
+// `container` is its container's part of config.json: seccomp and personality are its processes'.
+absl::StatusOr<ProcessSpec> MakeProcessSpec(const oci::Process& process, const oci::Linux& container);
 
 }  // namespace runsc
 

@@ -184,9 +184,17 @@ std::string OneLine(std::string_view text) {
   return line;
 }
 
+std::string ErrorText(int error) {
+  std::string text = ::strerror(error);
+  // "RPC struct is bad" and the like stay as they are.
+  bool is_word = text.size() > 1 && text[1] >= 'a' && text[1] <= 'z';
+  if (is_word && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] - 'A' + 'a');
+  return text;
+}
+
 absl::StatusOr<std::string> ReadTextFile(const std::string& path, size_t limit) {
   auto failed = [&](int error) {
-    std::string message = fmt::format("{}: {}", path, ::strerror(error));
+    std::string message = fmt::format("open {}: {}", path, ErrorText(error));
     return error == ENOENT ? absl::NotFoundError(message) : absl::FailedPreconditionError(message);
   };
   // A FIFO must not keep us waiting for somebody to write into it.

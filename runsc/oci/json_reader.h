@@ -84,6 +84,8 @@ class JsonDocument {
 
 // For a message about input: control characters as \xNN.
 std::string OneLine(std::string_view text);
+// An errno in the words that other runtimes use, and callers look for: "no such file or directory".
+std::string ErrorText(int error);
 
 // A whole file; its errors name it. `limit` in bytes.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path, size_t limit = kMaxJsonSize);

@@ -1,4 +1,5 @@
 // The names that config.json has for numbers of Linux.
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "runsc/oci/json_reader.h"
 #include "runsc/oci/spec.h"
 
 namespace runsc::oci {
@@ -84,6 +86,18 @@ std::optional<int> CapabilityNumber(std::string_view name) {
   const auto* found = std::find(std::begin(kCapabilities), std::end(kCapabilities), upper);
   if (found == std::end(kCapabilities)) return std::nullopt;
   return static_cast<int>(found - std::begin(kCapabilities));
+}
+
+int IoPriorityNumber(const IoPriority& priority) {
+  constexpr int kClassShift = 13;  // IOPRIO_CLASS_SHIFT of linux/ioprio.h
+  int number = priority.io_class == "IOPRIO_CLASS_RT" ? 1 : priority.io_class == "IOPRIO_CLASS_BE" ? 2 : 3;
+  return number << kClassShift | priority.priority;
+}
+
+std::string UnknownCapabilities(const Process& process) {
+  if (!process.capabilities || process.capabilities->unknown.empty()) return "";
+  return OneLine(fmt::format("ignoring unknown or unavailable capabilities: [{}]",
+                             fmt::join(process.capabilities->unknown, " ")));
 }
 
 std::string_view CapabilityName(int number) {

@@ -5,7 +5,6 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -209,7 +208,7 @@ class Compiler {
     auto size = static_cast<size_t>(status.st_size);
     filter->resize(size / sizeof(sock_filter));
     if (::pread(file.get(), filter->data(), size, 0) == static_cast<ssize_t>(size)) return true;
-    (void)Wrong("syscalls", ::strerror(errno));
+    (void)Wrong("syscalls", ErrorText(errno));
     return false;
   }
 

@@ -70,6 +70,7 @@ void Read(const JsonValue& json, Rlimit* limit) {
 void Read(const JsonValue& json, Scheduler* scheduler) {
   ReadRequired(json, "policy", &scheduler->policy);
   ReadMember(json, "nice", &scheduler->nice);
+  if (scheduler->nice < -20 || scheduler->nice > 19) json["nice"].Fail("must be from -20 to 19");
   ReadMember(json, "priority", &scheduler->priority);
   ReadMember(json, "flags", &scheduler->flags);
   ReadMember(json, "runtime", &scheduler->runtime);
@@ -80,6 +81,10 @@ void Read(const JsonValue& json, Scheduler* scheduler) {
 void Read(const JsonValue& json, IoPriority* priority) {
   ReadRequired(json, "class", &priority->io_class);
   ReadRequired(json, "priority", &priority->priority);
+  static constexpr std::string_view kClasses[] = {"IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"};
+  if (std::find(std::begin(kClasses), std::end(kClasses), priority->io_class) == std::end(kClasses))
+    json["class"].Fail(fmt::format("there is no class '{}'", priority->io_class));
+  if (priority->priority < 0 || priority->priority > 7) json["priority"].Fail("must be from 0 to 7");
 }
 
 void Read(const JsonValue& json, Process* process) {
@@ -90,7 +95,13 @@ void Read(const JsonValue& json, Process* process) {
   args.Require();
   Read(args, &process->args);
   if (args.present() && process->args.empty()) args.Fail("must not be empty");
-  ReadMember(json, "env", &process->env);
+  JsonValue env = json["env"];
+  Read(env, &process->env);
+  for (const std::string& variable : process->env) {
+    if (variable.find('=') == std::string::npos || variable[0] == '=')
+      env.Fail(fmt::format("invalid environment variable: \"{}\"", variable));
+    if (variable.find('\0') != std::string::npos) env.Fail("environment variable value can't contain null");
+  }
   ReadAbsolutePath(json, "cwd", &process->cwd);
   ReadMember(json, "capabilities", &process->capabilities);
   JsonValue rlimits = json["rlimits"];

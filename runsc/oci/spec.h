@@ -268,12 +268,16 @@ absl::Status CheckSupported(const Spec& spec, const std::string& file = "config.
 // The root filesystem's absolute path; `bundle` is absolute.
 std::string RootPath(const Spec& spec, const std::string& bundle);
 
+// The warning that config.md asks for: "ignoring unknown … capabilities: […]"; "" if all are known.
+std::string UnknownCapabilities(const Process& process);
 // "pid", "network", …
 std::string_view NamespaceName(NamespaceType type);
 // "CAP_CHOWN" or "chown", in any case, as its number; nothing if Linux has none by that name.
 std::optional<int> CapabilityNumber(std::string_view name);
 std::string_view CapabilityName(int number);  // "CAP_CHOWN"; "" if there is none
 inline constexpr int kLastCapability = 40;    // CAP_CHECKPOINT_RESTORE
+// As of ioprio_set(2).
+int IoPriorityNumber(const IoPriority& priority);
 // "RLIMIT_NOFILE" as its number.
 std::optional<int> RlimitNumber(std::string_view name);
 

@@ -14,6 +14,9 @@ namespace {
 constexpr std::string_view kMountTypes[] = {"",      "none",   "bind",   "rbind",  "proc",    "sysfs",
                                             "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "shm"};
 
+constexpr std::string_view kPropagations[] = {"",        "shared", "slave",    "private",    "unbindable",
+                                              "rshared", "rslave", "rprivate", "runbindable"};
+
 class Refusals {
  public:
   explicit Refusals(const std::string& file) : file_(file) {}
@@ -29,12 +32,9 @@ class Refusals {
 
 void CheckProcess(const Process& process, Refusals& refuse) {
   if (process.scheduler.has_value()) {
-    refuse.If(process.scheduler->policy != "SCHED_OTHER" || process.scheduler->nice != 0, "process.scheduler",
-              "only SCHED_OTHER with nice 0 is supported");
-  }
-  if (process.io_priority.has_value()) {
-    refuse.If(process.io_priority->io_class != "IOPRIO_CLASS_BE" && process.io_priority->io_class != "",
-              "process.ioPriority.class", "only IOPRIO_CLASS_BE is supported");
+    refuse.If(process.scheduler->policy != "SCHED_OTHER", "process.scheduler.policy",
+              "only SCHED_OTHER is supported");
+    refuse.If(!process.scheduler->flags.empty(), "process.scheduler.flags", "are not supported");
   }
 }
 
@@ -48,6 +48,8 @@ void CheckMounts(const std::vector<Mount>& mounts, Refusals& refuse) {
         std::find(std::begin(kMountTypes), std::end(kMountTypes), mount.type) != std::end(kMountTypes);
     refuse.If(!bind && (!known || mount.type.empty() || mount.type == "none"), field + ".type",
               fmt::format("filesystem type '{}' is not supported", mount.type));
+    refuse.If(mount.destination == "/" || mount.destination == ".", field + ".destination",
+              "the root itself cannot be mounted over");
     refuse.If(!mount.uid_mappings.empty(), field + ".uidMappings",
               "mounts with id mappings are not supported");
     refuse.If(!mount.gid_mappings.empty(), field + ".gidMappings",
@@ -61,14 +63,39 @@ void CheckMounts(const std::vector<Mount>& mounts, Refusals& refuse) {
   }
 }
 
+// What contradicts something else that was asked for.
+void CheckTogether(const Spec& spec, Refusals& refuse) {
+  const Linux& part = spec.linux;
+  if (part.FindNamespace(NamespaceType::kUts) == nullptr) {
+    refuse.If(!spec.hostname.empty(), "hostname", "unable to set hostname without a private UTS namespace");
+    refuse.If(!spec.domainname.empty(), "domainname",
+              "unable to set domainname without a private UTS namespace");
+  }
+  if (const Namespace* users = part.FindNamespace(NamespaceType::kUser);
+      users != nullptr && users->path.empty()) {
+    refuse.If(part.uid_mappings.empty(), "linux.uidMappings",
+              "User namespaces enabled, but no uid mappings found");
+    refuse.If(part.gid_mappings.empty(), "linux.gidMappings",
+              "User namespaces enabled, but no gid mappings found");
+  }
+  refuse.If(!spec.hostname.empty() && part.sysctl.contains("kernel.hostname"),
+            "linux.sysctl[kernel.hostname]", "conflicts with hostname");
+  refuse.If(!spec.domainname.empty() && part.sysctl.contains("kernel.domainname"),
+            "linux.sysctl[kernel.domainname]", "conflicts with domainname");
+}
+
 void CheckLinux(const Linux& part, Refusals& refuse) {
+  refuse.If(std::find(std::begin(kPropagations), std::end(kPropagations), part.rootfs_propagation) ==
+                std::end(kPropagations),
+            "linux.rootfsPropagation", fmt::format("'{}' is not supported", part.rootfs_propagation));
   refuse.If(part.intel_rdt.has_value(), "linux.intelRdt", "is not supported");
   refuse.If(!part.time_offsets.empty(), "linux.timeOffsets", "is not supported");
   if (const Namespace* time = part.FindNamespace(NamespaceType::kTime); time != nullptr)
     refuse.If(!time->path.empty(), "linux.namespaces", "joining a time namespace is not supported");
   if (part.personality.has_value()) {
-    refuse.If(part.personality->domain != "LINUX", "linux.personality.domain",
-              fmt::format("'{}' is not supported, only LINUX is", part.personality->domain));
+    refuse.If(part.personality->domain != "LINUX" && part.personality->domain != "LINUX32",
+              "linux.personality.domain",
+              fmt::format("'{}' is not supported, only LINUX and LINUX32 are", part.personality->domain));
     refuse.If(!part.personality->flags.empty(), "linux.personality.flags", "must be empty");
   }
   if (part.seccomp.has_value()) {
@@ -87,6 +114,7 @@ absl::Status CheckSupported(const Spec& spec, const std::string& file) {
   if (spec.process.has_value()) CheckProcess(*spec.process, refuse);
   CheckMounts(spec.mounts, refuse);
   CheckLinux(spec.linux, refuse);
+  CheckTogether(spec, refuse);
   return refuse.status();
 }
 

@@ -213,7 +213,7 @@ TEST_CASE("size and depth are bounded") {
 
 TEST_CASE("a bundle without config.json") {
   absl::StatusOr<Spec> spec = LoadSpec("/nonexistent");
-  CHECK(spec.status().message() == "/nonexistent/config.json: No such file or directory");
+  CHECK(spec.status().message() == "open /nonexistent/config.json: no such file or directory");
   CHECK(LoadProcess("/dev/null").status().message() == "/dev/null: is not a regular file");
 }
 

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "gofer/server/gofer.h"
+#include "gofer/server/sandbox.h"
 #include "gofer/server/seccomp_rules.h"
 #include "platform/host/clone_process.h"
 #include "platform/host/confinement.h"
@@ -142,6 +143,32 @@ Result<pid_t> CloneConfined(uint64_t flags, bool* has_user_namespace) {
   return CloneProcess(flags);
 }
 
+// Of the roots that are to be without what is mounted below them; by index, invalid for the others.
+Result<std::vector<UniqueFd>> CloneRootTrees(const std::vector<SandboxOptions::Root>& roots) {
+  std::vector<UniqueFd> trees;
+  for (const auto& root : roots) {
+    trees.emplace_back();
+    if (root.recursive) continue;
+    std::string why;
+    auto tree = gofer::CloneRootTree({root.path, root.read_only, false}, why);
+    if (!tree.ok()) {
+      Say("{}", why);
+      return tree.error();
+    }
+    trees.back() = std::move(*tree);
+  }
+  return trees;
+}
+
+// Whether the mappings are what an ordinary user may write: himself, as one id.
+bool MapsCallerAlone(const SandboxOptions& options) {
+  if (!options.container) return false;
+  const std::vector<IdMapping>& users = options.container->uid_mappings;
+  const std::vector<IdMapping>& groups = options.container->gid_mappings;
+  return users.size() == 1 && groups.size() == 1 && users[0].count == 1 && groups[0].count == 1 &&
+         users[0].outside == ::geteuid() && groups[0].outside == ::getegid();
+}
+
 Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket, UniqueFd& failure) {
   UniqueFd parent_end, child_end;
   int pipe_ends[2];
@@ -152,15 +179,27 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket, UniqueFd& fa
   bool user_namespace = false;
   // An ordinary user's Gofer stays in the user namespace, where it sees the owners of
   // files as they are; it has no privilege to lose, and its filter confines it.
+  std::vector<UniqueFd> trees(options.roots.size());
+  if (privileged) {
+    ASSIGN_OR_RETURN(trees, CloneRootTrees(options.roots));
+  }
   constexpr uint64_t kFlags = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-  auto pid = privileged ? CloneConfined(kFlags, &user_namespace) : CloneProcess(0);
+  // An ordinary user whose container maps him alone: what is his belongs to the container's root.
+  const bool maps_caller = !privileged && MapsCallerAlone(options);
+  auto pid = maps_caller  ? CloneProcess(kFlags | CLONE_NEWUSER)
+             : privileged ? CloneConfined(kFlags, &user_namespace)
+                          : CloneProcess(0);
+  user_namespace |= maps_caller;
   if (!pid.ok()) return pid;
   if (*pid != 0) {
     if (user_namespace) {
       bool has_mappings = options.container && !options.container->uid_mappings.empty();
-      auto mapped = has_mappings ? WriteIdMappings(*pid, options.container->uid_mappings,
-                                                   options.container->gid_mappings)
-                                 : WriteIdentityMappings(*pid);
+      auto mapped =
+          maps_caller
+              ? WriteIdMappings(*pid, options.container->uid_mappings[0], options.container->gid_mappings[0])
+          : has_mappings
+              ? WriteIdMappings(*pid, options.container->uid_mappings, options.container->gid_mappings)
+              : WriteIdentityMappings(*pid);
       if (!mapped.ok()) {
         ::kill(*pid, SIGKILL);
         ::waitpid(*pid, nullptr, 0);
@@ -174,7 +213,7 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket, UniqueFd& fa
   parent_end.reset();
   if (!WaitForGo(child_end.get())) ::_exit(kExitFailed);
   // In a user namespace with the container's ids: what it makes is to belong to one of them.
-  if (user_namespace && options.container && !options.container->uid_mappings.empty() &&
+  if (user_namespace && !maps_caller && options.container && !options.container->uid_mappings.empty() &&
       (::setgroups(0, nullptr) != 0 || ::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0))
     ::_exit(kExitFailed);
   child_end.reset();
@@ -182,14 +221,16 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket, UniqueFd& fa
   SetLog(log_fd >= 0 ? log_fd : STDERR_FILENO, log_fd >= 0 ? options.boot.log_level : LogLevel::kError,
          "gofer");
   gofer::GoferOptions gofer;
-  for (const auto& root : options.roots) {
+  for (size_t i = 0; i < options.roots.size(); ++i) {
+    const SandboxOptions::Root& root = options.roots[i];
     gofer::GoferOptions::Root served;
     served.path = root.path;
+    served.tree = std::move(trees[i]);
     served.read_only = root.read_only;
     gofer.roots.push_back(std::move(served));
   }
   gofer.sockets.push_back(std::move(socket));
-  gofer.new_mount_namespace = privileged;
+  gofer.new_mount_namespace = privileged || maps_caller;
   gofer.die_with_parent = true;
   gofer.keep_fds = {log_fd, STDERR_FILENO, to_parent->get()};
   gofer.on_failure = [pipe = std::move(to_parent)](const std::string& why) {

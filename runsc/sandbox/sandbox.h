@@ -46,6 +46,7 @@ struct SandboxOptions {
   struct Root {
     std::string path;
     bool read_only = true;
+    bool recursive = true;  // with what is mounted below it, always so for an ordinary user
   };
   std::vector<Root> roots;  // the Gofer's, by index
   BootOptions boot;         // the sockets are filled in here

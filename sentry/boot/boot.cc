@@ -29,6 +29,7 @@
 #include "sentry/fsimpl/proc.h"
 #include "sentry/kernel/known_results.h"
 #include "sentry/loader/elf_loader.h"
+#include "sentry/memory/live_limits.h"
 #include "sentry/socket/host_socket.h"
 #include "sentry/socket/unix_endpoint.h"
 #include "sentry/syscalls/strace.h"
@@ -85,15 +86,6 @@ int Fail(const BootOptions& options, int code, const std::string& wrong) {
   return code;
 }
 
-std::span<const sock_filter> FilterFor(const BootOptions& options) {
-  if (options.platform == "systrap") {
-    if (options.host_network) return kSentrySystrapHostNetworkFilter;
-    return kSentrySystrapFilter;
-  }
-  if (options.host_network) return kSentryPtraceHostNetworkFilter;
-  return kSentryPtraceFilter;
-}
-
 // What has to exist before the filter is in force: it needs host calls that are not in it.
 struct Foundation {
   std::unique_ptr<Platform> platform;
@@ -107,7 +99,9 @@ std::string LayFoundation(const BootOptions& options, Foundation& foundation) {
   if (!platform.ok()) return fmt::format("the {} platform: {}", options.platform, platform.error().message());
   foundation.platform = std::move(*platform);
   uint64_t limit = options.memory_limit;
-  auto memory_file = MemoryFile::Create(limit);
+  live_limits.memory = limit;
+  // Of a container `runsc update` may make it more.
+  auto memory_file = MemoryFile::Create(options.controlled ? std::max(limit, options.host_memory) : limit);
   if (!memory_file.ok()) return fmt::format("guest memory: {}", memory_file.error().message());
   foundation.memory_file = std::move(*memory_file);
   foundation.ended.reset(::eventfd(0, EFD_CLOEXEC));
@@ -116,7 +110,73 @@ std::string LayFoundation(const BootOptions& options, Foundation& foundation) {
   return "";
 }
 
+// strace switched on and off while the guest runs (`runsc debug --strace`).
+class LiveStrace {
+ public:
+  LiveStrace(Kernel& kernel, int log_fd, LogLevel level) : kernel_(kernel), log_fd_(log_fd), level_(level) {}
+
+  // `log`: where the lines go while it is on; invalid: the log that there is. What is wrong, or "".
+  std::string Set(bool on, UniqueFd log) {
+    if (on && !log && log_fd_ < 0) return "the container has no log: name one with --debug-log";
+    // A task may be writing a line at any time, so none is closed: its number would be another file's then.
+    constexpr size_t kMostLogs = 32;
+    if (log && logs_.size() >= kMostLogs) return "strace was given too many logs";
+    int fd = on && log ? log.get() : log_fd_;
+    if (log) logs_.push_back(std::move(log));
+    SetLog(fd, level_, "sentry");
+    known_results_allowed = !on;
+    strace_enabled = on;
+    for (const RefPtr<ThreadGroup>& group : kernel_.root_pid_namespace()->ThreadGroups()) {
+      for (const RefPtr<Task>& task : group->Tasks()) task->UpdateSyscallPolicy();
+    }
+    return "";
+  }
+
+ private:
+  Kernel& kernel_;
+  const int log_fd_;
+  const LogLevel level_;
+  std::vector<UniqueFd> logs_;
+};
+
+// Those that are given, in the kernel and as /sys/fs/cgroup shows them. They come from a client: each is
+// brought into its range.
+void SetLimits(CgroupSettings& settings, const ControlMessage::Limits& limits, uint64_t host_memory) {
+  using Limits = ControlMessage::Limits;
+  auto given = [&](Limits::Given which) { return (limits.given & which) != 0; };
+  CgroupLimits now = settings.Get();
+  if (given(Limits::kMemory)) {
+    now.memory.reset();
+    if (limits.memory != 0) now.memory = limits.memory;
+    uint64_t bytes = std::min(now.memory.value_or(host_memory), host_memory);
+    live_limits.memory = bytes;
+  }
+  if (given(Limits::kTasks)) {
+    now.tasks.reset();
+    if (limits.tasks != 0) now.tasks = limits.tasks;
+    live_limits.tasks = now.tasks.value_or(UINT64_MAX);
+  }
+  constexpr uint64_t kMostTime = 1'000'000'000'000;  // microseconds; above what cpu.max takes
+  if (given(Limits::kCpuQuota)) {
+    now.cpu_quota.reset();
+    if (limits.cpu_quota != 0) now.cpu_quota = static_cast<int64_t>(std::min(limits.cpu_quota, kMostTime));
+  }
+  if (given(Limits::kCpuPeriod) && limits.cpu_period != 0)
+    now.cpu_period = std::min(limits.cpu_period, kMostTime);
+  if (given(Limits::kCpuWeight)) now.cpu_weight = std::clamp<uint64_t>(limits.cpu_weight, 1, 10'000);
+  settings.Set(now);
+}
+
 }  // namespace
+
+std::span<const sock_filter> SentryFilter(std::string_view platform, bool host_network) {
+  if (platform == "systrap") {
+    if (host_network) return kSentrySystrapHostNetworkFilter;
+    return kSentrySystrapFilter;
+  }
+  if (host_network) return kSentryPtraceHostNetworkFilter;
+  return kSentryPtraceFilter;
+}
 
 std::string DefaultPlatform() { return SystrapSupported() ? "systrap" : "ptrace"; }
 
@@ -126,7 +186,8 @@ int BootSentry(BootOptions options) {
   ::mallopt(M_ARENA_MAX, static_cast<int>(2 * CpuCount()));
   if (options.memory_limit != 0) options.limits_inside.memory = options.memory_limit;
   // The host is asked now: the filter has no such call.
-  if (options.memory_limit == 0) options.memory_limit = HostMemory();
+  options.host_memory = HostMemory();
+  if (options.memory_limit == 0) options.memory_limit = options.host_memory;
   Foundation foundation;
   std::string wrong = ConfineSentry(options);
   if (wrong.empty()) wrong = LayFoundation(options, foundation);
@@ -138,7 +199,7 @@ int BootSentry(BootOptions options) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   if (options.seccomp) {
     ReportSeccompViolations(options.log_fd >= 0 ? options.log_fd : STDERR_FILENO, "sentry", SyscallName);
-    auto installed = InstallSeccompFilter(FilterFor(options));
+    auto installed = InstallSeccompFilter(SentryFilter(options.platform, options.host_network));
     if (!installed.ok())
       return Fail(options, kFailedCode, fmt::format("the seccomp filter: {}", installed.error().message()));
   }
@@ -152,9 +213,9 @@ int BootSentry(BootOptions options) {
   kernel_options.host_name = options.hostname;
   kernel_options.domain_name = options.domainname;
   kernel_options.cpu_count = CpuCount();
-  kernel_options.max_tasks = std::min(kernel_options.max_tasks, MaxTasks(options.host_tasks));
-  if (options.limits_inside.tasks)
-    kernel_options.max_tasks = std::min(kernel_options.max_tasks, *options.limits_inside.tasks);
+  const uint64_t most_tasks = std::min(kernel_options.max_tasks, MaxTasks(options.host_tasks));
+  kernel_options.max_tasks = most_tasks;
+  live_limits.tasks = options.limits_inside.tasks.value_or(UINT64_MAX);
   kernel_options.total_memory = options.memory_limit;
   Kernel kernel(std::move(kernel_options));
 
@@ -164,7 +225,8 @@ int BootSentry(BootOptions options) {
   kernel.SetLoader(std::move(*loader));
   kernel.make_pidfd = MakePidfd;
   SetProcNetReader("unix", UnixEndpoint::ProcNetUnix);
-  RegisterFilesystemsAndDevices(kernel, options.limits_inside);
+  CgroupSettings settings(options.limits_inside);
+  RegisterFilesystemsAndDevices(kernel, settings);
   if (options.host_network) RegisterHostNetwork();
 
   int channel = options.channel.get();
@@ -207,6 +269,7 @@ int BootSentry(BootOptions options) {
   };
   Pod pod(kernel);
   std::optional<ControlServer> control;
+  LiveStrace live_strace(kernel, options.log_fd, options.log_level);
   if (options.controlled) {
     auto start = [&] {
       (void)kernel.StartHeld(*init.group);
@@ -216,6 +279,10 @@ int BootSentry(BootOptions options) {
     served.add_container = [&pod](std::vector<UniqueFd> files, int streams, std::string* wrong) {
       return pod.Add(std::move(files), streams, wrong);
     };
+    served.set_limits = [&](const ControlMessage::Limits& limits) {
+      SetLimits(settings, limits, options.host_memory);
+    };
+    served.set_strace = [&](bool on, UniqueFd log) { return live_strace.Set(on, std::move(log)); };
     served.foreign = [&pod] { return pod.OwnNamespaces(); };
     control.emplace(kernel, std::move(served));
     SendMessage(channel, ChannelMessage::Make(ChannelMessage::kReady, 0));

@@ -6,10 +6,14 @@
 #ifndef SENTRY_BOOT_BOOT_H_
 #define SENTRY_BOOT_BOOT_H_
 
+#include <linux/filter.h>
+
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,6 +23,9 @@
 #include "sentry/fsimpl/cgroup.h"
 
 namespace runsc {
+
+// The host calls that a Sentry of that kind may make.
+std::span<const sock_filter> SentryFilter(std::string_view platform, bool host_network);
 
 // The name of the fastest platform that this machine has.
 std::string DefaultPlatform();
@@ -66,6 +73,7 @@ struct BootOptions {
   std::vector<Volume> volumes;
   bool host_network = false;
   uint64_t memory_limit = 0;         // bytes; 0: as much as the host has
+  uint64_t host_memory = 0;          // bytes; found out at boot
   CgroupLimits limits_inside;        // what /sys/fs/cgroup shows; of these, tasks are limited here
   uint64_t host_tasks = UINT64_MAX;  // how many threads the host allows
 

@@ -40,13 +40,13 @@ Result<RefPtr<MountNamespace>> MakeRoot(Kernel& kernel, const RefPtr<GoferConnec
 
 }  // namespace
 
-void RegisterFilesystemsAndDevices(Kernel& kernel, const CgroupLimits& limits) {
+void RegisterFilesystemsAndDevices(Kernel& kernel, const CgroupSettings& settings) {
   for (const char* name : {"tmpfs", "devtmpfs", "ramfs"})
     kernel.RegisterFilesystem(MakeTmpfsType(kernel.memory_file(), name));
   kernel.RegisterFilesystem(MakeProcType(kernel));
   kernel.RegisterFilesystem(MakeSysType(kernel));
   kernel.RegisterFilesystem(MakeDevptsType(kernel));
-  kernel.RegisterFilesystem(MakeCgroupType(kernel, limits));
+  kernel.RegisterFilesystem(MakeCgroupType(kernel, settings));
   kernel.RegisterFilesystem(MakeMqueueType(kernel));
   RegisterMemoryDevices(kernel.memory_file());
   RegisterTerminalDevices();

@@ -12,7 +12,7 @@
 namespace runsc {
 
 // Makes what mount(2) may name, and the devices that nodes lead to. Before the first task.
-void RegisterFilesystemsAndDevices(Kernel& kernel, const CgroupLimits& limits);
+void RegisterFilesystemsAndDevices(Kernel& kernel, const CgroupSettings& settings);
 
 // On failure `wrong` says which mount. `pid_namespace` is what /proc shows; null: the first one.
 Result<RefPtr<MountNamespace>> BuildMountTree(Kernel& kernel, const RefPtr<GoferConnection>& gofer,

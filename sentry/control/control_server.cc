@@ -237,6 +237,12 @@ void ControlServer::Handle(Connection& connection, const ControlMessage& request
       return Reply(connection, ControlMessage::Make(ControlMessage::kDone));
     case ControlMessage::kStats:
       return SendStats(connection);
+    case ControlMessage::kTasks:
+      return ListTasks(connection);
+    case ControlMessage::kStrace:
+      return Strace(connection, request, std::move(files));
+    case ControlMessage::kUpdate:
+      return Update(connection, request);
     default:
       connection.is_gone = true;
   }
@@ -370,16 +376,66 @@ void ControlServer::ListProcesses(Connection& connection) {
     message.process.start_time = leader->start_time() + offset;
     CopyText(TerminalOf(*group), message.process.terminal);
     CopyText(CommandOf(*group), message.process.command);
-    // Many processes are more than a socket takes at once; a client that reads makes room.
-    constexpr int kPatience = 2000;  // milliseconds
-    while (!SendControl(connection.socket->fd.get(), message, {}, MSG_DONTWAIT)) {
-      pollfd room{connection.socket->fd.get(), POLLOUT, 0};
-      if (errno != EAGAIN || ::poll(&room, 1, kPatience) <= 0 || (room.revents & POLLOUT) == 0) {
-        connection.is_gone = true;
-        return;
-      }
+    if (!SendOneOfMany(connection, message)) return;
+  }
+  Reply(connection, ControlMessage::Make(ControlMessage::kDone));
+}
+
+void ControlServer::ListTasks(Connection& connection) {
+  const PidNamespace& view = options_.first.group->pid_namespace();
+  for (const auto& group : Processes()) {
+    for (const RefPtr<Task>& task : group->Tasks()) {
+      ControlMessage message = ControlMessage::Make(ControlMessage::kTask);
+      message.task.process = view.IdOf(*group);
+      message.task.thread = view.IdOf(*task);
+      message.task.system_call = task->current_syscall.load();
+      message.task.state = task->StateLetter();
+      CpuUsage cpu = task->GetCpuUsage();
+      message.task.cpu_time = cpu.user + cpu.system;
+      std::string name(task->name());
+      for (char& c : name) c = static_cast<unsigned char>(c) < ' ' || c == 0x7f ? '?' : c;
+      CopyText(name, message.task.name);
+      if (!SendOneOfMany(connection, message)) return;
     }
   }
+  Reply(connection, ControlMessage::Make(ControlMessage::kDone));
+}
+
+// Many are more than a socket takes at once; a client that reads makes room.
+bool ControlServer::SendOneOfMany(Connection& connection, const ControlMessage& message) {
+  constexpr int kPatience = 2000;  // milliseconds
+  while (!SendControl(connection.socket->fd.get(), message, {}, MSG_DONTWAIT)) {
+    pollfd room{connection.socket->fd.get(), POLLOUT, 0};
+    if (errno != EAGAIN || ::poll(&room, 1, kPatience) <= 0 || (room.revents & POLLOUT) == 0) {
+      connection.is_gone = true;
+      return false;
+    }
+  }
+  return true;
+}
+
+void ControlServer::Strace(Connection& connection, const ControlMessage& request,
+                           std::vector<UniqueFd> files) {
+  auto fail = [&](std::string_view why) {
+    Reply(connection, ControlMessage::Make(ControlMessage::kFailed, EINVAL, why));
+  };
+  if (!options_.set_strace) return fail("the container shares its sandbox: ask for the pod's");
+  UniqueFd log;
+  if (!files.empty()) log = std::move(files[0]);
+  // A pipe or a terminal that nobody reads would stop every task that makes a call.
+  struct stat status {};
+  if (log && (HostFstat(log.get(), &status) != 0 || !S_ISREG(status.st_mode)))
+    return fail("the log is not a regular file");
+  if (std::string wrong = options_.set_strace(request.value != 0, std::move(log)); !wrong.empty())
+    return fail(wrong);
+  Reply(connection, ControlMessage::Make(ControlMessage::kDone));
+}
+
+void ControlServer::Update(Connection& connection, const ControlMessage& request) {
+  if (!options_.set_limits)
+    return Reply(connection, ControlMessage::Make(ControlMessage::kFailed, EOPNOTSUPP,
+                                                  "the limits are those of the sandbox that it is in"));
+  options_.set_limits(request.limits);
   Reply(connection, ControlMessage::Make(ControlMessage::kDone));
 }
 

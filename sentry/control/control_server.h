@@ -30,6 +30,10 @@ class ControlServer {
     std::function<void()> start;  // lets it go; called once
     // Makes a container (Pod::Add), and says what is wrong; null: there can be no more of them here.
     std::function<int(std::vector<UniqueFd> files, int streams, std::string* wrong)> add_container = nullptr;
+    // Other limits for the sandbox; null: they are another container's.
+    std::function<void(const ControlMessage::Limits&)> set_limits = nullptr;
+    // strace on or off, into that log if there is one; what is wrong, or "". Null: it cannot be had here.
+    std::function<std::string(bool on, UniqueFd log)> set_strace = nullptr;
     // Whose processes are other containers' although they can be seen from here.
     std::function<std::vector<RefPtr<PidNamespace>>()> foreign = nullptr;
   };
@@ -68,7 +72,12 @@ class ControlServer {
   void Pause(Connection& connection);
   void Signal(Connection& connection, const ControlMessage& request);
   void ListProcesses(Connection& connection);
+  void ListTasks(Connection& connection);
+  void Strace(Connection& connection, const ControlMessage& request, std::vector<UniqueFd> files);
+  // One of many messages; false: the client is gone, or does not read.
+  bool SendOneOfMany(Connection& connection, const ControlMessage& message);
   void SendStats(Connection& connection);
+  void Update(Connection& connection, const ControlMessage& request);
   void ReportExit(Connection& connection);
   void Reply(Connection& connection, const ControlMessage& message);
   // The container's, without those of others that its PID namespace shows.

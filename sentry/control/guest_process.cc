@@ -142,7 +142,7 @@ class Starter {
     for (uint64_t instruction : spec.seccomp_program)
       init_.seccomp_program.push_back(std::bit_cast<sock_filter>(instruction));
     init_.is_ordinary = options_.is_ordinary;
-    init_.is_held = options_.is_held;
+    init_.is_held = true;
     Execute();
     return std::move(process_);
   }
@@ -229,12 +229,16 @@ class Starter {
     return options_.is_init ? kernel_.StartInit(init_) : kernel_.StartProcess(init_);
   }
 
+  const std::string& CommandName() const {
+    return options_.spec.program.empty() ? options_.spec.arguments[0] : options_.spec.program;
+  }
+
   void Execute() {
     const std::vector<std::string>& arguments = options_.spec.arguments;
     std::string_view search = Variable(options_.spec.environment, "PATH");
     if (!HasVariable(options_.spec.environment, "PATH"))
       search = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
-    auto program = FindCommand(context_, arguments[0], search);
+    auto program = FindCommand(context_, CommandName(), search);
     if (!program.ok()) return CannotFind(program.error());
     init_.filename = *program;
     auto started = Load();
@@ -246,15 +250,28 @@ class Starter {
     }
     if (started.ok()) {
       process_.group = std::move(*started);
-      process_.group->oom_score_adj.store(options_.spec.oom_score_adj);
-    } else {
-      CannotStart(*program, started.error());
+      SetAttributes();
+      if (options_.is_held) return;
+      if (auto let_go = kernel_.StartHeld(*process_.group); let_go.ok()) return;
+      process_.group = {};
+      started = Errno(EAGAIN);
     }
+    CannotStart(*program, started.error());
+  }
+
+  // Before it runs.
+  void SetAttributes() {
+    const ProcessSpec& spec = options_.spec;
+    process_.group->oom_score_adj.store(spec.oom_score_adj);
+    RefPtr<Task> task = process_.group->leader();
+    task->nice.store(spec.nice);
+    task->io_priority.store(spec.io_priority);
+    task->personality.store(static_cast<int>(spec.personality));
   }
 
   // Engines take their exit codes from these words, which are runc's.
   void CannotFind(Errno error) {
-    const std::string& command = options_.spec.arguments[0];
+    const std::string& command = CommandName();
     int code = error == ENOENT ? kNoSuchCommand : kCannotExecute;
     if (options_.spec.container) {
       Fail(code, error == ENOENT ? fmt::format("exec: \"{}\": executable file not found in $PATH", command)
@@ -266,7 +283,7 @@ class Starter {
   }
 
   void CannotStart(const std::string& program, Errno error) {
-    const std::string& command = options_.spec.arguments[0];
+    const std::string& command = CommandName();
     int code = error == ENOENT ? kNoSuchCommand : kCannotExecute;
     if (!options_.spec.container) {
       Fail(code, fmt::format("{}: {}", command, error.message()));

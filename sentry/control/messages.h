@@ -37,6 +37,10 @@ struct ControlMessage {
     kStats = 9,
     kAddContainer = 10,  // a further container in this Sentry, whose monitor the client is; `value`: which of
                          // 0, 1, 2 its first process has, as bits. Files: see Pod::Add
+    kUpdate = 11,        // other limits: `limits`
+    kTasks = 12,         // asks for a kTask each, and kDone
+    kStrace = 13,  // log every system call from now on, or (`value` 0) no more. Files: a regular one for
+                   // the log, or none
     // Replies.
     kDone = 64,           // it is done
     kFailed = 65,         // it is not; `value` an exit code where one is asked for, else an errno; `text` why
@@ -44,7 +48,8 @@ struct ControlMessage {
     kExited = 67,         // it has ended; `value` is its wait status
     kAskForeground = 68,  // see ChannelMessage
     kProcess = 69,
-    kStatsReply = 70
+    kStatsReply = 70,
+    kTask = 71
   };
   struct Process {
     int32_t pid, parent;
@@ -60,6 +65,26 @@ struct ControlMessage {
     uint64_t tasks, processes;
   };
 
+  // What a sandbox may use: `given` says which of them, as bits of Given. 0: without limit.
+  struct Limits {
+    enum Given : uint32_t { kMemory = 1, kTasks = 2, kCpuQuota = 4, kCpuPeriod = 8, kCpuWeight = 16 };
+    uint32_t given, unused;
+    uint64_t memory;                 // bytes
+    uint64_t tasks;                  // processes and threads
+    uint64_t cpu_quota, cpu_period;  // microseconds
+    uint64_t cpu_weight;             // 1 to 10,000
+  };
+
+  // What a thread is doing.
+  struct Task {
+    int32_t process, thread;  // as the container numbers them
+    int32_t system_call;      // that it is in; -1: none, it is in guest code
+    char state;               // as of /proc/PID/stat: R, S, D, T, Z
+    char unused[3];
+    int64_t cpu_time;  // nanoseconds
+    char name[32];     // /proc/PID/comm
+  };
+
   uint32_t kind = 0;
   int32_t value = 0;
   uint64_t number = 0;
@@ -67,6 +92,8 @@ struct ControlMessage {
     char text[496];
     Process process;
     Stats stats;
+    Limits limits;
+    Task task;
   };
 
   ControlMessage() { std::memset(static_cast<void*>(this), 0, sizeof(*this)); }

@@ -19,7 +19,9 @@
 namespace runsc {
 
 struct ProcessSpec {
-  std::vector<std::string> arguments;  // the first one is looked up in PATH if it has no slash
+  std::vector<std::string> arguments;
+  // What is run: looked up in PATH if it has no slash. "": the first of the arguments.
+  std::string program;
   std::vector<std::string> environment;
   std::string working_directory = "/";
   uint32_t uid = 0, gid = 0;
@@ -34,6 +36,9 @@ struct ProcessSpec {
   // (for the first process only), and its own name for the terminal.
   bool container = false;
   int32_t oom_score_adj = 0;
+  int32_t nice = 0;              // -20 to 19
+  int32_t io_priority = 0;       // as of ioprio_set(2): class and priority
+  uint32_t personality = 0;      // as of personality(2)
   uint64_t ignored_signals = 0;  // what it inherits; bit n-1 for signal n
   uint64_t blocked_signals = 0;
   std::array<ResourceLimit, ResourceLimits::kCount> limits = ResourceLimits().GetAll();
@@ -43,9 +48,9 @@ struct ProcessSpec {
 
   template <typename Coder>
   void Fields(Coder& coder) {
-    coder(arguments, environment, working_directory, uid, gid, groups, bounding, permitted, effective,
-          inheritable, ambient, umask, no_new_privileges, shell_fallback, container, oom_score_adj,
-          ignored_signals, blocked_signals, seccomp_program, seccomp_flags);
+    coder(arguments, program, environment, working_directory, uid, gid, groups, bounding, permitted,
+          effective, inheritable, ambient, umask, no_new_privileges, shell_fallback, container, oom_score_adj,
+          nice, io_priority, personality, ignored_signals, blocked_signals, seccomp_program, seccomp_flags);
     for (ResourceLimit& limit : limits) coder(limit.current, limit.maximum);
   }
 };

@@ -96,8 +96,8 @@ void AddCore(TreeBuilder& tree, Kernel& kernel) {
   tree.Generated("cgroup.threads", [&kernel] { return Ids(kernel, true); });
 }
 
-void AddMemory(TreeBuilder& tree, Kernel& kernel, const CgroupLimits& limits) {
-  tree.Text("memory.max", MaxOr(limits.memory));
+void AddMemory(TreeBuilder& tree, Kernel& kernel, const CgroupSettings& settings) {
+  tree.Generated("memory.max", [&settings] { return MaxOr(settings.Get().memory); });
   for (const char* name : {"memory.high", "memory.swap.high"}) tree.Text(name, "max\n");
   for (const char* name :
        {"memory.min", "memory.low", "memory.oom.group", "memory.swap.current", "memory.swap.max"})
@@ -108,10 +108,13 @@ void AddMemory(TreeBuilder& tree, Kernel& kernel, const CgroupLimits& limits) {
   tree.Generated("memory.stat", [&kernel] { return MemoryStat(kernel); });
 }
 
-void AddCpu(TreeBuilder& tree, Kernel& kernel, const CgroupLimits& limits) {
-  std::string quota = limits.cpu_quota ? fmt::format("{}", *limits.cpu_quota) : std::string("max");
-  tree.Text("cpu.max", fmt::format("{} {}\n", quota, limits.cpu_period));
-  tree.Text("cpu.weight", fmt::format("{}\n", limits.cpu_weight));
+void AddCpu(TreeBuilder& tree, Kernel& kernel, const CgroupSettings& settings) {
+  tree.Generated("cpu.max", [&settings] {
+    CgroupLimits limits = settings.Get();
+    std::string quota = limits.cpu_quota ? fmt::format("{}", *limits.cpu_quota) : std::string("max");
+    return fmt::format("{} {}\n", quota, limits.cpu_period);
+  });
+  tree.Generated("cpu.weight", [&settings] { return fmt::format("{}\n", settings.Get().cpu_weight); });
   tree.Generated("cpu.stat", [&kernel] { return CpuStat(kernel); });
   unsigned last = kernel.cpu_count() > 0 ? kernel.cpu_count() - 1 : 0;
   tree.Text("cpuset.cpus", "");
@@ -122,33 +125,35 @@ void AddCpu(TreeBuilder& tree, Kernel& kernel, const CgroupLimits& limits) {
 
 class CgroupType final : public FilesystemType {
  public:
-  CgroupType(Kernel& kernel, const CgroupLimits& limits) : kernel_(kernel), limits_(limits) {}
+  CgroupType(Kernel& kernel, const CgroupSettings& settings) : kernel_(kernel), settings_(settings) {}
   std::string_view name() const override { return "cgroup2"; }
-  Result<NewFilesystem> Make(const FilesystemSource& source) override { return MakeCgroup(kernel_, limits_); }
+  Result<NewFilesystem> Make(const FilesystemSource& source) override {
+    return MakeCgroup(kernel_, settings_);
+  }
 
  private:
   Kernel& kernel_;
-  const CgroupLimits limits_;
+  const CgroupSettings& settings_;
 };
 
 }  // namespace
 
-NewFilesystem MakeCgroup(Kernel& kernel, const CgroupLimits& limits) {
+NewFilesystem MakeCgroup(Kernel& kernel, const CgroupSettings& settings) {
   auto filesystem = MakeRef<CgroupFilesystem>();
   auto root = MakeRef<StaticDirectory>(*filesystem, 0755u, Uid{0}, Gid{0}, uint64_t{1});
   TreeBuilder tree(*filesystem, *root);
   AddCore(tree, kernel);
-  AddMemory(tree, kernel, limits);
-  AddCpu(tree, kernel, limits);
-  tree.Text("pids.max", MaxOr(limits.tasks));
+  AddMemory(tree, kernel, settings);
+  AddCpu(tree, kernel, settings);
+  tree.Generated("pids.max", [&settings] { return MaxOr(settings.Get().tasks); });
   tree.Text("pids.events", "max 0\n");
   tree.Generated("pids.current", [&kernel] { return fmt::format("{}\n", kernel.task_count()); });
   auto dentry = MakeRef<Dentry>(*filesystem, std::move(root), "/");
   return {std::move(filesystem), std::move(dentry)};
 }
 
-std::unique_ptr<FilesystemType> MakeCgroupType(Kernel& kernel, const CgroupLimits& limits) {
-  return std::make_unique<CgroupType>(kernel, limits);
+std::unique_ptr<FilesystemType> MakeCgroupType(Kernel& kernel, const CgroupSettings& settings) {
+  return std::make_unique<CgroupType>(kernel, settings);
 }
 
 }  // namespace runsc

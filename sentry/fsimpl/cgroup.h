@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 
+#include "platform/base/mutex.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/vfs/filesystem.h"
 
@@ -24,9 +25,28 @@ struct CgroupLimits {
   uint64_t cpu_weight = 100;         // 1 to 10,000
 };
 
-NewFilesystem MakeCgroup(Kernel& kernel, const CgroupLimits& limits);
+// The limits as they are now: `runsc update` changes them. Any thread.
+class CgroupSettings {
+ public:
+  explicit CgroupSettings(const CgroupLimits& limits) : limits_(limits) {}
+  CgroupLimits Get() const {
+    MutexLock lock(mu_);
+    return limits_;
+  }
+  void Set(const CgroupLimits& limits) {
+    MutexLock lock(mu_);
+    limits_ = limits;
+  }
+
+ private:
+  mutable Mutex mu_{LockRank::kLeaf};
+  CgroupLimits limits_ ABSL_GUARDED_BY(mu_);
+};
+
+// `settings` outlives the kernel.
+NewFilesystem MakeCgroup(Kernel& kernel, const CgroupSettings& settings);
 // "cgroup2", as mount(2) names it. There is no version 1 inside.
-std::unique_ptr<FilesystemType> MakeCgroupType(Kernel& kernel, const CgroupLimits& limits);
+std::unique_ptr<FilesystemType> MakeCgroupType(Kernel& kernel, const CgroupSettings& settings);
 
 }  // namespace runsc
 

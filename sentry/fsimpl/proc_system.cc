@@ -61,7 +61,7 @@ std::string LoadText(ProcFilesystem& filesystem) {
 }
 
 std::string MeminfoText(Kernel& kernel) {
-  uint64_t total = kernel.total_memory();
+  uint64_t total = kernel.memory_file().limit();
   uint64_t used = std::min(total, kernel.memory_file().allocated_bytes());
   uint64_t free = total - used;
   TextBuilder text;
@@ -118,7 +118,7 @@ std::string MeminfoText(Kernel& kernel) {
 
 std::string VmstatText(Kernel& kernel) {
   uint64_t used = kernel.memory_file().allocated_bytes() / kPageSize;
-  uint64_t total = kernel.total_memory() / kPageSize;
+  uint64_t total = kernel.memory_file().limit() / kPageSize;
   TextBuilder text;
   text.Add("nr_free_pages {}\n", total - std::min(total, used));
   text.Add("nr_zone_active_anon {}\nnr_active_anon {}\nnr_anon_pages {}\nnr_mapped {}\n", used, used, used,

@@ -100,7 +100,7 @@ Result<std::string> TimerSlackText(ProcFilesystem& filesystem, Task& task) {
 
 Result<std::string> OomScoreText(ProcFilesystem& filesystem, Task& task) {
   // oom_badness(): thousandths of memory used, moved by oom_score_adj.
-  uint64_t total = std::max<uint64_t>(filesystem.kernel().total_memory(), 1);
+  uint64_t total = std::max<uint64_t>(filesystem.kernel().memory_file().limit(), 1);
   RefPtr<MemoryManager> memory = task.GetMemory();
   int64_t points = memory ? static_cast<int64_t>(memory->GetUsage().resident_bytes / (total / 1000 + 1)) : 0;
   int64_t adjustment = task.thread_group().oom_score_adj.load();

@@ -11,6 +11,7 @@
 #include "sentry/kernel/task_runner.h"
 #include "sentry/kernel/tracee.h"
 #include "sentry/kernel/vfork_done.h"
+#include "sentry/memory/live_limits.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
@@ -156,7 +157,8 @@ Result<void> Task::EnterTree(Task& child, const CloneOptions& options) {
   const bool is_traced =
       (options.flags & CLONE_PTRACE) != 0 || tracee_->CloneEvent(options.flags, options.exit_signal) != 0;
   MutexLock tree(kernel_.task_tree_mu_);
-  if (kernel_.task_count() >= kernel_.max_tasks() || IsOverProcessLimitLocked()) return Errno(EAGAIN);
+  const uint64_t most = std::min(kernel_.max_tasks(), live_limits.tasks.load(std::memory_order_relaxed));
+  if (kernel_.task_count() >= most || IsOverProcessLimitLocked()) return Errno(EAGAIN);
   {
     MutexLock lock(group.signal_mu_);
     // A signal that came while we forked goes to the parent alone, before there is a child.

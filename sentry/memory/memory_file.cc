@@ -13,6 +13,7 @@
 #include "platform/base/check.h"
 #include "platform/base/log.h"
 #include "sentry/memory/extent_set.h"
+#include "sentry/memory/live_limits.h"
 
 namespace runsc {
 namespace {
@@ -132,8 +133,9 @@ Result<uint64_t> MemoryFile::State::TakeExtent(uint64_t length, bool* is_dirty) 
 Result<FileRange> MemoryFile::Allocate(uint64_t length) {
   State& s = *state_;
   CHECK(length != 0 && (length & kPageMask) == 0);
-  if (length > s.limit) return Errno(ENOMEM);
-  if (s.allocated.fetch_add(length, std::memory_order_relaxed) > s.limit - length) {
+  const uint64_t limit = this->limit();
+  if (length > limit) return Errno(ENOMEM);
+  if (s.allocated.fetch_add(length, std::memory_order_relaxed) > limit - length) {
     s.allocated.fetch_sub(length, std::memory_order_relaxed);
     return Errno(ENOMEM);
   }
@@ -222,7 +224,9 @@ std::byte* MemoryFile::At(FileRange range) {
   return state_->base + range.offset;
 }
 
-uint64_t MemoryFile::limit() const { return state_->limit; }
+uint64_t MemoryFile::limit() const {
+  return std::min(state_->limit, live_limits.memory.load(std::memory_order_relaxed));
+}
 uint64_t MemoryFile::allocated_bytes() const { return state_->allocated.load(std::memory_order_relaxed); }
 
 }  // namespace runsc

@@ -1,5 +1,6 @@
 #include "sentry/syscalls/sys_system.h"
 
+#include <sys/personality.h>
 #include <sys/random.h>
 
 #include <climits>
@@ -36,7 +37,9 @@ Result<int64_t> SysUname(Task& task, UserPtr<struct utsname> user_name) {
   Put(name.nodename, uts->host_name());
   Put(name.release, kKernelRelease);
   Put(name.version, kKernelVersion);
-  Put(name.machine, "x86_64");
+  constexpr int kPersonalityMask = 0xff;  // PER_MASK
+  bool is_32_bit = (task.personality & kPersonalityMask) == PER_LINUX32;
+  Put(name.machine, is_32_bit ? "i686" : "x86_64");
   Put(name.domainname, uts->domain_name());
   RETURN_IF_ERROR(task.memory().Write(user_name, name));
   return 0;
@@ -59,7 +62,7 @@ Result<int64_t> SysSysinfo(Task& task, UserPtr<struct sysinfo> user_info) {
   struct sysinfo info;
   memset(&info, 0, sizeof(info));
   info.uptime = (MonotonicNow() - kernel.boot_time_monotonic()) / kNanosecondsPerSecond;
-  info.totalram = kernel.total_memory();
+  info.totalram = kernel.memory_file().limit();
   uint64_t used = kernel.memory_file().allocated_bytes();
   info.freeram = used < info.totalram ? info.totalram - used : 0;
   info.procs = static_cast<unsigned short>(std::min<size_t>(kernel.task_count(), USHRT_MAX));

@@ -317,7 +317,7 @@ constexpr auto MakeTable() {
   // 134
   t[134] = {"uselib", Missing()};
   // 135
-  t[135] = {"personality", Partial<SysPersonality>("kept; only the loader looks at it")};
+  t[135] = {"personality", Partial<SysPersonality>("kept; only the loader and uname look at it")};
   // 136
   t[136] = {"ustat", Full<SysUstat>()};
   // 137

@@ -16,24 +16,24 @@ def errors(runsc):
     """Exit code 1; one entry on stderr, or in --log and the plain message on stderr."""
     plain = runsc.run("--root", runsc.path("state"), "state", "none")
     check(plain.returncode == 1 and not plain.stdout, "state of no container fails", text(plain.stdout))
-    check(re.fullmatch(r'time="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ" level=error msg="container \\"none\\" does not exist"\n',
+    check(re.fullmatch(r'time="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ" level=error msg="container does not exist: none"\n',
                        text(plain.stderr)) is not None, "an entry on stderr", text(plain.stderr))
     log = runsc.path("log.json")
     logged = runsc.run("--root", runsc.path("state"), "--log", log, "--log-format", "json", "state", "none")
-    check(logged.returncode == 1 and text(logged.stderr) == 'container "none" does not exist\n',
+    check(logged.returncode == 1 and text(logged.stderr) == 'container does not exist: none\n',
           "with --log the message alone on stderr", text(logged.stderr))
     with open(log, encoding="utf-8") as file:
         entry = json.loads(file.read())
-    check(entry["level"] == "error" and entry["msg"] == 'container "none" does not exist' and "time" in entry,
+    check(entry["level"] == "error" and entry["msg"] == 'container does not exist: none' and "time" in entry,
           "an entry in the log", str(entry))
     with_text = runsc.run("--log", log + ".txt", "state", "a/b")
     check(with_text.returncode == 1, "an id with a slash")
     with open(log + ".txt", encoding="utf-8") as file:
         line = file.read()
-    check("level=error" in line and "invalid container id" in line, "text log", line)
-    for arguments, part in ((["state"], "takes exactly 1 argument(s), not 0"), (["state", "a", "b"], "not 2"),
-                            (["list", "--nope"], "there is no flag --nope"), (["list", "-f", "xml"], "'xml' is not one of"),
-                            (["state", ".."], "invalid container id")):
+    check("level=error" in line and "invalid container ID format" in line, "text log", line)
+    for arguments, part in ((["state"], "requires exactly 1 argument(s), not 0"), (["state", "a", "b"], "not 2"),
+                            (["list", "--nope"], "flag provided but not defined: -nope"), (["list", "-f", "xml"], "invalid format option"),
+                            (["state", ".."], "invalid container ID format")):
         result = runsc.run(*arguments)
         check(result.returncode == 1 and part in text(result.stderr), f"{arguments} is refused", text(result.stderr))
     for arguments in (["--root"], ["--log-format=xml", "list"], ["--nope"], ["nope"]):
@@ -69,7 +69,8 @@ def features(runsc):
     table = json.loads(result.stdout)
     check(table["ociVersionMin"] == "1.0.0" and table["ociVersionMax"].startswith("1."), "features: versions")
     check("CAP_SYS_ADMIN" in table["linux"]["capabilities"] and "rbind" in table["mountOptions"], "features: lists")
-    check(table["hooks"] == ["prestart", "createRuntime", "createContainer", "poststart", "poststop"], "features: hooks")
+    check(table["hooks"] == ["prestart", "createRuntime", "createContainer", "startContainer", "poststart",
+                              "poststop"], "features: hooks")
 
 
 def listing(runsc):
@@ -170,9 +171,9 @@ try runsc sta; try runsc --root /x li; try runsc list --f; try runsc completion 
 
 
 def update(runsc):
-    for arguments, part in ((["--memory", "x", "c"], "--memory: 'x' is no size"),
+    for arguments, part in ((["--memory", "x", "c"], "--memory: invalid size: 'x' is no size"),
                             (["--cpu-share=-1", "c"], "--cpu-share"), (["none"], "does not exist"),
-                            (["-r", runsc.path("missing"), "c"], "No such file")):
+                            (["-r", runsc.path("missing"), "c"], "no such file")):
         result = runsc.run("--root", runsc.path("state"), "update", *arguments)
         check(result.returncode == 1 and part in text(result.stderr), f"update {arguments}", text(result.stderr))
     result = runsc.run("update", "-r", "-", "c", input=b'{"memory": {"limit": "1G"}}')

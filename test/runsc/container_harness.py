@@ -86,7 +86,7 @@ class Containers:
         with open(f"{path}/rootfs/etc/passwd", "w", encoding="ascii") as file:
             file.write("root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n")
         document = changes.pop("document", None) or config(args, **changes)
-        if isinstance(document, dict):
+        if isinstance(document, dict) and isinstance(document.get("linux"), dict):
             # Other tests may run at the same time, with containers of the same names.
             document["linux"].setdefault("cgroupsPath", f"/runsc-test-{os.getpid()}-{self.bundles}")
         self.write_config(path, document)

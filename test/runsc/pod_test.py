@@ -71,7 +71,7 @@ def members(box):
 
 def shared_pids(box):
     pod = Pod(box, "pod")
-    spaces = {"namespaces": [{"type": "pid", "path": f"/proc/{pod.pid}/ns/pid"}, {"type": "mount"}]}
+    spaces = {"namespaces": [{"type": "pid", "path": f"/proc/{pod.pid}/ns/pid"}, {"type": "mount"}, {"type": "uts"}]}
     ran = box.run("run", "--bundle", pod.bundle(["cat", "/proc/1/cmdline"], linux=spaces), "one")
     check(ran.stdout == b"sleep\x00600\x00", "a container may share the pod's processes", ran)
     pod.end()

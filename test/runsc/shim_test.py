@@ -348,7 +348,7 @@ def pods(host):
     task("Create", host.request("pod"))
     task("Start", {1: "pod"})
     host.bundle("member", ["sleep", "400"], annotations=role("container"),
-                linux={"namespaces": [{"type": "pid"}, {"type": "mount"}]})
+                linux={"namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "uts"}]})
     check(host.start_shim("member") == address, "the pod's shim serves its containers")
     member = host.connect(address)
     member("Create", host.request("member"))

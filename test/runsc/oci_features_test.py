@@ -1,0 +1,241 @@
+"""What of the runtime specification and of runsc's own commands the other tests do not go through: startContainer
+hooks, limits that are changed while a container runs, attributes of its process, and `runsc debug`."""
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import traceback
+
+import container_harness
+from container_harness import Containers
+from sandbox_harness import adopt_orphans, check, descendants, finish, reap, skip, wait_until
+
+
+def shell(script, **fields):
+    return {"path": "/bin/busybox", "args": ["sh", "-c", script], "env": ["PATH=/bin"], **fields}
+
+
+def start_container_hooks(box):
+    """They run inside, as guests, between `start` and the process; the program is the path's, not args[0]."""
+    bundle = box.bundle(["sh", "-c", "cat /tmp/said"], hooks={"startContainer": [
+        shell("echo $0; id -u; pwd; uname -r; cat > /tmp/state; echo $HOME- >> /tmp/said.env"),
+        shell("echo second; grep -E 'CapEff|NoNewPrivs' /proc/self/status; hostname 2>/dev/null; ls /proc | grep -c '^1$'")]},
+        process={"user": {"uid": 1000, "gid": 1000}, "cwd": "/etc"})
+    for hook in json.load(open(f"{bundle}/config.json", encoding="utf-8"))["hooks"]["startContainer"]:
+        check(hook["path"] == "/bin/busybox", "the hooks are there")
+    document = json.load(open(f"{bundle}/config.json", encoding="utf-8"))
+    for hook in document["hooks"]["startContainer"]:
+        hook["args"][2] = "(" + hook["args"][2] + ") >> /tmp/said"
+    box.write_config(bundle, document)
+    os.chmod(f"{bundle}/rootfs/tmp", 0o777)
+    check(box.create("sc", bundle).returncode == 0, "create", box.output("sc"))
+    check(not os.path.exists(f"{bundle}/rootfs/tmp/said"), "nothing runs before start")
+    started = box.run("start", "sc")
+    check(started.returncode == 0, "start", started.stderr)
+    box.wait_stopped("sc")
+    lines = box.output("sc").decode().splitlines()
+    check(lines[:3] == ["sh", "1000", "/etc"] and lines[3].endswith("-runsc") and lines[4] == "second",
+          "in order, as the container's user, in its directory and kernel", lines)
+    check("CapEff:\t0000000000000000" in lines and "NoNewPrivs:\t1" in lines and lines[-1] == "1",
+          "with its capabilities, in its PID namespace", lines)
+    with open(f"{bundle}/rootfs/tmp/state", encoding="utf-8") as file:
+        state = json.load(file)
+    check(state["status"] == "created" and state["pid"] == 1 and state["id"] == "sc" and state["bundle"] == bundle,
+          "the state is on stdin", state)
+    with open(f"{bundle}/rootfs/tmp/said.env", encoding="utf-8") as file:
+        check(file.read() == "-\n", "with the environment of the hook alone")
+    box.run("delete", "sc")
+
+    for label, hook, words in (
+            ("fails", shell("echo because >&2; exit 3"), (b"startContainer hook #0", b"exit status 3", b"because")),
+            ("is not there", {"path": "/nosuch"}, (b"startContainer hook #0 /nosuch", b"o such file or directory")),
+            ("is killed", shell("kill -9 $$"), (b"killed by signal 9",)),
+            ("hangs", shell("sleep 1000", timeout=1), (b"timeout of 1 s",))):
+        bundle = box.bundle(["touch", "/ran"], hooks={"startContainer": [hook], "poststop": [
+            {"path": "/bin/touch", "args": ["touch", box.path("poststop-ran")]}]})
+        box.create("sc", bundle)
+        begin = time.monotonic()
+        started = box.run("start", "sc")
+        check(started.returncode == 1 and started.stderr.count(b"\n") == 1 and all(word in started.stderr for word in words),
+              f"a hook that {label}", started)
+        check(time.monotonic() - begin < 10, f"a hook that {label} does not keep start")
+        check(box.status("sc") == "stopped" and not os.path.exists(f"{bundle}/rootfs/ran"),
+              f"a hook that {label} stops the container")
+        check(box.run("delete", "sc").returncode == 0 and os.path.exists(box.path("poststop-ran")), "poststop runs after it")
+        os.unlink(box.path("poststop-ran"))
+    check(wait_until(lambda: reap() or not descendants(os.getpid()), 30), "no process is left")
+
+
+def limits(box):
+    """`update` changes what the Sentry enforces and shows, not only the host's cgroup."""
+    bundle = box.bundle(["sleep", "1000"], mounts=[{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"},
+                                                   {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs",
+                                                    "options": ["size=1g"]}],
+                        linux={"resources": {"memory": {"limit": 256 << 20}, "pids": {"limit": 50}, "cpu": {
+                            "quota": 50000, "period": 100000, "shares": 1024}}})
+    box.create("up", bundle)
+    box.run("start", "up")
+
+    def inside():
+        names = ("memory.max", "pids.max", "cpu.max", "cpu.weight")
+        result = box.run("exec", "up", "sh", "-c", "cd /sys/fs/cgroup; cat " + " ".join(names) +
+                         "; grep MemTotal /proc/meminfo")
+        return result.stdout.decode().split("\n")[:5]
+    before = inside()
+    check(before[:4] == [str(256 << 20), "50", "50000 100000", "39"] and before[4].split()[1] == str(256 << 10), "at first",
+          before)
+
+    def fill(megabytes):
+        result = box.run("exec", "up", "sh", "-c", f"dd if=/dev/zero of=/tmp/f bs=1M count={megabytes} 2>/dev/null; "
+                         "wc -c < /tmp/f; rm /tmp/f")
+        return int(result.stdout or 0) >> 20
+    check(fill(100) == 100, "there is memory")
+    check(box.run("update", "--memory", "134217728", "--pids-limit", "12", "--cpu-quota", "80000", "--cpu-share", "512",
+                  "up").returncode == 0, "update")
+    after = inside()
+    check(after[:4] == [str(128 << 20), "12", "80000 100000", "20"] and after[4].split()[1] == str(128 << 10), "afterwards", after)
+    check(fill(20) == 20, "there is less memory")
+    result = box.run("exec", "up", "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do sleep 5 & done; wait")
+    check(result.returncode != 0 or b"fork" in result.stderr, "fewer tasks", result)
+    check(box.run("update", "-r", "-", "up", input=json.dumps({"memory": {"limit": 512 << 20}, "pids": {"limit": -1},
+                                                              "cpu": {"quota": -1}}).encode(), stdin=None).returncode == 0,
+          "more of all")
+    more = inside()
+    check(more[:3] == [str(512 << 20), "max", "max 100000"], "shows", more)
+    check(fill(320) == 320, "and holds, above what it began with")
+    box.run("delete", "--force", "up")
+
+
+def attributes(box):
+    """What of the process of config.json Linux keeps for a task."""
+    bundle = box.bundle(["sh", "-c", "uname -m; ionice; cut -d' ' -f19 /proc/self/stat"],
+                        process={"scheduler": {"policy": "SCHED_OTHER", "nice": 5},
+                                 "ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 0}},
+                        linux={"personality": {"domain": "LINUX32"}})
+    for name in ("cut", "ionice"):
+        os.symlink("busybox", f"{bundle}/rootfs/bin/{name}")
+    result = box.run("run", "--bundle", bundle, "attr")
+    lines = result.stdout.decode().splitlines()
+    check(len(lines) == 3 and lines[0] == "i686" and "idle" in lines[1] and lines[2] == "5",
+          "nice, personality, I/O priority", result)
+    # The bundle's config.json means nothing any more once the container is there.
+    bundle = box.bundle(["sleep", "1000"], process={"env": ["PATH=/bin", "A=before"]})
+    box.create("attr", bundle)
+    box.run("start", "attr")
+    os.unlink(f"{bundle}/config.json")
+    result = box.run("exec", "attr", "sh", "-c", "echo $A")
+    check(result.stdout == b"before\n", "exec without the bundle's config.json", result)
+    check(box.run("delete", "--force", "attr").returncode == 0, "delete without it")
+
+
+def debugging(box):
+    bundle = box.bundle(["sh", "-c", "(while :; do :; done) & sleep 1000 & read line < /tmp/fifo"])
+    os.mkfifo(f"{bundle}/rootfs/tmp/fifo")
+    box.create("dbg", bundle)
+    box.run("start", "dbg")
+
+    def tasks():
+        result = box.run("debug", "dbg")
+        rows = [line.split() for line in result.stdout.decode().splitlines()]
+        check(result.returncode == 0 and rows and rows[0] == ["PID", "TID", "STATE", "CPU-MS", "NAME", "SYSCALL"], "debug",
+              result)
+        return rows[1:]
+
+    def has(state, name, call):
+        return any(row[2] in state and row[4] == name and row[5] == call for row in tasks())
+    check(wait_until(lambda: has("S", "sleep", "nanosleep") or has("S", "sleep", "clock_nanosleep"), 20),
+          "a task that sleeps", tasks())
+    check(has("R", "sh", "-"), "a task in its own code", tasks())
+    first = [row for row in tasks() if row[0] == "1"]
+    check(len(first) == 1 and first[0][5] in ("openat", "open", "read"), "the first one waits", tasks())
+
+    log = box.path("strace.log")
+    refused = box.run("debug", "--strace=on", "dbg")
+    check(refused.returncode == 1 and b"--debug-log" in refused.stderr, "strace needs a log", refused)
+    refused = box.run("--debug-log", "/dev/null", "debug", "--strace=on", "dbg")
+    check(refused.returncode == 1 and b"regular file" in refused.stderr, "that is a regular file", refused)
+    check(box.run("--debug-log", log, "debug", "--strace=on", "dbg").returncode == 0, "strace is switched on")
+    box.run("exec", "dbg", "cat", "/etc/passwd")
+
+    def text():
+        with open(log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    check(wait_until(lambda: re.search(r'open(at)?\(.*"/etc/passwd"', text()) is not None, 20), "it logs calls",
+          text()[-300:])
+    check(box.run("debug", "--strace=off", "dbg").returncode == 0, "and off")
+    box.run("exec", "dbg", "cat", "/etc/group")
+    check("/etc/group" not in text(), "then it is silent")
+    check(box.run("--debug-log", log, "debug", "--strace=on", "dbg").returncode == 0, "and on again")
+    box.run("exec", "dbg", "cat", "/etc/hosts")
+    check(wait_until(lambda: "/etc/hosts" in text(), 20), "it logs again")
+    box.run("debug", "--strace=off", "dbg")
+
+    posture = box.run("debug", "--posture", "dbg")
+    said = posture.stdout.decode()
+    calls = re.match(r"host system calls allowed: sentry (\d+), gofer (\d+)\n", said)
+    check(calls is not None and 20 < int(calls[1]) < 80 and 20 < int(calls[2]) < 60, "how many host calls", said)
+    rows = {line.split()[0]: line.split() for line in said.splitlines()[3:]}
+    check({"runsc-monitor", "runsc-sentry", "runsc-gofer"} <= set(rows), "its processes", said)
+    sentry, gofer = rows.get("runsc-sentry"), rows.get("runsc-gofer")
+    if sentry and gofer:
+        check(sentry[2] == "65534" and sentry[3] == "0" and sentry[5:7] == ["1", "2"], "the Sentry holds nothing", sentry)
+        check(gofer[5:7] == ["1", "2"] and int(gofer[3], 16) & ~0x1f == 0, "the Gofer little", gofer)
+        check({"user", "pid", "mnt", "ipc", "uts"} <= set(sentry[10].split(",")), "namespaces of its own", sentry)
+    check(len([line for line in said.splitlines()[3:]]) >= 4, "stubs are there too", said)
+    check(box.run("debug", "nosuch").returncode == 1, "no such container")
+    box.run("kill", "dbg", "KILL")
+    box.wait_stopped("dbg")
+    stopped = box.run("debug", "dbg")
+    check(stopped.returncode == 1 and b"not running" in stopped.stderr, "a stopped container", stopped)
+    box.run("delete", "dbg")
+
+
+def out_of_memory(box):
+    """`events` tells at once of a process that the host killed for want of memory."""
+    if not os.path.isdir("/sys/fs/cgroup/memory") and not os.path.exists("/sys/fs/cgroup/memory.events"):
+        print("skipped: out_of_memory: no memory controller")
+        return
+    bundle = box.bundle(["sleep", "1000"])
+    box.create("oom", bundle)
+    box.run("start", "oom")
+    events = box.start("events", "--interval", "1s", "oom")
+    first = json.loads(events.stdout.readline())
+    check(first["type"] == "stats" and first["id"] == "oom", "a report at first", first)
+    second = json.loads(events.stdout.readline())
+    check(second["type"] == "stats", "and each second", second)
+    box.run("kill", "oom", "KILL")
+    check(events.wait(20) == 0, "events ends with the container")
+    events.stdout.close()
+    events.stderr.close()
+    box.run("delete", "oom")
+
+
+def main():
+    binary, flags = os.path.abspath(sys.argv[1]), sys.argv[2:]
+    if os.geteuid() != 0:
+        skip("needs root")
+    busybox = container_harness.busybox()
+    if busybox is None:
+        skip("needs a static busybox (package busybox-static)")
+    adopt_orphans()
+    only = os.environ.get("RUNSC_TEST_ONLY")
+    for part in (start_container_hooks, limits, attributes, debugging, out_of_memory):
+        if only and part.__name__ not in only.split(","):
+            continue
+        box = Containers([binary, *flags], busybox)
+        try:
+            part(box)
+        except (subprocess.TimeoutExpired, OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            traceback.print_exc()
+            check(False, f"{part.__name__}: {error!r}")
+        finally:
+            for entry in os.listdir(box.root) if os.path.exists(box.root) else []:
+                box.run("delete", "--force", entry)
+            box.close()
+            reap()
+    finish()
+
+
+main()
