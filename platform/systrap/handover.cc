@@ -1,6 +1,7 @@
 #include "platform/systrap/handover.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,11 +16,16 @@ constexpr uint32_t kWindow = 32;
 constexpr uint64_t kBusyCycles = 150'000;      // ~50 us a switch
 constexpr uint64_t kSpinCycles = 60'000;       // ~20 us
 constexpr uint64_t kStubSpinCycles = 180'000;  // ~60 us: what the Gofer takes for an answer
+constexpr uint64_t kYieldCycles = 60'000;      // ~20 us
 constexpr uint32_t kStubYields = 200;          // 0.3 to 1 us each
-constexpr uint64_t kLostCpuCycles = 300'000;   // a gap like this is no cache miss
+constexpr uint32_t kYieldsAlone = 2;  // more: others yield, too, and most go to one who has nothing to do
+constexpr uint64_t kLostCpuCycles = 300'000;  // a gap like this is no cache miss
 constexpr uint64_t kFirstBackoff = 3'000'000, kLastBackoff = 3'000'000'000;  // ~1 ms, ~1 s
-constexpr uint64_t kLongApart = 150'000'000;  // an attempt that lasted this long was a success
-constexpr uint32_t kPenaltySleep = 4, kPenaltyLostCpu = 12, kPenaltyLimit = 32;
+constexpr uint64_t kFirstShareBackoff =
+    30'000'000;                                 // ~10 ms: a failure costs a time slice of somebody else's
+constexpr uint64_t kSliceCycles = 1'000'000;    // somebody has had one
+constexpr uint64_t kLongAttempt = 150'000'000;  // one that lasted this long was a success
+constexpr uint32_t kPenaltySleep = 4, kPenaltyLostCpu = 12, kPenaltyCrowd = 2, kPenaltyLimit = 32;
 
 // How many pauses make kStubSpinCycles.
 uint32_t SpinCount() {
@@ -39,42 +45,63 @@ void FutexWake(std::atomic<uint32_t>& word) {
 
 }  // namespace
 
+void Handover::Attempt::End(uint64_t now, uint64_t first_backoff) {
+  backoff = now - since > kLongAttempt ? first_backoff : std::clamp(2 * backoff, first_backoff, kLastBackoff);
+  not_before = now + backoff;
+}
+
 void Handover::ConsiderSpreading() {
   switches_ = 0;
-  uint64_t now = __rdtsc();
-  uint64_t took = now - std::exchange(window_start_, now);
-  if (took > kWindow * kBusyCycles || now < not_before_) return;
-  if (balancer_.Spread(pair_)) {
-    apart_since_ = now;
+  const uint64_t now = __rdtsc();
+  const uint64_t took = now - std::exchange(window_start_, now);
+  if (took > kWindow * kBusyCycles) return;
+  if (now >= apart_.not_before) {
+    if (balancer_.Spread(pair_)) {
+      apart_.since = now;
+      shares_ = false;
+      penalty_ = 0;
+      return;
+    }
+    apart_.not_before = now + kFirstBackoff;
+  }
+  if (!shares_ && now >= sharing_.not_before) {
+    sharing_.since = now;
+    shares_ = true;
     penalty_ = 0;
-  } else {
-    not_before_ = now + kFirstBackoff;
   }
 }
 
-void Handover::SpunInVain(uint32_t penalty) {
+void Handover::WaitedInVain(uint32_t penalty) {
   penalty_ += penalty;
   if (penalty_ < kPenaltyLimit) return;
-  balancer_.Gather(pair_);
-  uint64_t now = __rdtsc();
-  backoff_ =
-      now - apart_since_ > kLongApart ? kFirstBackoff : std::clamp(2 * backoff_, kFirstBackoff, kLastBackoff);
-  not_before_ = now + backoff_;
+  const uint64_t now = __rdtsc();
+  if (shares_) {
+    shares_ = false;
+    sharing_.End(now, kFirstShareBackoff);
+  } else {
+    balancer_.Gather(pair_);
+    apart_.End(now, kFirstBackoff);
+  }
   switches_ = 0;
   window_start_ = now;
 }
 
 void Handover::Begin(ThreadSlot& slot) {
   SlotIn& in = slot.in();
-  if (++switches_ >= kWindow && !pair_.apart() && !pair_.coupled()) ConsiderSpreading();
   const bool apart = pair_.apart(), coupled = pair_.coupled();
-  in.yield.store(coupled ? 1 : 0, std::memory_order_relaxed);
-  in.spin.store(apart ? SpinCount() : coupled ? kStubYields : 0, std::memory_order_relaxed);
-  in.sentry_sleeps.store(apart || coupled ? 0 : 1, std::memory_order_relaxed);
+  if (apart || coupled) {
+    shares_ = false;
+  } else if (++switches_ >= kWindow) {
+    ConsiderSpreading();
+  }
+  const bool spins = pair_.apart(), yields = coupled || shares_;
+  in.yield.store(yields ? 1 : 0, std::memory_order_relaxed);
+  in.spin.store(spins ? SpinCount() : yields ? kStubYields : 0, std::memory_order_relaxed);
+  in.sentry_sleeps.store(spins || yields ? 0 : 1, std::memory_order_relaxed);
   in.go.store(++slot.run, std::memory_order_seq_cst);
   if (slot.out().sleeps.load(std::memory_order_seq_cst) == 0) return;
   FutexWake(in.go);
-  if (apart) SpunInVain(kPenaltySleep);
+  if (spins || shares_) WaitedInVain(kPenaltySleep);
 }
 
 bool Handover::Spin(ThreadSlot& slot) {
@@ -83,10 +110,10 @@ bool Handover::Spin(ThreadSlot& slot) {
   while (out.done.load(std::memory_order_acquire) != slot.run) {
     _mm_pause();
     uint64_t now = __rdtsc();
-    if (now - last > kLostCpuCycles) SpunInVain(kPenaltyLostCpu);
+    if (now - last > kLostCpuCycles) WaitedInVain(kPenaltyLostCpu);
     last = now;
     if (now - start > kSpinCycles) {
-      SpunInVain(kPenaltySleep);
+      WaitedInVain(kPenaltySleep);
       return false;
     }
   }
@@ -94,10 +121,36 @@ bool Handover::Spin(ThreadSlot& slot) {
   return true;
 }
 
+bool Handover::YieldTo(ThreadSlot& slot) {
+  SlotOut& out = slot.out();
+  const uint64_t start = __rdtsc();
+  uint64_t last = start;
+  uint32_t yields = 0;
+  for (; out.done.load(std::memory_order_acquire) != slot.run; ++yields) {
+    if (!shares_) return false;
+    sched_yield();
+    const uint64_t now = __rdtsc();
+    if (now - last > kLostCpuCycles)
+      WaitedInVain(now - last > kSliceCycles ? kPenaltyLimit : kPenaltyLostCpu);
+    last = now;
+    if (now - start > kYieldCycles) {
+      WaitedInVain(kPenaltySleep);
+      return false;
+    }
+  }
+  if (yields > kYieldsAlone) {
+    WaitedInVain(kPenaltyCrowd);
+  } else if (penalty_ > 0) {
+    --penalty_;
+  }
+  return true;
+}
+
 bool Handover::Wait(ThreadSlot& slot, int timeout_ms) {
   SlotIn& in = slot.in();
   SlotOut& out = slot.out();
   if (pair_.apart() && Spin(slot)) return true;
+  if (shares_ && YieldTo(slot)) return true;
   auto done_now = [&] { return out.done.load(std::memory_order_acquire) == slot.run; };
   if (pair_.coupled() && turns_.YieldUntil(done_now)) return true;
   in.sentry_sleeps.store(1, std::memory_order_seq_cst);

@@ -5,17 +5,19 @@
 //
 //   together  both on one CPU, nobody spins: the wake-up runs the other thread as soon as this
 //             one sleeps. The only way when CPUs are scarce, and the start.
+//   sharing   together, but each yields the CPU to the other instead of sleeping, which takes 2 us less than
+//             to sleep and be woken. Only pays while nobody else wants that CPU: whoever yields then gives
+//             away a whole time slice.
 //   apart     on two CPUs, each spins for the other, for kSpinCycles at most, then sleeps. The stub thread
-//   spins
-//             on while the kernel waits for its Gofer, but not while the task sleeps.
+//             spins on while the kernel waits for its Gofer, but not while the task sleeps.
 //   coupled   both on one CPU, each yields it to the other, while the task takes turns with another one that
 //             has another CPU (platform/stub/turns.h).
 //
 // A pair goes apart when it switches often (kWindow switches within kBusyCycles each) and the
-// balancer has a CPU for it; it comes together when spinning does not pay: when too many
-// switches end in a sleep after all, or a spinner finds that it lost its CPU. After that it stays together
-// for a time that doubles while the attempts keep failing. So an idle or blocked guest uses no CPU, and a
-// machine that is busy with other things costs a failed attempt a second.
+// balancer has a CPU for it, and shares its own otherwise; it comes together when that does not pay: when too
+// many switches end in a sleep after all, or one who spins or yields finds that it lost its CPU. After that
+// it stays together for a time that doubles while the attempts keep failing. So an idle or blocked guest uses
+// no CPU, and a machine that is busy with other things costs a failed attempt of each kind a second.
 //
 // Threading: the task's thread only.
 #ifndef PLATFORM_SYSTRAP_HANDOVER_H_
@@ -43,18 +45,27 @@ class Handover {
   static void StopSpinning(ThreadSlot& slot) { slot.in().spin.store(0, std::memory_order_relaxed); }
 
  private:
+  // When to try once more what has failed. Times in TSC cycles.
+  struct Attempt {
+    uint64_t since = 0;       // of the one that goes on
+    uint64_t not_before = 0;  // the next
+    uint64_t backoff = 0;     // the wait after the next failure
+
+    void End(uint64_t now, uint64_t first_backoff);
+  };
+
   bool Spin(ThreadSlot& slot);
-  void SpunInVain(uint32_t penalty);
+  bool YieldTo(ThreadSlot& slot);
+  void WaitedInVain(uint32_t penalty);
   void ConsiderSpreading();
 
   CpuBalancer& balancer_;
   Turns turns_;
   CpuBalancer::Pair& pair_ = turns_.pair();
   uint32_t switches_ = 0;      // in this window
-  uint64_t window_start_ = 0;  // all times in TSC cycles
-  uint64_t not_before_ = 0;    // when to try to go apart again
-  uint64_t backoff_ = 0;       // the wait after the next failure
-  uint64_t apart_since_ = 0;
+  uint64_t window_start_ = 0;  // in TSC cycles
+  Attempt apart_, sharing_;
+  bool shares_ = false;
   uint32_t penalty_ = 0;
 };
 
