@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 packages="g++ cmake ninja-build pkg-config python3 libabsl-dev libboost-dev libseccomp-dev libfmt-dev
 catch2 libprotobuf-dev protobuf-compiler nlohmann-json3-dev libcap-dev"
-[ -z "${RUNSC_CHECKS:-}" ] || packages="$packages clang clang-format busybox-static runc crun"
+[ -z "${RUNSC_CHECKS:-}" ] || packages="$packages clang clang-format libclang-rt-14-dev busybox-static runc crun"
 
 if command -v dpkg-query >/dev/null; then
   # shellcheck disable=SC2086

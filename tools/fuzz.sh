@@ -41,7 +41,7 @@ if [ -n "$targets" ]; then
     cmake --preset fuzz $launcher >/dev/null
   fi
   # shellcheck disable=SC2086
-  ninja -C build-fuzz $(printf '%s_fuzzer ' $targets)
+  nice -n 19 ninja -C build-fuzz $(printf '%s_fuzzer ' $targets)
   mkdir -p build-fuzz/finds
 fi
 

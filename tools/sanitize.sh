@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds with sanitizers, or with debug checks (the order of locks), and runs the tests with that.
 #   tools/sanitize.sh [address|thread|debug] [ctest arguments, e.g. -R syscalls.ptrace]
+#   tools/sanitize.sh --short     address, and of the tests those that take least time for what they reach
 # address (the default): ASan and UBSan; thread: TSan, whose findings nobody has gone through yet; each in a
 # build folder of its own: build-asan, build-tsan, build-debug. Findings end up in build-*/findings with functions and lines, each once; there must
 # be none but those that tools/sanitizer_suppressions.txt explains. ARCHITECTURE.md says what sanitizers see.
@@ -8,8 +9,10 @@ set -eu
 cd "$(dirname "$0")/.."
 
 kind=address
+short=
 case "${1:-}" in
   address | thread | debug) kind=$1; shift ;;
+  --short) short="-R ^(unit|gofer|platform\.systrap|syscalls\.systrap|security\.systrap\.syscalls|runsc\.pod\.systrap)"; shift ;;
 esac
 case $kind in
   address) preset=asan ;;
@@ -17,6 +20,10 @@ case $kind in
   debug) preset=debug ;;
 esac
 build=build-$preset
+if [ $kind != debug ] && [ ! -e "$(clang++ -print-resource-dir 2>/dev/null)/lib/linux/libclang_rt.asan-x86_64.a" ]; then
+  echo "SKIPPED: no clang++ with the sanitizers' runtimes (apt-get install clang libclang-rt-14-dev)"
+  exit 77
+fi
 
 if [ ! -f "$build/build.ninja" ]; then
   launcher=
@@ -29,7 +36,7 @@ fi
 ninja -C "$build"
 
 # What has no code of ours in it, or counts what a process has and may.
-skipped='^check\.|^fuzz\.parsers|^benchmark\.|^syscalls\.native\.'
+skipped='^check\.|^sanitize\.|^engines\.|^fuzz\.parsers|^benchmark\.|^syscalls\.native\.'
 [ $kind = debug ] || skipped="$skipped|^security\.posture"
 
 reports=$PWD/$build/reports
@@ -41,7 +48,7 @@ run="setarch -R"
 code=0
 # shellcheck disable=SC2086
 RUNSC_SANITIZER_REPORT=$reports/report $run ctest --test-dir "$build" --output-on-failure --no-tests=error \
-  --timeout 180 -E "$skipped" "$@" || code=$?
+  --timeout 180 $short -E "$skipped" "$@" || code=$?
 [ $kind = debug ] && exit $code
 tools/sanitizer_findings.py --suppressions tools/sanitizer_suppressions.txt "$reports" >"$build/findings" || code=1
 cat "$build/findings"

@@ -75,6 +75,13 @@ function(runsc_use_pch target pch)
   endif()
 endfunction()
 
+# runsc_test(NAME name COMMAND...): as add_test. One at a time, though ctest runs two: times, host processes and CPUs are
+# what many of them are about. The other one compiles with clang meanwhile, and gives way (test/checks).
+function(runsc_test)
+  add_test(${ARGV})
+  set_tests_properties(${ARGV1} PROPERTIES RESOURCE_LOCK machine)
+endfunction()
+
 function(runsc_library name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/*.S)
   set(tests ${sources})
@@ -92,6 +99,6 @@ function(runsc_library name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE ${name} catch_main)
     runsc_use_pch(${name}_test runsc_test_pch)
-    add_test(NAME unit.${name} COMMAND ${name}_test)
+    runsc_test(NAME unit.${name} COMMAND ${name}_test)
   endif()
 endfunction()
