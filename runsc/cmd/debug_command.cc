@@ -168,7 +168,7 @@ std::vector<pid_t> ProcessesOf(const ContainerState& state) {
 int PrintPosture(const ContainerState& state) {
   if (state.sandbox_id == state.id)
     fmt::print("host system calls allowed: sentry {}, gofer {}\n\n",
-               CountAllowedCalls(SentryFilter(state.platform, state.host_network)),
+               CountAllowedCalls(SentryFilter(state.platform, state.host_sockets)),
                CountAllowedCalls(gofer::GoferFilter(false)));
   constexpr const char* kRow = "{:<16} {:<8} {:<6} {:<11} {:<11} {:<7} {:<8} {:<8} {:<8} {:<5} {}\n";
   fmt::print(fmt::runtime(kRow), "NAME", "PID", "UID", "CAPEFF", "CAPBND", "NONEWPR", "SECCOMP", "FILTERS",

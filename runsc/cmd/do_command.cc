@@ -16,6 +16,7 @@
 #include "runsc/cmd/command.h"
 #include "runsc/cmd/flags.h"
 #include "runsc/cmd/global_flags.h"
+#include "runsc/sandbox/network.h"
 #include "runsc/sandbox/sandbox.h"
 
 extern "C" char** environ;
@@ -32,7 +33,7 @@ struct DoFlags {
   std::vector<std::string> environment;
   uint32_t uid = 0, gid = 0;
   bool has_uid = false, has_gid = false;
-  std::string network = Globals().network.empty() ? "none" : Globals().network;
+  std::string network = Globals().network;
   std::string platform = Globals().platform.empty() ? DefaultPlatform() : Globals().platform;
   std::string debug_log = Globals().debug_log;
   bool debug = Globals().debug;
@@ -58,8 +59,10 @@ struct DoFlags {
     flags.Unsigned("uid", "UID", "user id of the command (default: the caller's)", &uid, &has_uid);
     flags.Unsigned("gid", "GID", "group id of the command (default: the caller's)", &gid, &has_gid);
     flags.String("hostname", "NAME", "host name in the sandbox (default: the host's)", &hostname);
-    flags.Choice("network", {"none", "host"},
-                 "none: a loopback interface only; host: sockets of the host (default: none)", &network);
+    flags.Choice("network", {"none", "host", "off"},
+                 "none: a loopback interface only; host: the host's, passed through; off: no\n"
+                 "internet sockets (default: none)",
+                 &network);
     flags.Custom("memory", "SIZE", "most memory the sandbox may use: 512m, 2g (default: no limit)",
                  [this](const std::string& text) -> std::string {
                    if (!ParseSize(text, &memory) || memory < (1 << 20))
@@ -211,7 +214,7 @@ int RunDo(Arguments arguments) {
     return kExitFailed;
   }
   boot.platform = flags.platform;
-  boot.host_network = flags.network == "host";
+  ChooseNetwork(flags.network, "none", boot);
   boot.memory_limit = flags.memory;
   boot.process.arguments = std::move(arguments);
   SetEnvironment(flags, boot.process.environment);

@@ -89,9 +89,10 @@ FlagSet GlobalFlags::Set() {
   flags.Choice("platform", {"ptrace", "systrap"},
                "how guest code is run (default: systrap, or ptrace where the CPU lacks what\nsystrap needs)",
                &platform);
-  flags.Choice("network", {"none", "host"},
+  flags.Choice("network", {"none", "host", "off"},
                "none: a loopback interface only; host: sockets of the container's network\n"
-               "namespace, passed through (default: host for containers, none for do)",
+               "namespace, passed through; off: no internet sockets (default: host for\n"
+               "containers, none for do)",
                &network);
   flags.String("debug-log", "FILE", "append the sandboxes' own log to FILE", &debug_log);
   flags.Bool("strace", "log every system call of containers, to --debug-log", &strace);

@@ -92,7 +92,7 @@ std::string SerializeState(const ContainerState& state) {
             {"cgroupPaths", state.cgroup_paths},
             {"systemdCgroup", state.systemd_cgroup},
             {"platform", state.platform},
-            {"hostNetwork", state.host_network},
+            {"hostSockets", state.host_sockets},
             {"sandboxId", state.sandbox_id},
             {"controlSocket", state.control_socket},
             {"hooks", ToJson(state.hooks)}};
@@ -121,7 +121,7 @@ absl::StatusOr<ContainerState> ParseState(std::string_view text, const std::stri
   ReadMember(json, "cgroupPaths", &state.cgroup_paths);
   ReadMember(json, "systemdCgroup", &state.systemd_cgroup);
   ReadMember(json, "platform", &state.platform);
-  ReadMember(json, "hostNetwork", &state.host_network);
+  ReadMember(json, "hostSockets", &state.host_sockets);
   ReadMember(json, "sandboxId", &state.sandbox_id);
   ReadMember(json, "controlSocket", &state.control_socket);
   ReadMember(json, "exitStatus", &state.exit_status);

@@ -35,7 +35,7 @@ struct ContainerState {
   std::map<std::string, std::string> cgroup_paths;  // by controller; "" is the unified hierarchy's
   bool systemd_cgroup = false;
   std::string platform;  // what its Sentry runs guest code by; "" in a pod
-  bool host_network = false;
+  bool host_sockets = false;
   std::string sandbox_id;          // the container whose Sentry this one is in; its own id for the first
   std::string control_socket;      // file name in the container's directory
   std::optional<int> exit_status;  // as the shell has it: 128+n after signal n

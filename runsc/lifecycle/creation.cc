@@ -165,7 +165,7 @@ class Creation {
     state_.systemd_cgroup = options_.systemd_cgroup;
     state_.control_socket = kControlSocket;
     state_.platform = sandbox_.boot.platform;
-    state_.host_network = sandbox_.boot.host_network;
+    state_.host_sockets = sandbox_.boot.host_sockets;
     state_.hooks = spec_.hooks;
   }
 

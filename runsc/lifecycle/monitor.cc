@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include "runsc/lifecycle/console.h"
 #include "runsc/lifecycle/report.h"
 #include "runsc/oci/json_reader.h"
+#include "runsc/sandbox/network.h"
 
 namespace runsc {
 namespace {
@@ -106,23 +106,13 @@ class Monitor {
     }
     (void)::stat("/proc/self/ns/net", &after);
     if (before.st_ino == after.st_ino) return "";
-    // The Sentry has no privilege in it; what the guest may bind to is for the Sentry to decide.
-    (void)WriteText("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0", 0);
+    AllowAllPorts();
     return SetNetworkSysctls();
-  }
-
-  static void BringLoopbackUp() {
-    UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    ifreq request{};
-    ::strcpy(request.ifr_name, "lo");
-    if (!socket || ::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) return;
-    request.ifr_flags |= IFF_UP;
-    (void)::ioctl(socket.get(), SIOCSIFFLAGS, &request);
   }
 
   // Where the guest's sockets are the host's, so are the network's settings.
   std::string SetNetworkSysctls() {
-    if (!options_.sandbox.boot.host_network) return "";
+    if (options_.sandbox.boot.own_network) return "";
     for (const auto& [name, value] : options_.sandbox.boot.container->sysctls) {
       if (!name.starts_with("net.")) continue;
       std::string path = "/proc/sys/" + name;

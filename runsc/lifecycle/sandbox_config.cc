@@ -16,6 +16,7 @@
 #include "runsc/oci/json_reader.h"
 #include "runsc/oci/mount_options.h"
 #include "runsc/oci/seccomp.h"
+#include "runsc/sandbox/network.h"
 
 namespace runsc {
 namespace {
@@ -60,7 +61,7 @@ class Builder {
     if (!process.ok()) return process.status();
     options_.boot.process = *std::move(process);
     options_.boot.controlled = true;
-    options_.boot.host_network = config_.network != "none";
+    ChooseNetwork(config_.network, "host", options_.boot);
     return std::move(options_);
   }
 

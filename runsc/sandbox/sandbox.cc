@@ -26,6 +26,7 @@
 #include "platform/host/confinement.h"
 #include "platform/host/task_capacity.h"
 #include "runsc/sandbox/caller_terminal.h"
+#include "runsc/sandbox/network.h"
 #include "runsc/sandbox/pod_member.h"
 #include "sentry/boot/channel.h"
 
@@ -248,7 +249,7 @@ Result<pid_t> StartSentry(SandboxOptions& options, UniqueFd& channel) {
   bool user_namespace = false;
   uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
   // A container's monitor is in the container's network namespace.
-  if (!options.boot.host_network) flags |= CLONE_NEWNET;
+  if (options.boot.own_network) flags |= CLONE_NEWNET;
   auto pid = CloneConfined(flags, &user_namespace);
   if (!pid.ok()) return pid;
   if (*pid != 0) {
@@ -268,6 +269,10 @@ Result<pid_t> StartSentry(SandboxOptions& options, UniqueFd& channel) {
   channel.reset();
   if (!WaitForGo(child_end.get())) ::_exit(kExitFailed);
   options.boot.channel = std::move(child_end);
+  if (options.boot.own_network && options.boot.host_sockets) {
+    BringLoopbackUp();
+    AllowAllPorts();
+  }
   if (privileged) {
     options.boot.host_uid = kNobody;
     options.boot.host_gid = kNobody;

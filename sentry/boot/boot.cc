@@ -12,8 +12,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <thread>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "platform/ptrace/ptrace_platform.h"
 #include "platform/seccomp/filter.h"
 #include "platform/systrap/systrap_platform.h"
@@ -30,6 +33,7 @@
 #include "sentry/kernel/known_results.h"
 #include "sentry/loader/elf_loader.h"
 #include "sentry/memory/live_limits.h"
+#include "sentry/socket/host_network.h"
 #include "sentry/socket/host_socket.h"
 #include "sentry/socket/unix_endpoint.h"
 #include "sentry/syscalls/strace.h"
@@ -167,14 +171,26 @@ void SetLimits(CgroupSettings& settings, const ControlMessage::Limits& limits, u
   settings.Set(now);
 }
 
+// Sockets, /proc/net and what asks for interfaces are the network's.
+void UseHostNetwork(HostNetwork& network, const BootOptions& options) {
+  uint32_t first_free_port = 1024;
+  if (options.container) {
+    for (const auto& [name, value] : options.container->sysctls)
+      if (name == "net.ipv4.ip_unprivileged_port_start") (void)absl::SimpleAtoi(value, &first_free_port);
+  }
+  RegisterHostNetwork(first_free_port);
+  for (size_t i = 0; i < HostNetwork::kFiles.size(); ++i)
+    SetProcNetFile(HostNetwork::kFiles[i], [&network, i] { return network.ReadFile(i); });
+}
+
 }  // namespace
 
-std::span<const sock_filter> SentryFilter(std::string_view platform, bool host_network) {
+std::span<const sock_filter> SentryFilter(std::string_view platform, bool host_sockets) {
   if (platform == "systrap") {
-    if (host_network) return kSentrySystrapHostNetworkFilter;
+    if (host_sockets) return kSentrySystrapHostSocketsFilter;
     return kSentrySystrapFilter;
   }
-  if (host_network) return kSentryPtraceHostNetworkFilter;
+  if (host_sockets) return kSentryPtraceHostSocketsFilter;
   return kSentryPtraceFilter;
 }
 
@@ -189,7 +205,9 @@ int BootSentry(BootOptions options) {
   options.host_memory = HostMemory();
   if (options.memory_limit == 0) options.memory_limit = options.host_memory;
   Foundation foundation;
-  std::string wrong = ConfineSentry(options);
+  std::optional<HostNetwork> network;
+  if (options.host_sockets) SetHostNetwork(&network.emplace());
+  std::string wrong = ConfineSentry(options, network ? network->Descriptors() : std::vector<int>());
   if (wrong.empty()) wrong = LayFoundation(options, foundation);
   if (!wrong.empty()) return Fail(options, kFailedCode, wrong);
 
@@ -199,7 +217,7 @@ int BootSentry(BootOptions options) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   if (options.seccomp) {
     ReportSeccompViolations(options.log_fd >= 0 ? options.log_fd : STDERR_FILENO, "sentry", SyscallName);
-    auto installed = InstallSeccompFilter(SentryFilter(options.platform, options.host_network));
+    auto installed = InstallSeccompFilter(SentryFilter(options.platform, options.host_sockets));
     if (!installed.ok())
       return Fail(options, kFailedCode, fmt::format("the seccomp filter: {}", installed.error().message()));
   }
@@ -227,7 +245,7 @@ int BootSentry(BootOptions options) {
   SetProcNetReader("unix", UnixEndpoint::ProcNetUnix);
   CgroupSettings settings(options.limits_inside);
   RegisterFilesystemsAndDevices(kernel, settings);
-  if (options.host_network) RegisterHostNetwork();
+  if (network) UseHostNetwork(*network, options);
 
   int channel = options.channel.get();
   // What cannot go on ends at once: there is nothing that waiting for tasks would save.

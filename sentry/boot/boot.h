@@ -25,7 +25,7 @@
 namespace runsc {
 
 // The host calls that a Sentry of that kind may make.
-std::span<const sock_filter> SentryFilter(std::string_view platform, bool host_network);
+std::span<const sock_filter> SentryFilter(std::string_view platform, bool host_sockets);
 
 // The name of the fastest platform that this machine has.
 std::string DefaultPlatform();
@@ -71,7 +71,8 @@ struct BootOptions {
   bool root_overlay = true;  // writes to the root stay in the sandbox's memory
   bool root_read_only = false;
   std::vector<Volume> volumes;
-  bool host_network = false;
+  bool host_sockets = false;         // internet sockets, which are the host's
+  bool own_network = true;           // not the caller's network namespace
   uint64_t memory_limit = 0;         // bytes; 0: as much as the host has
   uint64_t host_memory = 0;          // bytes; found out at boot
   CgroupLimits limits_inside;        // what /sys/fs/cgroup shows; of these, tasks are limited here

@@ -21,7 +21,7 @@ std::string Failed(const char* step, Errno error) {
 
 }  // namespace
 
-std::string ConfineSentry(const BootOptions& options) {
+std::string ConfineSentry(const BootOptions& options, const std::vector<int>& more_fds) {
   if (options.own_mount_namespace) {
     if (auto entered = EnterEmptyRoot(); !entered.ok())
       return Failed("entering an empty root", entered.error());
@@ -40,12 +40,13 @@ std::string ConfineSentry(const BootOptions& options) {
   if (auto dropped = KeepCapabilities(0); !dropped.ok())
     return Failed("dropping capabilities", dropped.error());
 
-  auto landlocked = RestrictByLandlock({.may_use_network = options.host_network});
+  auto landlocked = RestrictByLandlock({.may_use_network = options.host_sockets});
   if (!landlocked.ok()) return Failed("Landlock", landlocked.error());
 
   std::vector<int> keep = {options.gofer_socket.get(), options.channel.get(), options.log_fd, STDERR_FILENO};
   keep.insert(keep.end(), options.stdio.begin(), options.stdio.end());
   keep.insert(keep.end(), options.more_files.begin(), options.more_files.end());
+  keep.insert(keep.end(), more_fds.begin(), more_fds.end());
   CloseAllFdsBut(keep);
   RaiseFileLimit();
   rlimit no_core{0, 0};

@@ -9,8 +9,8 @@
 namespace runsc {
 
 // Takes the root filesystem, the user, the capabilities and every descriptor that is not
-// in `options` away. Empty, or which step failed and why.
-std::string ConfineSentry(const BootOptions& options);
+// in `options` or `more_fds` away. Empty, or which step failed and why.
+std::string ConfineSentry(const BootOptions& options, const std::vector<int>& more_fds);
 
 }  // namespace runsc
 

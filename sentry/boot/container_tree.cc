@@ -131,7 +131,7 @@ class ContainerTreeBuilder {
     std::replace(path.begin() + 10, path.end(), '.', '/');
     auto opened = VfsOpen(context, context.root, path, {.flags = O_WRONLY});
     // The monitor has set the host's, whose sockets they are; what is known here is to show the same.
-    if (options_.host_network && name.starts_with("net.") && !opened.ok()) return Ok();
+    if (!options_.own_network && name.starts_with("net.") && !opened.ok()) return Ok();
     if (!opened.ok()) return opened.error();
     RefPtr<FileDescription> file = std::move(*opened);
     IoSequence from(std::as_bytes(std::span(value)));

@@ -130,8 +130,9 @@ std::vector<SyscallRule> FileRules() {
   };
 }
 
-// Added for --network=host. A socket's family and type are checked here a second time.
-std::vector<SyscallRule> HostNetworkRules() {
+// Added unless there are no internet sockets (--network=off). A socket's family is checked here a second
+// time.
+std::vector<SyscallRule> HostSocketRules() {
   return {
       {SYS_socket, "an internet socket of the guest", {IntArgIs(0, AF_INET)}},
       {SYS_socket, "an internet socket of the guest", {IntArgIs(0, AF_INET6)}},
@@ -150,6 +151,8 @@ std::vector<SyscallRule> HostNetworkRules() {
       {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFHWADDR)}},
       {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFMTU)}},
       {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFTXQLEN)}},
+      {SYS_ioctl, "what a network interface is", {IntArgIs(1, SIOCGIFMETRIC)}},
+      {SYS_ioctl, "which network interfaces there are", {IntArgIs(1, SIOCGIFCONF)}},
       {SYS_getsockname, "sockets of the guest"},
       {SYS_getpeername, "sockets of the guest"},
       {SYS_getsockopt, "sockets of the guest"},
@@ -171,8 +174,8 @@ std::vector<SeccompPolicy> SentrySeccompPolicies() {
     AddRules(policy, ptrace ? PtracePlatformRules() : SystrapPlatformRules());
     AddRules(policy, SanitizerRules());
     policies.push_back(policy);
-    policy.name += "HostNetwork";
-    AddRules(policy, HostNetworkRules());
+    policy.name += "HostSockets";
+    AddRules(policy, HostSocketRules());
     policies.push_back(std::move(policy));
   }
   return policies;

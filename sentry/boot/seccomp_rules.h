@@ -9,7 +9,7 @@
 
 namespace runsc {
 
-// "SentryPtrace" and "SentrySystrap", each also with "HostNetwork" behind it for --network=host.
+// "SentryPtrace" and "SentrySystrap", each also with "HostSockets" behind it for all but --network=off.
 std::vector<SeccompPolicy> SentrySeccompPolicies();
 
 }  // namespace runsc

@@ -6,7 +6,10 @@
 namespace runsc {
 namespace {
 
-using Reader = std::function<std::string()>;
+struct Reader {
+  std::function<std::string()> read;
+  bool with_heading = false;
+};
 
 // Filled at boot, before the first instance is mounted.
 std::map<std::string, Reader, std::less<>>& Readers() {
@@ -89,8 +92,12 @@ constexpr Heading kHeadings[] = {
 
 }  // namespace
 
-void SetProcNetReader(std::string_view name, Reader reader) {
-  Readers()[std::string(name)] = std::move(reader);
+void SetProcNetReader(std::string_view name, std::function<std::string()> reader) {
+  Readers()[std::string(name)] = {std::move(reader), false};
+}
+
+void SetProcNetFile(std::string_view name, std::function<std::string()> reader) {
+  Readers()[std::string(name)] = {std::move(reader), true};
 }
 
 RefPtr<SyntheticInode> MakeNetDirectory(ProcFilesystem& filesystem) {
@@ -104,7 +111,7 @@ RefPtr<SyntheticInode> MakeNetDirectory(ProcFilesystem& filesystem) {
     directory->Add(
         heading.name,
         MakeRef<FunctionInode>(filesystem, 0444, [text = std::string(heading.text), reader = reader->second] {
-          return Result<std::string>(text + reader());
+          return Result<std::string>(reader.with_heading ? reader.read() : text + reader.read());
         }));
   }
   return directory;

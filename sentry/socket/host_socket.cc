@@ -1,19 +1,23 @@
 #include "sentry/socket/host_socket.h"
 
+#include <linux/capability.h>
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstring>
 
 #include "sentry/socket/socket_family.h"
 #include "sentry/wait/host_poller.h"
 
 namespace runsc {
 namespace {
+
+uint32_t first_unprivileged_port = 1024;
 
 constexpr size_t kMaxDatagram = 64 << 10;
 constexpr int kSendFlags = MSG_OOB | MSG_MORE | MSG_DONTROUTE | MSG_CONFIRM | MSG_EOR;
@@ -52,6 +56,13 @@ Errno HostSocket::Failed(EventMask wait_for) {
 }
 
 Result<void> HostSocket::Bind(Task& task, const SocketAddress& address) {
+  // The port stands at the same place in both kinds of address.
+  static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+  sockaddr_in start{};
+  std::memcpy(&start, address.bytes.data(), std::min(address.bytes.size(), sizeof(start)));
+  const uint16_t port = ntohs(start.sin_port);
+  if (port != 0 && port < first_unprivileged_port && !task.creds().HasCapability(CAP_NET_BIND_SERVICE))
+    return Errno(EACCES);
   if (bind(fd_.get(), HostAddress(address), address.bytes.size()) != 0) return HostErrno();
   return Ok();
 }
@@ -189,21 +200,6 @@ Result<int> HostSocket::UnsentBytes() {
 
 Result<int64_t> HostSocket::Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) {
   switch (request) {
-    case SIOCGIFNAME:
-    case SIOCGIFINDEX:
-    case SIOCGIFFLAGS:
-    case SIOCGIFADDR:
-    case SIOCGIFNETMASK:
-    case SIOCGIFBRDADDR:
-    case SIOCGIFDSTADDR:
-    case SIOCGIFHWADDR:
-    case SIOCGIFMTU:
-    case SIOCGIFTXQLEN: {
-      ASSIGN_OR_RETURN(ifreq entry, memory.Read(UserPtr<ifreq>(argument)));
-      if (ioctl(fd_.get(), request, &entry) != 0) return HostErrno();
-      RETURN_IF_ERROR(memory.Write(UserPtr<ifreq>(argument), entry));
-      return 0;
-    }
     case SIOCATMARK: {
       int at_mark = 0;
       if (ioctl(fd_.get(), SIOCATMARK, &at_mark) != 0) return HostErrno();
@@ -215,7 +211,8 @@ Result<int64_t> HostSocket::Ioctl(UserMemory& memory, uint32_t request, uint64_t
   }
 }
 
-void RegisterHostNetwork() {
+void RegisterHostNetwork(uint32_t first_free_port) {
+  first_unprivileged_port = first_free_port;
   for (int family : {AF_INET, AF_INET6}) {
     RegisterSocketFamily(family, [family](Task&, int type, int protocol, int flags) {
       return HostSocket::Create(family, type, protocol, flags);

@@ -1,5 +1,5 @@
-// HostSocket: an internet socket of the guest that is one of the host's (--network=host). Every argument is
-// checked and copied; options that reach beyond the socket are not passed on.
+// HostSocket: an internet socket of the guest that is one of the host's, in the network namespace that the
+// Sentry is in. Every argument is checked and copied; options that reach beyond the socket are not passed on.
 //
 // The host descriptor is non-blocking; HostPoller tells when to try again.
 // Threading: any thread.
@@ -46,8 +46,9 @@ class HostSocket final : public SocketFile {
   WaitQueue wait_queue_;
 };
 
-// AF_INET and AF_INET6 for --network=host; before the first task runs.
-void RegisterHostNetwork();
+// AF_INET and AF_INET6; before the first task runs. Ports below `first_free_port` are for who has
+// CAP_NET_BIND_SERVICE.
+void RegisterHostNetwork(uint32_t first_free_port);
 
 }  // namespace runsc
 

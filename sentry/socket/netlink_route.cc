@@ -1,8 +1,10 @@
 #include "sentry/socket/netlink_route.h"
 
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -11,6 +13,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <initializer_list>
+
+#include "sentry/socket/host_network.h"
 
 namespace runsc {
 namespace {
@@ -137,7 +142,47 @@ bool AsksForLoopback(std::string_view body) {
   return false;
 }
 
-void Answer(std::string_view request, uint32_t port, std::vector<std::string>& queue) {
+struct RequestKind {
+  uint16_t type;
+  size_t fixed;  // length of the part that always is there
+  std::initializer_list<uint16_t> attributes;
+};
+
+const RequestKind* FindRequestKind(uint16_t type) {
+  static const RequestKind kKinds[] = {
+      {RTM_GETLINK, sizeof(ifinfomsg), {IFLA_IFNAME, IFLA_ALT_IFNAME, IFLA_EXT_MASK}},
+      {RTM_GETADDR, sizeof(ifaddrmsg), {IFA_ADDRESS, IFA_LOCAL}},
+      {RTM_GETROUTE,
+       sizeof(rtmsg),
+       {RTA_DST, RTA_SRC, RTA_IIF, RTA_OIF, RTA_TABLE, RTA_MARK, RTA_UID, RTA_IP_PROTO, RTA_SPORT,
+        RTA_DPORT}},
+      {RTM_GETNEIGH, sizeof(ndmsg), {NDA_DST, NDA_IFINDEX, NDA_MASTER}},
+      {RTM_GETRULE, sizeof(fib_rule_hdr), {}},
+      {RTM_GETQDISC, sizeof(tcmsg), {}},
+  };
+  for (const RequestKind& kind : kKinds)
+    if (kind.type == type) return &kind;
+  return nullptr;
+}
+
+void AnswerOfHost(HostNetwork& network, std::string_view request, uint32_t port, size_t limit,
+                  std::vector<std::string>& queue) {
+  nlmsghdr header;
+  std::memcpy(&header, request.data(), sizeof(header));
+  const std::string asked = HostRouteRequest(request);
+  if (asked.empty()) {
+    queue.push_back(ErrorAnswer(EOPNOTSUPP, header, port));
+    return;
+  }
+  auto answers = network.AskRoute(asked, port, limit - std::min(limit, queue.size()));
+  if (!answers.ok()) {
+    queue.push_back(ErrorAnswer(answers.error().value(), header, port));
+    return;
+  }
+  std::move(answers->begin(), answers->end(), std::back_inserter(queue));
+}
+
+void Answer(std::string_view request, uint32_t port, size_t limit, std::vector<std::string>& queue) {
   nlmsghdr header;
   std::memcpy(&header, request.data(), sizeof(header));
   std::string_view body = request.substr(NLMSG_HDRLEN);
@@ -151,6 +196,7 @@ void Answer(std::string_view request, uint32_t port, std::vector<std::string>& q
     queue.push_back(ErrorAnswer(EPERM, header, port));
     return;
   }
+  if (HostNetwork* network = GetHostNetwork()) return AnswerOfHost(*network, request, port, limit, queue);
   std::string answer;
   switch (header.nlmsg_type) {
     case RTM_GETLINK:
@@ -184,13 +230,39 @@ void Answer(std::string_view request, uint32_t port, std::vector<std::string>& q
 
 }  // namespace
 
+std::string HostRouteRequest(std::string_view request) {
+  constexpr size_t kMostData = 128;  // ALTIFNAMSIZ
+  nlmsghdr header;
+  std::memcpy(&header, request.data(), sizeof(header));
+  const RequestKind* kind = FindRequestKind(header.nlmsg_type);
+  if (kind == nullptr) return "";
+  request.remove_prefix(NLMSG_HDRLEN);
+  // Callers may leave out all of the fixed part but the family: struct rtgenmsg.
+  std::string fixed(request.substr(0, kind->fixed));
+  fixed.resize(kind->fixed, '\0');
+  request.remove_prefix(std::min(request.size(), NLMSG_ALIGN(kind->fixed)));
+  MessageBuilder message(header.nlmsg_type, header.nlmsg_flags, header.nlmsg_seq, 0);
+  message.AppendBytes(fixed);
+  while (request.size() >= sizeof(rtattr)) {
+    rtattr attribute;
+    std::memcpy(&attribute, request.data(), sizeof(attribute));
+    if (attribute.rta_len < sizeof(attribute) || attribute.rta_len > request.size()) break;
+    std::string_view data = request.substr(sizeof(attribute), attribute.rta_len - sizeof(attribute));
+    bool known = std::find(kind->attributes.begin(), kind->attributes.end(), attribute.rta_type) !=
+                 kind->attributes.end();
+    if (known && data.size() <= kMostData) message.Attribute(attribute.rta_type, data);
+    request.remove_prefix(std::min<size_t>(request.size(), RTA_ALIGN(attribute.rta_len)));
+  }
+  return message.Take();
+}
+
 std::vector<std::string> AnswerRouteRequests(std::string_view requests, uint32_t port, size_t limit) {
   std::vector<std::string> answers;
   while (requests.size() >= sizeof(nlmsghdr) && answers.size() < limit) {
     nlmsghdr header;
     std::memcpy(&header, requests.data(), sizeof(header));
     if (header.nlmsg_len < sizeof(header) || header.nlmsg_len > requests.size()) break;
-    Answer(requests.substr(0, header.nlmsg_len), port, answers);
+    Answer(requests.substr(0, header.nlmsg_len), port, limit, answers);
     requests.remove_prefix(std::min<size_t>(requests.size(), NLMSG_ALIGN(header.nlmsg_len)));
   }
   return answers;

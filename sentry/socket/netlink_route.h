@@ -1,5 +1,6 @@
 // What a netlink socket of protocol ROUTE says to a request, as far as getifaddrs(3), if_nameindex(3) and
-// `ip addr` ask: dumps of links, addresses and routes, of which there is the loopback interface only.
+// `ip addr` ask: dumps of links, addresses and routes. The host's are passed on where there is a HostNetwork;
+// else there is the loopback interface only.
 //
 // Threading: stateless. Linux counterpart: net/core/rtnetlink.c, netlink_rcv_skb(); rtnetlink(7).
 #ifndef SENTRY_SOCKET_NETLINK_ROUTE_H_
@@ -16,6 +17,10 @@ namespace runsc {
 // do not count. Each answer is a packet to the socket with this port; once there are `limit` of them, the
 // rest of the requests is dropped, as where a queue is full.
 std::vector<std::string> AnswerRouteRequests(std::string_view requests, uint32_t port, size_t limit);
+
+// What may be passed on to the host of one request of kind GET: its fixed part and the attributes that say
+// which object is meant. "": nothing.
+std::string HostRouteRequest(std::string_view request);
 
 }  // namespace runsc
 

@@ -3,6 +3,7 @@
 #include <linux/netlink.h>
 
 #include <cstring>
+#include <iterator>
 
 #include "sentry/socket/netlink_route.h"
 
@@ -64,11 +65,16 @@ Result<size_t> NetlinkSocket::Send(Task* task, IoSequence& from, SendRequest& re
   std::string bytes(from.size(), '\0');
   ASSIGN_OR_RETURN(size_t length, from.CopyIn(std::as_writable_bytes(std::span(bytes))));
   bytes.resize(length);
+  uint32_t port;
   {
     MutexLock lock(mu_);
     if (queue_.size() > kMaxQueued) return Errno(ENOBUFS);
-    for (std::string& answer : AnswerRouteRequests(bytes, PortId(task), kMaxQueued))
-      queue_.push_back(std::move(answer));
+    port = PortId(task);
+  }
+  std::vector<std::string> answers = AnswerRouteRequests(bytes, port, kMaxQueued);
+  {
+    MutexLock lock(mu_);
+    std::move(answers.begin(), answers.end(), std::back_inserter(queue_));
   }
   wait_queue_.Notify(EPOLLIN | EPOLLRDNORM);
   return length;

@@ -1,11 +1,16 @@
-// netdevice(7): the ioctls that if_nametoindex(3), ifconfig and others make on any socket.
+// netdevice(7): the ioctls that if_nametoindex(3), ifconfig and others make on any socket. Of the host's
+// interfaces where there is a HostNetwork, else of one that is made up here, lo.
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cstring>
+#include <span>
+#include <vector>
 
+#include "sentry/socket/host_network.h"
 #include "sentry/socket/socket_file.h"
 
 namespace runsc {
@@ -25,6 +30,14 @@ sockaddr InternetAddress(uint32_t address) {
   return generic;
 }
 
+Result<std::vector<ifreq>> ConfiguredInterfaces() {
+  if (HostNetwork* network = GetHostNetwork()) return network->Interfaces();
+  ifreq loopback{};
+  std::memcpy(loopback.ifr_name, kLoopbackName, sizeof(kLoopbackName));
+  loopback.ifr_addr = InternetAddress(INADDR_LOOPBACK);
+  return std::vector<ifreq>{loopback};
+}
+
 Result<int64_t> GetConfiguration(UserMemory& memory, uint64_t argument) {
   struct Configuration {  // struct ifconf
     int32_t length;
@@ -32,18 +45,14 @@ Result<int64_t> GetConfiguration(UserMemory& memory, uint64_t argument) {
     uint64_t buffer;
   };
   ASSIGN_OR_RETURN(Configuration configuration, memory.Read(UserPtr<Configuration>(argument)));
-  int32_t length = sizeof(ifreq);
+  ASSIGN_OR_RETURN(std::vector<ifreq> entries, ConfiguredInterfaces());
+  // With no buffer, the length that one would need.
   if (configuration.buffer != 0) {
-    if (configuration.length < length) {
-      length = 0;
-    } else {
-      ifreq entry{};
-      std::memcpy(entry.ifr_name, kLoopbackName, sizeof(kLoopbackName));
-      entry.ifr_addr = InternetAddress(INADDR_LOOPBACK);
-      RETURN_IF_ERROR(memory.Write(UserPtr<ifreq>(configuration.buffer), entry));
-    }
+    entries.resize(
+        std::min(entries.size(), static_cast<size_t>(std::max(configuration.length, 0)) / sizeof(ifreq)));
+    RETURN_IF_ERROR(memory.WriteArray(UserPtr<ifreq>(configuration.buffer), std::span<const ifreq>(entries)));
   }
-  configuration.length = length;
+  configuration.length = static_cast<int32_t>(entries.size() * sizeof(ifreq));
   RETURN_IF_ERROR(memory.Write(UserPtr<Configuration>(argument), configuration));
   return 0;
 }
@@ -76,6 +85,11 @@ Result<int64_t> NetworkDeviceIoctl(UserMemory& memory, uint32_t request, uint64_
   }
   ASSIGN_OR_RETURN(ifreq entry, memory.Read(UserPtr<ifreq>(argument)));
   entry.ifr_name[IFNAMSIZ - 1] = '\0';
+  if (HostNetwork* network = GetHostNetwork()) {
+    RETURN_IF_ERROR(network->AskDevice(request, &entry));
+    RETURN_IF_ERROR(memory.Write(UserPtr<ifreq>(argument), entry));
+    return 0;
+  }
   if (request == SIOCGIFNAME) {
     if (entry.ifr_ifindex != kLoopbackIndex) return Errno(ENODEV);
     std::memset(entry.ifr_name, 0, sizeof(entry.ifr_name));

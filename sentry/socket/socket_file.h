@@ -129,7 +129,7 @@ class SocketFile : public FileDescription {
 // The socket behind a descriptor's file. ENOTSOCK.
 Result<SocketFile*> AsSocket(FileDescription& file);
 
-// The ioctls of netdevice(7) for the one interface there is, lo. ENOTTY: none of them.
+// The ioctls of netdevice(7) that read. ENOTTY: none of them.
 Result<int64_t> NetworkDeviceIoctl(UserMemory& memory, uint32_t request, uint64_t argument);
 
 }  // namespace runsc

@@ -245,6 +245,10 @@ def networks(docker):
         docker.remove("web")
     if docker.start("web", "-p", "127.0.0.1:8081:8080", IMAGE, "sh", "-c", serve):
         address = docker.inspect("web", "{{.NetworkSettings.IPAddress}}")
+        shown = docker("exec", "web", "ip", "-o", "-4", "addr")
+        check(f"inet {address}/" in shown.stdout and "eth0" in shown.stdout, "bridge: ip addr inside", str(shown))
+        listening = docker("exec", "web", "netstat", "-tln")
+        check(":8080 " in listening.stdout, "bridge: netstat inside", str(listening))
         got = wait_until(lambda: run(["busybox", "wget", "-qO-", f"http://{address}:8080/"]).stdout == "served\n", 20)
         check(got, "bridge: reached by address", str(docker("logs", "web")))
         check(run(["busybox", "wget", "-qO-", "http://127.0.0.1:8081/"]).stdout == "served\n", "bridge: published port")

@@ -9,6 +9,7 @@ import resource
 import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -171,6 +172,26 @@ def settings(runsc):
     with open(log, "rb") as file:
         check(result.stderr == b"" and b"exit_group" in file.read(), "--debug-log takes the log")
     os.remove(log)
+
+
+def networks(runsc):
+    """none: a loopback interface of its own, on which a server inside is reached inside; off: not even that."""
+    serve = """import socket, threading
+server = socket.create_server(("127.0.0.1", %d))
+threading.Thread(target=lambda: server.accept()[0].sendall(b"served"), daemon=True).start()
+print(socket.create_connection(server.getsockname()).recv(9).decode(), [name for _, name in socket.if_nameindex()])"""
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        port = outside.getsockname()[1]
+        check_run(runsc, ["do", "python3", "-c", serve % port], 0, "served ['lo']\n", "a server on a port that is taken outside")
+        reach = f"import socket; socket.create_connection(('127.0.0.1', {port})); print('reached')"
+        check_run(runsc, ["do", "--network=host", "python3", "-c", reach], 0, "reached\n", "--network=host reaches the host's")
+        refused = check_run(runsc, ["do", "python3", "-c", reach], 1, "", "--network=none does not")
+        check("ConnectionRefusedError" in text(refused.stderr), "--network=none: refused", text(refused.stderr))
+    check_run(runsc, ["do", "--network=none", "python3", "-c", serve % 80], 0, "served ['lo']\n", "a port that root alone may bind to")
+    low = check_run(runsc, ["do", "--uid=1", "--gid=1", "python3", "-c", serve % 80], 1, "", "a port that root alone may bind to, as daemon")
+    check("PermissionError" in text(low.stderr), "a low port is refused", text(low.stderr))
+    off = check_run(runsc, ["do", "--network=off", "python3", "-c", "import socket; socket.socket()"], 1, "", "--network=off")
+    check("Address family not supported" in text(off.stderr), "--network=off: no internet sockets", text(off.stderr))
 
 
 def files(runsc):
@@ -342,7 +363,7 @@ def main():
         runsc.require()
         adopt_orphans()
         mounted = mounts()
-        for part in (bad_input, commands, streams, settings, files, limits_inside, signals, help_texts, as_nobody,
+        for part in (bad_input, commands, streams, settings, networks, files, limits_inside, signals, help_texts, as_nobody,
                      poor_surroundings):
             part(runsc)
             check(wait_until(lambda: (reap(), not descendants(os.getpid()))[1], 1),
