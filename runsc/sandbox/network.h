@@ -1,6 +1,7 @@
 // What --network=NAME means for a sandbox.
 //
-//   none  internet sockets of the host's kernel, in a network namespace of the Sentry's own that has a loopback
+//   none  internet sockets of the host's kernel, in a network namespace of the Sentry's own that has a
+//   loopback
 //         interface and nothing else. A server inside can be reached inside.
 //   host  the same in the network namespace of the caller, which for a container is the container's.
 //   off   no internet sockets: nine host calls less that the Sentry may make.
@@ -20,7 +21,8 @@ void ChooseNetwork(std::string_view name, std::string_view by_default, BootOptio
 
 // In a new network namespace, as its root.
 void BringLoopbackUp();
-// So that the Sentry, which has no privilege in it, may bind to every port; what the guest may is its to decide.
+// So that the Sentry, which has no privilege in it, may bind to every port; what the guest may is its to
+// decide.
 void AllowAllPorts();
 
 }  // namespace runsc

@@ -233,7 +233,11 @@ void PosixTimers::Fire(Entry& entry) {
     int64_t expirations = 1;
     if (entry.interval > 0) {
       expirations += (now - entry.when) / entry.interval;
-      entry.when += expirations * entry.interval;
+      int64_t passed = 0;
+      // After an interval of centuries the next time never comes.
+      if (__builtin_mul_overflow(expirations, entry.interval, &passed) ||
+          __builtin_add_overflow(entry.when, passed, &entry.when))
+        entry.when = INT64_MAX;
     } else {
       entry.armed = false;
     }

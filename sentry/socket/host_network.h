@@ -28,9 +28,9 @@ namespace runsc {
 class HostNetwork {
  public:
   // Files of /proc/net that are the host's own.
-  static constexpr std::array<std::string_view, 12> kFiles = {
-      "dev",   "tcp",      "tcp6",       "udp", "udp6",     "raw",
-      "route", "if_inet6", "ipv6_route", "arp", "sockstat", "snmp"};
+  static constexpr std::array<std::string_view, 12> kFiles = {"dev",        "tcp", "tcp6",     "udp",
+                                                              "udp6",       "raw", "route",    "if_inet6",
+                                                              "ipv6_route", "arp", "sockstat", "snmp"};
 
   // Opens what it needs in the caller's network namespace; what the host lacks stays closed.
   HostNetwork();
@@ -39,7 +39,7 @@ class HostNetwork {
 
   std::vector<int> Descriptors() const;
 
-  // The answers to one request of rtnetlink, of kind GET (route_request.h), each a datagram to `port`, at most
+  // The answers to one request of rtnetlink, of kind GET, each a datagram to `port`, at most
   // `limit`. ENOBUFS: the host had no more; what came until then is lost.
   Result<std::vector<std::string>> AskRoute(std::string_view request, uint32_t port, size_t limit)
       ABSL_LOCKS_EXCLUDED(mu_);

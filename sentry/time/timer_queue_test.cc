@@ -36,8 +36,9 @@ TEST_CASE("timers fire in order of time, whatever order they were set in") {
   Counter counter;
   Timer late(queue, [&] { counter.Add(2); });
   Timer early(queue, [&] { counter.Add(1); });
-  late.Set(Deadline::After(3'000'000));
-  early.Set(Deadline::After(1'000'000));
+  const int64_t now = MonotonicNow();
+  late.Set(Deadline::AtMonotonic(now + 200'000'000));
+  early.Set(Deadline::AtMonotonic(now + 50'000'000));
   CHECK(counter.WaitFor(2) == std::vector<int>{1, 2});
 }
 

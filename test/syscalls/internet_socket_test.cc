@@ -272,7 +272,8 @@ TEST(route_garbage) {
     header.nlmsg_len = random() % 4 != 0 ? static_cast<uint32_t>(bytes.size()) : random() % 300;
     constexpr uint16_t kGets[] = {RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH, RTM_GETRULE};
     header.nlmsg_type = random() % 4 != 0 ? kGets[random() % 5] : (random() % 150) | 2;
-    if (header.nlmsg_type >= RTM_BASE && (header.nlmsg_type & 3) != 2) continue;  // the host's own stay as they are
+    if (header.nlmsg_type >= RTM_BASE && (header.nlmsg_type & 3) != 2)
+      continue;  // the host's own stay as they are
     header.nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | (random() % 2 != 0 ? NLM_F_DUMP : random()));
     header.nlmsg_seq = static_cast<uint32_t>(i);
     header.nlmsg_pid = 0;

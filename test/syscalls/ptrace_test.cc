@@ -178,7 +178,7 @@ TEST(RequestsNeedAStoppedTracee) {
 
 TEST(SystemCallStops) {
   pid_t child = Trace([] {
-    syscall(SYS_getsid, 0x7fff1234, 2, 3, 4, 5, 6);
+    syscall(SYS_getsid, 0x7fff1234, 2L, 3L, 4L, 5L, 6L);
     // Results that a platform may know are seen as well.
     for (int i = 0; i < 3; ++i) syscall(SYS_getpid);
     _exit(9);

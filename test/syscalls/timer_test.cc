@@ -88,6 +88,25 @@ TEST(PosixTimerCarriesItsValue) {
   ASSERT_OK(timer_delete(timer));
 }
 
+// The second time is beyond what a clock counts.
+TEST(IntervalOfCenturies) {
+  Catch(SIGUSR1);
+  sigevent event = {};
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = SIGUSR1;
+  timer_t timer;
+  ASSERT_OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
+  itimerspec setting = {{9223372036, 854775000}, {0, 1}}, left;
+  ASSERT_OK(timer_settime(timer, TIMER_ABSTIME, &setting, nullptr));
+  WaitForSignals(1);
+  timespec pause = {0, 20000000};
+  nanosleep(&pause, nullptr);
+  EXPECT_EQ(fired, 1);
+  ASSERT_OK(timer_gettime(timer, &left));
+  EXPECT_GT(left.it_value.tv_sec, 9000000000);
+  ASSERT_OK(timer_delete(timer));
+}
+
 TEST(OverrunsAreCountedWhileBlocked) {
   Catch(SIGUSR1);
   sigset_t set;
