@@ -106,7 +106,7 @@ class Monitor {
     }
     (void)::stat("/proc/self/ns/net", &after);
     if (before.st_ino == after.st_ino) return "";
-    AllowAllPorts();
+    AllowPortsAndPing();
     return SetNetworkSysctls();
   }
 

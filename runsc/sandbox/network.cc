@@ -1,14 +1,17 @@
 #include "runsc/sandbox/network.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <string>
 
 #include "platform/base/unique_fd.h"
+#include "runsc/sandbox/sandbox.h"
 
 namespace runsc {
 
@@ -27,9 +30,14 @@ void BringLoopbackUp() {
   (void)::ioctl(socket.get(), SIOCSIFFLAGS, &request);
 }
 
-void AllowAllPorts() {
-  UniqueFd file(::open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC));
-  if (file) (void)!::write(file.get(), "0", 1);
+void AllowPortsAndPing() {
+  auto set = [](const char* name, const std::string& value) {
+    UniqueFd file(::open((std::string("/proc/sys/net/ipv4/") + name).c_str(), O_WRONLY | O_CLOEXEC));
+    if (file) (void)!::write(file.get(), value.data(), value.size());
+  };
+  set("ip_unprivileged_port_start", "0");
+  const uint32_t gid = ::geteuid() == 0 ? kNobody : ::getegid();
+  set("ping_group_range", fmt::format("{0} {0}", gid));
 }
 
 }  // namespace runsc

@@ -21,9 +21,9 @@ void ChooseNetwork(std::string_view name, std::string_view by_default, BootOptio
 
 // In a new network namespace, as its root.
 void BringLoopbackUp();
-// So that the Sentry, which has no privilege in it, may bind to every port; what the guest may is its to
-// decide.
-void AllowAllPorts();
+// So that the Sentry, which has no privilege in it, may bind to every port and send echo requests (icmp(7));
+// what the guest may is its to decide.
+void AllowPortsAndPing();
 
 }  // namespace runsc
 

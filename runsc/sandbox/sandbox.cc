@@ -37,9 +37,6 @@ namespace {
 constexpr int kOwnSignals[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGSEGV,
                                SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGSYS};
 
-// Host uid and gid "nobody": owns nothing.
-constexpr uint32_t kNobody = 65534;
-
 // Where messages go, if not to stderr.
 std::function<void(const std::string&)> say_elsewhere;
 
@@ -271,7 +268,7 @@ Result<pid_t> StartSentry(SandboxOptions& options, UniqueFd& channel) {
   options.boot.channel = std::move(child_end);
   if (options.boot.own_network && options.boot.host_sockets) {
     BringLoopbackUp();
-    AllowAllPorts();
+    AllowPortsAndPing();
   }
   if (privileged) {
     options.boot.host_uid = kNobody;

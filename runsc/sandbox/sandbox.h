@@ -22,6 +22,9 @@ inline constexpr int kExitNotExecutable = 126;   // the command is there but can
 inline constexpr int kExitCommandMissing = 127;  // there is no such command
 
 // For a container, whose caller is its monitor. Its Sentry shares the monitor's network namespace.
+// Host uid and gid "nobody", which own nothing: those of a Sentry that root starts.
+inline constexpr uint32_t kNobody = 65534;
+
 struct SandboxContainer {
   // Control connections are taken here: a listening SOCK_SEQPACKET socket. Those of root and of this
   // process's user are passed on.
