@@ -9,6 +9,7 @@
 
 #include "sentry/kernel/kernel.h"
 #include "sentry/wait/deferred.h"
+#include "sentry/wait/host_poller.h"
 
 namespace runsc {
 namespace {
@@ -104,6 +105,7 @@ bool Task::HasPendingWork() const {
 }
 
 Result<void> Task::Block(Deadline deadline) {
+  HostPoller::Get().Collect();
   RunDeferred();
   for (;;) {
     // Looked at with the interrupted bit cleared, so that an interruption from now on ends the sleep.

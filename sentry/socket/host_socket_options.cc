@@ -60,6 +60,11 @@ Route RouteOf(int level, int name) {
         case TCP_FASTOPEN_CONNECT:
         case TCP_NOTSENT_LOWAT:
         case TCP_INQ:
+        case TCP_THIN_LINEAR_TIMEOUTS:
+        case TCP_THIN_DUPACK:
+        case TCP_SAVE_SYN:
+        case TCP_SAVED_SYN:
+        case TCP_CC_INFO:
           return Route::kHost;
         default:
           return Route::kRefuse;
@@ -82,6 +87,15 @@ Route RouteOf(int level, int name) {
         case IP_MULTICAST_IF:
         case IP_ADD_MEMBERSHIP:
         case IP_DROP_MEMBERSHIP:
+        case IP_ADD_SOURCE_MEMBERSHIP:
+        case IP_DROP_SOURCE_MEMBERSHIP:
+        case IP_BLOCK_SOURCE:
+        case IP_UNBLOCK_SOURCE:
+        case MCAST_JOIN_GROUP:
+        case MCAST_LEAVE_GROUP:
+        case IP_MULTICAST_ALL:
+        case IP_RETOPTS:
+        case IP_MINTTL:
           return Route::kHost;
         default:
           return Route::kRefuse;
@@ -102,6 +116,13 @@ Route RouteOf(int level, int name) {
         case IPV6_MTU_DISCOVER:
         case IPV6_JOIN_GROUP:
         case IPV6_LEAVE_GROUP:
+        case MCAST_JOIN_GROUP:
+        case MCAST_LEAVE_GROUP:
+        case IPV6_MULTICAST_ALL:
+        case IPV6_MINHOPCOUNT:
+        case IPV6_ADDR_PREFERENCES:
+        case IPV6_DONTFRAG:
+        case IPV6_FREEBIND:
           return Route::kHost;
         default:
           return Route::kRefuse;

@@ -33,6 +33,7 @@ void HostPoller::Arm(int fd, WaitQueue& queue, EventMask events) {
   }
   auto [it, added] = watches_.try_emplace(fd);
   it->second.queue = &queue;
+  if (it->second.armed == 0) armed_.fetch_add(1, std::memory_order_relaxed);
   it->second.armed |= events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
   WatchLocked(added ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, it->second.armed);
 }
@@ -47,27 +48,49 @@ void HostPoller::WatchLocked(int operation, int fd, EventMask events) {
 
 void HostPoller::Forget(int fd) {
   MutexLock lock(mu_);
-  if (watches_.erase(fd) != 0) epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  auto it = watches_.find(fd);
+  if (it == watches_.end()) return;
+  if (it->second.armed != 0) armed_.fetch_sub(1, std::memory_order_relaxed);
+  watches_.erase(it);
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+}
+
+void HostPoller::Tell(int epoll, int timeout_ms) {
+  epoll_event events[16];
+  int count = epoll_wait(epoll, events, 16, timeout_ms);
+  for (int i = 0; i < count; ++i) {
+    MutexLock lock(mu_);
+    auto it = watches_.find(events[i].data.fd);
+    if (it == watches_.end()) continue;
+    EventMask told = events[i].events;
+    // One event disarms the descriptor for all of them, and others may wait for the rest: those go on.
+    // A hang-up or an error is for everybody, and would come again at once.
+    bool ended = (told & (EPOLLHUP | EPOLLERR)) != 0;
+    const bool was_armed = it->second.armed != 0;
+    it->second.armed &= ended ? 0 : ~told;
+    if (it->second.armed != 0) {
+      WatchLocked(EPOLL_CTL_MOD, events[i].data.fd, it->second.armed);
+    } else if (was_armed) {
+      armed_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    if ((told & EPOLLIN) != 0) told |= EPOLLRDNORM;
+    if ((told & EPOLLOUT) != 0) told |= EPOLLWRNORM;
+    it->second.queue->Notify(told);
+  }
+}
+
+void HostPoller::CollectArmed() {
+  int epoll;
+  {
+    MutexLock lock(mu_);
+    epoll = epoll_;
+  }
+  Tell(epoll, 0);
 }
 
 void HostPoller::Run(int epoll) {
   for (;;) {
-    epoll_event events[16];
-    int count = epoll_wait(epoll, events, 16, -1);
-    for (int i = 0; i < count; ++i) {
-      MutexLock lock(mu_);
-      auto it = watches_.find(events[i].data.fd);
-      if (it == watches_.end()) continue;
-      EventMask told = events[i].events;
-      // One event disarms the descriptor for all of them, and others may wait for the rest: those go on.
-      // A hang-up or an error is for everybody, and would come again at once.
-      bool ended = (told & (EPOLLHUP | EPOLLERR)) != 0;
-      it->second.armed &= ended ? 0 : ~told;
-      if (it->second.armed != 0) WatchLocked(EPOLL_CTL_MOD, events[i].data.fd, it->second.armed);
-      if ((told & EPOLLIN) != 0) told |= EPOLLRDNORM;
-      if ((told & EPOLLOUT) != 0) told |= EPOLLWRNORM;
-      it->second.queue->Notify(told);
-    }
+    Tell(epoll, -1);
     RunDeferred();
   }
 }

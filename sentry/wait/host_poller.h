@@ -7,6 +7,7 @@
 #ifndef SENTRY_WAIT_HOST_POLLER_H_
 #define SENTRY_WAIT_HOST_POLLER_H_
 
+#include <atomic>
 #include <cstdint>
 
 #include "absl/container/flat_hash_map.h"
@@ -23,6 +24,11 @@ class HostPoller {
   // Tells `queue` once, soon after one of `events` (or a hang-up or error) has come on
   // the descriptor, even if it is there already. Armed events add up until then.
   void Arm(int fd, WaitQueue& queue, EventMask events);
+  // Tells of what has come by now, in place of the thread: by a task that is about to wait, and may not have
+  // to.
+  void Collect() {
+    if (armed_.load(std::memory_order_relaxed) != 0) CollectArmed();
+  }
   // Before the descriptor or the queue goes. No notification comes after it returns.
   void Forget(int fd);
 
@@ -33,11 +39,14 @@ class HostPoller {
   };
   HostPoller() = default;
   void Run(int epoll);
+  void CollectArmed() ABSL_LOCKS_EXCLUDED(mu_);
+  void Tell(int epoll, int timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
   void WatchLocked(int operation, int fd, EventMask events) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Mutex mu_{LockRank::kHostPoller};
   int epoll_ ABSL_GUARDED_BY(mu_) = -1;
   absl::flat_hash_map<int, Watch> watches_ ABSL_GUARDED_BY(mu_);
+  std::atomic<uint32_t> armed_{0};  // how many watches are; written under the lock
 };
 
 }  // namespace runsc
