@@ -420,9 +420,8 @@ TEST(odd_flags) {
   EXPECT_TRUE(DiesOf(SIGTRAP, with_flags(1 << 8)));  // TF
   int status = StatusOf([] {
     // AC: an access that is not aligned.
-    asm volatile("pushfq\n orq $0x40000, (%%rsp)\n popfq\n" : : : "memory", "cc");
-    alignas(8) volatile char bytes[16] = {};
-    *reinterpret_cast<volatile uint64_t*>(const_cast<char*>(bytes) + 1) = 1;
+    alignas(8) char bytes[16] = {};
+    asm volatile("pushfq\n orq $0x40000, (%%rsp)\n popfq\n movq $1, 1(%0)\n" : : "r"(bytes) : "memory", "cc");
   });
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
   // Single steps through system calls, seen by a handler.
