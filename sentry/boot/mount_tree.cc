@@ -34,7 +34,8 @@ Result<RefPtr<MountNamespace>> MakeRoot(Kernel& kernel, const RefPtr<GoferConnec
   }
   // Read-only, if it is to be, once the mount points are there.
   uint64_t flags = options.root_read_only && !options.container ? MS_RDONLY : 0;
-  return MakeRef<MountNamespace>(MakeRef<Mount>(std::move(root.filesystem), std::move(root.root), flags,
+  return MakeRef<MountNamespace>(MakeRef<Mount>(std::move(root.filesystem), std::move(root.root),
+                                                MountFlagsFrom(flags),
                                                 options.root_overlay ? "none" : "root"));
 }
 

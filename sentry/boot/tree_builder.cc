@@ -12,14 +12,17 @@ Result<void> TreeBuilder::MountType(std::string_view type_name, std::string_view
   if (type_name == "proc" && pid_namespace_)
     return Attach(MakeProc(kernel_, pid_namespace_), where, flags, std::move(source));
   ASSIGN_OR_RETURN(NewFilesystem made, type->Make({source, std::string(data), Credentials::Root()}));
+  // As a whole, where Linux's mount would be (config.json's read-only tmpfs is so by its mount).
+  if ((flags & MS_RDONLY) != 0 && made.is_new && type_name != "tmpfs") made.filesystem->set_read_only(true);
   return Attach(std::move(made), where, flags, std::move(source));
 }
 
 Result<void> TreeBuilder::Attach(NewFilesystem made, std::string_view where, uint64_t flags,
                                  std::string source) {
   ASSIGN_OR_RETURN(VfsPath place, MountPoint(where, made.root->inode()->IsDirectory()));
-  return mounts_->Attach(
-      MakeRef<Mount>(std::move(made.filesystem), std::move(made.root), flags, std::move(source)), place);
+  return mounts_->Attach(MakeRef<Mount>(std::move(made.filesystem), std::move(made.root),
+                                        MountFlagsFrom(flags), std::move(source)),
+                         place);
 }
 
 PathContext TreeBuilder::Context() const {

@@ -275,6 +275,14 @@ class DevptsType final : public FilesystemType {
     ASSIGN_OR_RETURN(DevptsOptions options, ParseDevptsOptions(source.options));
     return MakeDevpts(kernel_, options);
   }
+  std::vector<std::string_view> option_names() const override {
+    return {"mode", "ptmxmode", "uid", "gid", "max", "newinstance"};
+  }
+  Result<void> CheckOptions(std::string_view text) const override {
+    ASSIGN_OR_RETURN(DevptsOptions options, ParseDevptsOptions(text));
+    (void)options;
+    return Ok();
+  }
 
  private:
   Kernel& kernel_;

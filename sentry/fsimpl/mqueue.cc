@@ -218,7 +218,7 @@ class MqueueType final : public FilesystemType {
     Task* task = Task::CurrentOrNull();
     RefPtr<IpcNamespace> ipc = task != nullptr ? task->ipc() : kernel_.root_ipc_namespace();
     RefPtr<Mount> mount = MqueuesOf(*ipc);
-    return NewFilesystem{RefPtr<Filesystem>(&mount->filesystem()), mount->root()};
+    return NewFilesystem{RefPtr<Filesystem>(&mount->filesystem()), mount->root(), false};
   }
 
  private:

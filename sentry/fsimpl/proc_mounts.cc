@@ -19,15 +19,26 @@ std::string Escape(std::string_view text) {
   return out;
 }
 
-std::string MountFlags(const Mount& mount) {
+std::string MountFlags(const Mount& mount, bool read_only) {
   uint64_t flags = mount.flags();
-  std::string text = (flags & MS_RDONLY) != 0 ? "ro" : "rw";
+  std::string text = read_only ? "ro" : "rw";
   if ((flags & MS_NOSUID) != 0) text += ",nosuid";
   if ((flags & MS_NODEV) != 0) text += ",nodev";
   if ((flags & MS_NOEXEC) != 0) text += ",noexec";
   if ((flags & MS_NOATIME) != 0) text += ",noatime";
   if ((flags & MS_NODIRATIME) != 0) text += ",nodiratime";
-  if ((flags & (MS_NOATIME | MS_STRICTATIME)) == 0) text += ",relatime";
+  if ((flags & MS_RELATIME) != 0) text += ",relatime";
+  if ((flags & MS_NOSYMFOLLOW) != 0) text += ",nosymfollow";
+  return text;
+}
+
+// The optional fields of mountinfo: a space before each.
+std::string PropagationText(const MountNamespace::Entry& entry) {
+  std::string text;
+  if (entry.shared != 0) text += fmt::format(" shared:{}", entry.shared);
+  if (entry.master != 0) text += fmt::format(" master:{}", entry.master);
+  if (entry.propagate_from != 0) text += fmt::format(" propagate_from:{}", entry.propagate_from);
+  if (entry.unbindable) text += " unbindable";
   return text;
 }
 
@@ -57,9 +68,9 @@ std::vector<ShownMount> ShownMounts(Task& task) {
   RefPtr<FsContext> fs = task.GetFs();
   if (!fs) return shown;
   FsContext::View view = fs->Get();
-  for (MountNamespace::Entry& entry : view.mounts->Mounts()) {
+  for (MountNamespace::Entry& entry : view.mounts->Mounts(view.root)) {
     VfsPath place{entry.mount, entry.mount->root()};
-    std::string point = view.mounts->PathText(place, view.root);
+    std::string point = MountNamespace::PathText(place, view.root);
     if (point.empty() || point[0] != '/') continue;
     shown.push_back({std::move(entry), std::move(point)});
   }
@@ -73,7 +84,7 @@ Result<std::string> TaskMountsText(ProcFilesystem& filesystem, Task& task) {
   for (const ShownMount& shown : ShownMounts(task)) {
     Mount& mount = *shown.entry.mount;
     text.Add("{} {} {} {} 0 0\n", Source(mount), Escape(shown.point), mount.filesystem().type_name(),
-             WithOptions(MountFlags(mount), mount.filesystem()));
+             WithOptions(MountFlags(mount, mount.read_only()), mount.filesystem()));
   }
   return text.Take();
 }
@@ -83,11 +94,12 @@ Result<std::string> TaskMountInfoText(ProcFilesystem& filesystem, Task& task) {
   for (const ShownMount& shown : ShownMounts(task)) {
     Mount& mount = *shown.entry.mount;
     uint64_t device = mount.filesystem().device();
-    text.Add("{} {} {}:{} {} {} {} - {} {} {}\n", mount.id(),
+    text.Add("{} {} {}:{} {} {} {}{} - {} {} {}\n", mount.id(),
              shown.entry.parent_id != 0 ? shown.entry.parent_id : mount.id(), major(device), minor(device),
-             Escape(PathInFilesystem(mount.root())), Escape(shown.point), MountFlags(mount),
+             Escape(PathInFilesystem(mount.root())), Escape(shown.point),
+             MountFlags(mount, (mount.flags() & MS_RDONLY) != 0), PropagationText(shown.entry),
              mount.filesystem().type_name(), Source(mount),
-             WithOptions(mount.read_only() ? "ro" : "rw", mount.filesystem()));
+             WithOptions(mount.filesystem().is_read_only() ? "ro" : "rw", mount.filesystem()));
   }
   return text.Take();
 }

@@ -473,7 +473,7 @@ std::string ShownPath(const Task& target, const VfsPath& path) {
   if (reader != nullptr) fs = reader->GetFs();
   if (!fs) return "(unreachable)";
   FsContext::View view = fs->Get();
-  return view.mounts->PathText(path, view.root);
+  return MountNamespace::PathText(path, view.root);
 }
 
 }  // namespace runsc

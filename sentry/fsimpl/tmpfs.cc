@@ -84,8 +84,20 @@ Result<void> ParseOption(std::string_view option, uint64_t total, TmpfsOptions* 
   if (key == "gid")
     return ParseNumber(value, 10, &options->gid, &rest) && rest.empty() ? Ok() : Errno(EINVAL);
   // Hints that change nothing here.
+  if (key == "huge" && value != "never" && value != "always" && value != "within_size" && value != "advise")
+    return Errno(EINVAL);
   if (key == "huge" || key == "mpol" || key == "inode32" || key == "inode64" || key == "noswap") return Ok();
   return Errno(EINVAL);
+}
+
+Result<void> ParseOptions(std::string_view text, uint64_t total, TmpfsOptions* options) {
+  while (!text.empty()) {
+    size_t comma = text.find(',');
+    std::string_view option = text.substr(0, comma);
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+    if (!option.empty()) RETURN_IF_ERROR(ParseOption(option, total, options));
+  }
+  return Ok();
 }
 
 class TmpfsType final : public FilesystemType {
@@ -96,6 +108,14 @@ class TmpfsType final : public FilesystemType {
   Result<NewFilesystem> Make(const FilesystemSource& source) override {
     ASSIGN_OR_RETURN(TmpfsOptions options, ParseTmpfsOptions(source.options, memory_file_.limit()));
     return MakeTmpfs(memory_file_, options, type_name_);
+  }
+  std::vector<std::string_view> option_names() const override {
+    return {"size", "nr_blocks", "nr_inodes", "mode",    "uid",   "gid",
+            "huge", "mpol",      "inode32",   "inode64", "noswap"};
+  }
+  Result<void> CheckOptions(std::string_view text) const override {
+    TmpfsOptions options;
+    return ParseOptions(text, memory_file_.limit(), &options);
   }
 
  private:
@@ -135,7 +155,7 @@ Result<FilesystemStats> TmpfsFilesystem::Stats() {
   FilesystemStats stats;
   stats.type = TMPFS_MAGIC;
   uint64_t used = used_bytes_.load(std::memory_order_relaxed);
-  uint64_t limit = options_.max_bytes;
+  uint64_t limit = max_bytes_;
   if (limit == 0) {
     uint64_t free = memory_file_.limit() - std::min(memory_file_.limit(), memory_file_.allocated_bytes());
     limit = used + free;
@@ -143,7 +163,7 @@ Result<FilesystemStats> TmpfsFilesystem::Stats() {
   stats.blocks = limit / kPageSize;
   stats.blocks_free = stats.blocks_available = (limit - std::min(limit, used)) / kPageSize;
   uint64_t inodes = used_inodes_.load(std::memory_order_relaxed);
-  stats.files = options_.max_inodes != 0 ? options_.max_inodes : std::max(stats.blocks, inodes);
+  stats.files = max_inodes_ != 0 ? max_inodes_.load() : std::max(stats.blocks, inodes);
   stats.files_free = stats.files - std::min(stats.files, inodes);
   return stats;
 }
@@ -151,8 +171,8 @@ Result<FilesystemStats> TmpfsFilesystem::Stats() {
 std::string TmpfsFilesystem::MountOptions() const {
   std::string text;
   auto add = [&](const std::string& option) { text.append(text.empty() ? "" : ",").append(option); };
-  if (options_.max_bytes != 0) add("size=" + std::to_string(options_.max_bytes >> 10) + "k");
-  if (options_.max_inodes != 0) add("nr_inodes=" + std::to_string(options_.max_inodes));
+  if (max_bytes_ != 0) add("size=" + std::to_string(max_bytes_ >> 10) + "k");
+  if (max_inodes_ != 0) add("nr_inodes=" + std::to_string(max_inodes_));
   if (options_.root_mode != 01777) {
     char mode[16];
     snprintf(mode, sizeof(mode), "mode=%o", options_.root_mode);
@@ -166,8 +186,7 @@ std::string TmpfsFilesystem::MountOptions() const {
 bool TmpfsFilesystem::ChargeBytes(uint64_t bytes) {
   uint64_t used = used_bytes_.load(std::memory_order_relaxed);
   do {
-    if (options_.max_bytes != 0 && (used > options_.max_bytes || bytes > options_.max_bytes - used))
-      return false;
+    if (max_bytes_ != 0 && (used > max_bytes_ || bytes > max_bytes_ - used)) return false;
   } while (!used_bytes_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
   return true;
 }
@@ -175,20 +194,32 @@ bool TmpfsFilesystem::ChargeBytes(uint64_t bytes) {
 bool TmpfsFilesystem::ChargeInode() {
   uint64_t used = used_inodes_.load(std::memory_order_relaxed);
   do {
-    if (options_.max_inodes != 0 && used >= options_.max_inodes) return false;
+    if (max_inodes_ != 0 && used >= max_inodes_) return false;
   } while (!used_inodes_.compare_exchange_weak(used, used + 1, std::memory_order_relaxed));
   return true;
+}
+
+Result<void> TmpfsFilesystem::Reconfigure(std::string_view text) {
+  TmpfsOptions options = options_;
+  options.max_bytes = max_bytes_;
+  options.max_inodes = max_inodes_;
+  RETURN_IF_ERROR(ParseOptions(text, memory_file_.limit(), &options));
+  auto is_too_small = [](uint64_t limit, uint64_t old, uint64_t used) {
+    return limit != 0 && (old == 0 || used > limit);
+  };
+  if (options.max_bytes != max_bytes_ && is_too_small(options.max_bytes, max_bytes_, used_bytes_))
+    return Errno(EINVAL);
+  if (options.max_inodes != max_inodes_ && is_too_small(options.max_inodes, max_inodes_, used_inodes_))
+    return Errno(EINVAL);
+  max_bytes_ = options.max_bytes;
+  max_inodes_ = options.max_inodes;
+  return Ok();
 }
 
 Result<TmpfsOptions> ParseTmpfsOptions(std::string_view text, uint64_t total) {
   TmpfsOptions options;
   options.max_bytes = PageRoundDown(total / 2);
-  while (!text.empty()) {
-    size_t comma = text.find(',');
-    std::string_view option = text.substr(0, comma);
-    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
-    if (!option.empty()) RETURN_IF_ERROR(ParseOption(option, total, &options));
-  }
+  RETURN_IF_ERROR(ParseOptions(text, total, &options));
   return options;
 }
 

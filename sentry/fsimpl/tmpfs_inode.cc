@@ -84,8 +84,10 @@ void TmpfsInode::TouchModified() {
   atime_behind_.store(true, std::memory_order_relaxed);
 }
 
-void TmpfsInode::TouchAccessed() {
-  if (!atime_behind_.load(std::memory_order_relaxed)) return;
+void TmpfsInode::TouchAccessed(FileDescription::AtimeUpdate update) {
+  using Update = FileDescription::AtimeUpdate;
+  if (update == Update::kNever) return;
+  if (update == Update::kRelative && !atime_behind_.load(std::memory_order_relaxed)) return;
   timespec now = RealtimeNow();
   MutexLock lock(attr_mu_);
   atime_ = now;

@@ -25,10 +25,16 @@ namespace runsc {
 class TmpfsFilesystem final : public Filesystem {
  public:
   TmpfsFilesystem(MemoryFile& memory_file, const TmpfsOptions& options, std::string_view type_name)
-      : memory_file_(memory_file), options_(options), type_name_(type_name) {}
+      : memory_file_(memory_file),
+        options_(options),
+        type_name_(type_name),
+        max_bytes_(options.max_bytes),
+        max_inodes_(options.max_inodes) {}
   std::string_view type_name() const override { return type_name_; }
   Result<FilesystemStats> Stats() override;
   std::string MountOptions() const override;
+  // The limits; EINVAL if more than that is in use already. The root's mode and owner stay.
+  Result<void> Reconfigure(std::string_view options) override;
 
   MemoryFile& memory_file() { return memory_file_; }
   // Counts against size= and nr_inodes=: false if it is full.
@@ -41,6 +47,7 @@ class TmpfsFilesystem final : public Filesystem {
   MemoryFile& memory_file_;
   const TmpfsOptions options_;
   const std::string type_name_;
+  std::atomic<uint64_t> max_bytes_, max_inodes_;
   std::atomic<uint64_t> used_bytes_{0}, used_inodes_{0};
 };
 
@@ -64,8 +71,7 @@ class TmpfsInode : public Inode {
   // nlink += change; ctime is now.
   void ChangeLinks(int change);
   void TouchModified();  // mtime and ctime
-  // atime, as MS_RELATIME does.
-  void TouchAccessed();
+  void TouchAccessed(FileDescription::AtimeUpdate update);
 
  protected:
   // Size and blocks for Attributes().
@@ -238,7 +244,7 @@ class TmpfsDirectoryFile final : public DirectoryFile {
  protected:
   Result<uint64_t> Iterate(uint64_t position, DirectoryEmitter& emitter) override {
     auto& directory = static_cast<TmpfsDirectory&>(*dentry()->borrow_inode());
-    directory.TouchAccessed();
+    directory.TouchAccessed(atime_update());
     return directory.Iterate(position, emitter);
   }
 };

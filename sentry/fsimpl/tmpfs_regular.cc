@@ -161,7 +161,6 @@ Result<size_t> TmpfsRegular::Read(IoSequence& to, uint64_t offset) {
       if (*moved < chunk.length) break;
     }
   }
-  TouchAccessed();
   return done;
 }
 
@@ -358,7 +357,11 @@ TmpfsFile::~TmpfsFile() {
   if (writable()) file_.ReleaseReserve();
 }
 
-Result<size_t> TmpfsFile::PRead(IoSequence& to, uint64_t offset) { return file_.Read(to, offset); }
+Result<size_t> TmpfsFile::PRead(IoSequence& to, uint64_t offset) {
+  ASSIGN_OR_RETURN(size_t done, file_.Read(to, offset));
+  file_.TouchAccessed(atime_update());
+  return done;
+}
 Result<size_t> TmpfsFile::PWrite(IoSequence& from, uint64_t offset) {
   return file_.Write(from, &offset, false);
 }

@@ -47,7 +47,7 @@ struct World {
   }
   void Make(std::string_view path) { REQUIRE(Open(path, O_CREAT | O_RDWR).ok()); }
   std::string Text(std::string_view path) {
-    return context.mounts->PathText(*Walk(context, context.cwd, path), context.root);
+    return MountNamespace::PathText(*Walk(context, context.cwd, path), context.root);
   }
   template <typename T>
   static int Code(const Result<T>& result) {
@@ -205,7 +205,7 @@ TEST_CASE("an unlinked file lives on while it is open, and its memory goes with 
   REQUIRE(w.Unlink("/f") == 0);
   CHECK(file->Attributes()->nlink == 0);
   CHECK(Get(*file, (1 << 20) - 2, 10) == "xx");
-  CHECK(w.context.mounts->PathText(file->path(), w.context.root) == "/f (deleted)");
+  CHECK(MountNamespace::PathText(file->path(), w.context.root) == "/f (deleted)");
   file.reset();
   CHECK(w.memory->allocated_bytes() == before);
 }
@@ -309,7 +309,7 @@ TEST_CASE("mounts are stacked, kept busy, moved and pivoted") {
   CHECK(w.Text("/n/inner") == "/n/inner");
 
   absl::flat_hash_map<const Mount*, RefPtr<Mount>> copies;
-  RefPtr<MountNamespace> clone = w.context.mounts->Clone(&copies);
+  RefPtr<MountNamespace> clone = *w.context.mounts->Clone(&copies);
   CHECK(clone->Mounts().size() == 2);
   CHECK(unmount("/n", MNT_DETACH) == 0);
   CHECK(clone->Mounts().size() == 2);
@@ -319,10 +319,44 @@ TEST_CASE("mounts are stacked, kept busy, moved and pivoted") {
   REQUIRE(attach("/new") == 0);
   REQUIRE(w.Mkdir("/new/old") == 0);
   VfsPath new_root = *Walk(w.context, w.context.cwd, "/new");
-  REQUIRE(w.context.mounts->PivotRoot(new_root, *Walk(w.context, w.context.cwd, "/new/old")).ok());
+  REQUIRE(w.context.mounts->PivotRoot(w.context.root, new_root, *Walk(w.context, w.context.cwd, "/new/old"))
+              .ok());
   w.context.root = w.context.cwd = new_root;
   CHECK(w.Text("/old/new") == "/old/new");
   CHECK(w.WalkCode("/old/m") == 0);
+}
+
+TEST_CASE("the mounts of a copied namespace are peers or slaves of the old ones") {
+  World w;
+  REQUIRE(w.Mkdir("/shared") == 0);
+  REQUIRE(w.Mkdir("/private") == 0);
+  auto attach = [&](MountNamespace& mounts, const VfsPath& where) {
+    NewFilesystem made = MakeTmpfs(*w.memory, TmpfsOptions{});
+    return World::Code(mounts.Attach(MakeRef<Mount>(made.filesystem, made.root, 0, "t"), where));
+  };
+  auto at = [&](std::string_view path) { return *Walk(w.context, w.context.cwd, path); };
+  REQUIRE(attach(*w.context.mounts, at("/shared")) == 0);
+  REQUIRE(w.Mkdir("/shared/x") == 0);
+  REQUIRE(attach(*w.context.mounts, at("/private")) == 0);
+  REQUIRE(w.context.mounts->ChangePropagation(at("/shared"), MS_SHARED).ok());
+  absl::flat_hash_map<const Mount*, RefPtr<Mount>> peers, slaves;
+  RefPtr<MountNamespace> with_peers = *w.context.mounts->Clone(&peers);
+  RefPtr<MountNamespace> with_slaves = *w.context.mounts->Clone(&slaves, true);
+  const int group = w.context.mounts->Mounts()[1].shared;
+  CHECK(group != 0);
+  CHECK(with_peers->Mounts()[1].shared == group);
+  CHECK(with_slaves->Mounts()[1].shared == 0);
+  CHECK(with_slaves->Mounts()[1].master == group);
+  CHECK(with_slaves->Mounts()[2].master == 0);
+  CHECK(attach(*w.context.mounts, at("/shared/x")) == 0);
+  CHECK(with_peers->Mounts().size() == 4);
+  CHECK(with_slaves->Mounts().size() == 4);
+  // Slaves keep what they mount to themselves.
+  VfsPath place{slaves[at("/shared").mount.get()], at("/shared").dentry};
+  CHECK(attach(*with_slaves, place) == 0);
+  CHECK(w.context.mounts->Mounts().size() == 4);
+  CHECK(World::Code(w.context.mounts->Unmount(at("/shared/x"), 0)) == 0);
+  CHECK(with_peers->Mounts().size() == 3);
 }
 
 TEST_CASE("a read-only mount refuses changes") {

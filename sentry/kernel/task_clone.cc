@@ -73,7 +73,7 @@ Result<void> Task::CheckCloneFlags(const CloneOptions& options) const {
 Result<RefPtr<FsContext>> Task::CopyMountNamespace() const {
   FsContext::View view = fs_->Get();
   absl::flat_hash_map<const Mount*, RefPtr<Mount>> translate;
-  RefPtr<MountNamespace> mounts = view.mounts->Clone(&translate);
+  ASSIGN_OR_RETURN(RefPtr<MountNamespace> mounts, view.mounts->Clone(&translate));
   for (VfsPath* path : {&view.root, &view.cwd}) {
     auto found = translate.find(path->mount.get());
     if (found != translate.end()) path->mount = found->second;

@@ -48,6 +48,14 @@ enum class ArgumentFormat : uint8_t {
   kResource,
   kPollEvents,
   kMountFlags,
+  kUmountFlags,
+  kMountAttributes,
+  kOpenTreeFlags,
+  kMoveMountFlags,
+  kFsopenFlags,
+  kFsmountFlags,
+  kFspickFlags,
+  kFsconfigCommand,
   kEpollOperation,
   kSignalHow,
   kPrctlOption,
@@ -95,6 +103,14 @@ using AccessMode = SyscallArgument<ArgumentFormat::kAccessMode>;
 using MadviseAdvice = SyscallArgument<ArgumentFormat::kMadvise>;
 using Resource = SyscallArgument<ArgumentFormat::kResource>;
 using MountFlags = SyscallArgument<ArgumentFormat::kMountFlags, uint64_t>;
+using UmountFlags = SyscallArgument<ArgumentFormat::kUmountFlags>;
+using MountAttributes = SyscallArgument<ArgumentFormat::kMountAttributes, uint32_t>;
+using OpenTreeFlags = SyscallArgument<ArgumentFormat::kOpenTreeFlags, uint32_t>;
+using MoveMountFlags = SyscallArgument<ArgumentFormat::kMoveMountFlags, uint32_t>;
+using FsopenFlags = SyscallArgument<ArgumentFormat::kFsopenFlags, uint32_t>;
+using FsmountFlags = SyscallArgument<ArgumentFormat::kFsmountFlags, uint32_t>;
+using FspickFlags = SyscallArgument<ArgumentFormat::kFspickFlags, uint32_t>;
+using FsconfigCommand = SyscallArgument<ArgumentFormat::kFsconfigCommand, uint32_t>;
 using EpollOperation = SyscallArgument<ArgumentFormat::kEpollOperation>;
 using SignalHow = SyscallArgument<ArgumentFormat::kSignalHow>;
 using PrctlOption = SyscallArgument<ArgumentFormat::kPrctlOption>;

@@ -153,11 +153,48 @@ constexpr Name kResourceNames[] = {
 constexpr Name kPollNames[] = {N(POLLIN),     N(POLLPRI),    N(POLLOUT),    N(POLLERR),
                                N(POLLHUP),    N(POLLNVAL),   N(POLLRDNORM), N(POLLRDBAND),
                                N(POLLWRNORM), N(POLLWRBAND), N(POLLRDHUP)};
-constexpr Name kMountNames[] = {
-    N(MS_RDONLY),   N(MS_NOSUID),   N(MS_NODEV),       N(MS_NOEXEC),     N(MS_SYNCHRONOUS), N(MS_REMOUNT),
-    N(MS_MANDLOCK), N(MS_DIRSYNC),  N(MS_NOATIME),     N(MS_NODIRATIME), N(MS_BIND),        N(MS_MOVE),
-    N(MS_REC),      N(MS_SILENT),   N(MS_POSIXACL),    N(MS_UNBINDABLE), N(MS_PRIVATE),     N(MS_SLAVE),
-    N(MS_SHARED),   N(MS_RELATIME), N(MS_STRICTATIME), N(MS_LAZYTIME)};
+constexpr Name kMountNames[] = {N(MS_RDONLY),
+                                N(MS_NOSUID),
+                                N(MS_NODEV),
+                                N(MS_NOEXEC),
+                                N(MS_SYNCHRONOUS),
+                                N(MS_REMOUNT),
+                                N(MS_MANDLOCK),
+                                N(MS_DIRSYNC),
+                                N(MS_NOATIME),
+                                N(MS_NODIRATIME),
+                                N(MS_BIND),
+                                N(MS_MOVE),
+                                N(MS_REC),
+                                N(MS_SILENT),
+                                N(MS_POSIXACL),
+                                N(MS_UNBINDABLE),
+                                N(MS_PRIVATE),
+                                N(MS_SLAVE),
+                                {256, "MS_NOSYMFOLLOW"},
+                                N(MS_SHARED),
+                                N(MS_RELATIME),
+                                N(MS_STRICTATIME),
+                                N(MS_LAZYTIME)};
+constexpr Name kUmountNames[] = {N(MNT_FORCE), N(MNT_DETACH), N(MNT_EXPIRE), N(UMOUNT_NOFOLLOW)};
+// The two bits of the atime mode are one value: MOUNT_ATTR_RELATIME is 0.
+constexpr Name kMountAttributeNames[] = {
+    N(MOUNT_ATTR_RDONLY),     N(MOUNT_ATTR_NOSUID),  N(MOUNT_ATTR_NODEV),
+    N(MOUNT_ATTR_NOEXEC),     N(MOUNT_ATTR_NOATIME), N(MOUNT_ATTR_STRICTATIME),
+    N(MOUNT_ATTR_NODIRATIME), N(MOUNT_ATTR_IDMAP),   N(MOUNT_ATTR_NOSYMFOLLOW)};
+constexpr Name kOpenTreeNames[] = {N(OPEN_TREE_CLONE), N(OPEN_TREE_CLOEXEC), N(AT_SYMLINK_NOFOLLOW),
+                                   N(AT_NO_AUTOMOUNT), N(AT_EMPTY_PATH),     {0x8000, "AT_RECURSIVE"}};
+constexpr Name kMoveMountNames[] = {N(MOVE_MOUNT_F_SYMLINKS),        N(MOVE_MOUNT_F_AUTOMOUNTS),
+                                    N(MOVE_MOUNT_F_EMPTY_PATH),      N(MOVE_MOUNT_T_SYMLINKS),
+                                    N(MOVE_MOUNT_T_AUTOMOUNTS),      N(MOVE_MOUNT_T_EMPTY_PATH),
+                                    {0x100, "MOVE_MOUNT_SET_GROUP"}, {0x200, "MOVE_MOUNT_BENEATH"}};
+constexpr Name kFsopenNames[] = {N(FSOPEN_CLOEXEC)};
+constexpr Name kFsmountNames[] = {N(FSMOUNT_CLOEXEC)};
+constexpr Name kFspickNames[] = {N(FSPICK_CLOEXEC), N(FSPICK_SYMLINK_NOFOLLOW), N(FSPICK_NO_AUTOMOUNT),
+                                 N(FSPICK_EMPTY_PATH)};
+constexpr Name kFsconfigNames[] = {N(FSCONFIG_SET_FLAG),   N(FSCONFIG_SET_STRING),     N(FSCONFIG_SET_BINARY),
+                                   N(FSCONFIG_SET_PATH),   N(FSCONFIG_SET_PATH_EMPTY), N(FSCONFIG_SET_FD),
+                                   N(FSCONFIG_CMD_CREATE), N(FSCONFIG_CMD_RECONFIGURE)};
 constexpr Name kEpollNames[] = {N(EPOLL_CTL_ADD), N(EPOLL_CTL_DEL), N(EPOLL_CTL_MOD)};
 constexpr Name kSignalHowNames[] = {N(SIG_BLOCK), N(SIG_UNBLOCK), N(SIG_SETMASK)};
 constexpr Name kPrctlNames[] = {N(PR_SET_PDEATHSIG),
@@ -292,6 +329,22 @@ std::string FormatNames(ArgumentFormat format, uint64_t value) {
       return Bits(kPollNames, low, "", "0");
     case ArgumentFormat::kMountFlags:
       return Bits(kMountNames, low, "", "0");
+    case ArgumentFormat::kUmountFlags:
+      return Bits(kUmountNames, low, "", "0");
+    case ArgumentFormat::kMountAttributes:
+      return Bits(kMountAttributeNames, low, "", "0");
+    case ArgumentFormat::kOpenTreeFlags:
+      return Bits(kOpenTreeNames, low, "", "0");
+    case ArgumentFormat::kMoveMountFlags:
+      return Bits(kMoveMountNames, low, "", "0");
+    case ArgumentFormat::kFsopenFlags:
+      return Bits(kFsopenNames, low, "", "0");
+    case ArgumentFormat::kFsmountFlags:
+      return Bits(kFsmountNames, low, "", "0");
+    case ArgumentFormat::kFspickFlags:
+      return Bits(kFspickNames, low, "", "0");
+    case ArgumentFormat::kFsconfigCommand:
+      return One(kFsconfigNames, low, "FSCONFIG_");
     case ArgumentFormat::kEpollOperation:
       return One(kEpollNames, low, "EPOLL_CTL_");
     case ArgumentFormat::kSignalHow:

@@ -171,7 +171,7 @@ Result<int64_t> SysGetdents64(Task& task, Fd fd, UserAddr buffer, uint32_t size)
 Result<int64_t> SysGetcwd(Task& task, UserAddr buffer, uint64_t size) {
   FsContext::View view = task.fs().Get();
   if (view.cwd.dentry->IsDeleted()) return Errno(ENOENT);
-  std::string text = view.mounts->PathText(view.cwd, view.root);
+  std::string text = MountNamespace::PathText(view.cwd, view.root);
   if (text.size() + 1 > PATH_MAX) return Errno(ENAMETOOLONG);
   if (text.size() + 1 > size) return Errno(ERANGE);
   RETURN_IF_ERROR(

@@ -9,7 +9,7 @@ namespace runsc {
 
 Result<int64_t> SysMount(Task& task, UserCString source, UserPath target, UserCString type, MountFlags flags,
                          UserAddr data);
-Result<int64_t> SysUmount2(Task& task, UserPath target, int flags);
+Result<int64_t> SysUmount2(Task& task, UserPath target, UmountFlags flags);
 Result<int64_t> SysPivotRoot(Task& task, UserPath new_root, UserPath put_old);
 
 }  // namespace runsc

@@ -108,6 +108,8 @@ Result<int64_t> CopyOutStatfs(Task& task, const VfsPath& path, UserPtr<struct st
   constexpr uint64_t kValid = 0x20;  // ST_VALID
   uint64_t flags = mount_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS | MS_NOATIME |
                                   MS_NODIRATIME);
+  if (filesystem.is_read_only()) flags |= MS_RDONLY;
+  if ((mount_flags & MS_NOSYMFOLLOW) != 0) flags |= 0x2000;  // ST_NOSYMFOLLOW
   // The ST_* bits are those of mount(2) up to MS_SYNCHRONOUS; these two are not.
   out.f_flags =
       static_cast<decltype(out.f_flags)>(flags | kValid | ((mount_flags & MS_RELATIME) != 0 ? 0x1000 : 0));

@@ -377,9 +377,9 @@ constexpr auto MakeTable() {
   // 164
   t[164] = {"settimeofday", Partial<SysSettimeofday>("EPERM: the clock is the host's")};
   // 165
-  t[165] = {"mount", Partial<SysMount>("no mount propagation; every mount is private")};
+  t[165] = {"mount", Partial<SysMount>("filesystems without a device; times of last access follow the mount on tmpfs only")};
   // 166
-  t[166] = {"umount2", Full<SysUmount2>()};
+  t[166] = {"umount2", Partial<SysUmount2>("MNT_EXPIRE never finds a mount unused; the root is not made read-only")};
   // 167
   t[167] = {"swapon", Partial<SysSwapon>("EINVAL: no file is swap space")};
   // 168

@@ -30,11 +30,25 @@ FileDescription::FileDescription(VfsPath path, int flags)
       readable_(ModeReads(flags)),
       writable_(ModeWrites(flags)) {
   CHECK(inode_);
-  if (inode_->IsRegular() && (readable_ || writable_)) inode_->locks().CountOpen(writable_, 1);
+  if (inode_->IsRegular() && (readable_ || writable_)) CountOpen(1);
 }
 
 FileDescription::~FileDescription() {
-  if (inode_->IsRegular() && (readable_ || writable_)) inode_->locks().CountOpen(writable_, -1);
+  if (inode_->IsRegular() && (readable_ || writable_)) CountOpen(-1);
+}
+
+void FileDescription::CountOpen(int change) {
+  inode_->locks().CountOpen(writable_, change);
+  if (writable_ && path_.mount) path_.mount->CountWriter(change);
+}
+
+FileDescription::AtimeUpdate FileDescription::atime_update() const {
+  if ((flags() & O_NOATIME) != 0) return AtimeUpdate::kNever;
+  if (!path_.mount) return AtimeUpdate::kRelative;  // a layer's file, opened by an overlay
+  const uint64_t flags = path_.mount->flags();
+  if (path_.mount->read_only() || (flags & MS_NOATIME) != 0) return AtimeUpdate::kNever;
+  if ((flags & MS_NODIRATIME) != 0 && inode_->IsDirectory()) return AtimeUpdate::kNever;
+  return (flags & MS_RELATIME) != 0 ? AtimeUpdate::kRelative : AtimeUpdate::kAlways;
 }
 
 Result<void> FileDescription::SetStatusFlags(int flags) {

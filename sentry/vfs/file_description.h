@@ -62,6 +62,9 @@ class FileDescription : public MappedObject {
   bool readable() const { return readable_; }
   bool writable() const { return writable_; }
   bool IsPathOnly() const { return (flags() & O_PATH) != 0; }
+  // What a read does to the time of last access, by the mount's flags and O_NOATIME.
+  enum class AtimeUpdate { kNever, kRelative, kAlways };
+  AtimeUpdate atime_update() const;
   bool non_blocking() const { return (flags() & O_NONBLOCK) != 0; }
   // fcntl(F_SETFL): O_APPEND, O_ASYNC, O_DIRECT, O_NOATIME, O_NONBLOCK.
   virtual Result<void> SetStatusFlags(int flags);
@@ -128,6 +131,8 @@ class FileDescription : public MappedObject {
   void OnLastRelease() override;  // releases flock and OFD locks, tells inotify, deletes
 
  private:
+  void CountOpen(int change);
+
   const VfsPath path_;
   const RefPtr<Inode> inode_;
   std::atomic<int> flags_;

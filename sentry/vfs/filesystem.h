@@ -47,6 +47,12 @@ class Filesystem : public RefCounted {
   virtual bool needs_revalidation() const { return false; }
   virtual bool Revalidate(Dentry& dir, Dentry& child) { return true; }
 
+  // Whether no mount of it can be written to (Linux: SB_RDONLY); mounts may be read-only by themselves.
+  bool is_read_only() const { return is_read_only_.load(std::memory_order_relaxed); }
+  void set_read_only(bool read_only) { is_read_only_.store(read_only, std::memory_order_relaxed); }
+  // mount(MS_REMOUNT), fsconfig(FSCONFIG_CMD_RECONFIGURE): other options, which its type has found in order.
+  virtual Result<void> Reconfigure(std::string_view options) { return Ok(); }
+
   uint64_t device() const { return device_; }  // st_dev: major 0 and an own minor
   uint64_t NextInodeNumber() { return next_inode_.fetch_add(1, std::memory_order_relaxed); }
   Mutex& rename_lock() ABSL_LOCK_RETURNED(rename_mu_) { return rename_mu_; }
@@ -63,6 +69,7 @@ class Filesystem : public RefCounted {
   void HoldPinnedRoot(Dentry& root);
   const uint64_t device_;
   std::atomic<uint64_t> next_inode_{2};
+  std::atomic<bool> is_read_only_{false};
   Mutex rename_mu_{LockRank::kRename};
   Mutex roots_mu_{LockRank::kLeaf};
   std::vector<RefPtr<Dentry>> pinned_roots_ ABSL_GUARDED_BY(roots_mu_);
@@ -78,6 +85,7 @@ struct FilesystemSource {
 struct NewFilesystem {
   RefPtr<Filesystem> filesystem;
   RefPtr<Dentry> root;
+  bool is_new = true;  // else one that is mounted elsewhere too, whose state is not to be set
 };
 class FilesystemType {
  public:
@@ -85,6 +93,10 @@ class FilesystemType {
   virtual std::string_view name() const = 0;
   virtual bool needs_device() const { return false; }  // else "nodev" in /proc/filesystems
   virtual Result<NewFilesystem> Make(const FilesystemSource& source) = 0;
+  // The names of its options, and whether text like "size=1m,mode=755" is in order (EINVAL); what fsconfig(2)
+  // asks, option by option.
+  virtual std::vector<std::string_view> option_names() const { return {}; }
+  virtual Result<void> CheckOptions(std::string_view options) const { return Ok(); }
 };
 
 }  // namespace runsc

@@ -2,9 +2,17 @@
 // place a walk can be at: a dentry and the mount through which it was reached.
 //
 // A namespace owns its mounts; open files and working directories hold
-// references, which make umount(2) answer EBUSY (unless MNT_DETACH). Threading:
-// any thread; `mu_` (kMountTree) guards the tree. Linux counterpart: struct
-// mount, struct mnt_namespace, struct path.
+// references, which make umount(2) answer EBUSY (unless MNT_DETACH). A tree that is
+// mounted nowhere (open_tree(2), fsmount(2)) is a namespace too, a detached one, owned
+// by its descriptor.
+//
+// What happens on a shared mount happens on its peers and their slaves as well, which may
+// be in other namespaces (mount_namespaces(7)). So one lock, `mount_tree_mu`, guards all
+// trees of the sandbox: a change is planned and counted first, and then made everywhere or
+// nowhere, under the lock; and each mount knows itself what is mounted on it, since a walk
+// may be in another namespace than its task is in. Threading: any thread.
+//
+// Linux counterpart: struct mount, struct mnt_namespace, struct path, namespace_sem.
 #ifndef SENTRY_VFS_MOUNT_H_
 #define SENTRY_VFS_MOUNT_H_
 
@@ -14,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "platform/base/mutex.h"
 #include "sentry/vfs/filesystem.h"
@@ -21,6 +30,17 @@
 namespace runsc {
 
 class MountNamespace;
+class MountTree;  // mount_tree.h: how the trees are changed
+class PeerGroup;
+
+inline SharedMutex mount_tree_mu{LockRank::kMountTree};
+
+// MS_SHARED, MS_PRIVATE, MS_SLAVE, MS_UNBINDABLE.
+inline constexpr uint64_t kPropagationFlags = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE;
+
+// Of mount(2)'s flags, those that a mount has. Of the modes of atime it has MS_RELATIME, MS_NOATIME or, for
+// strictatime, neither: relatime unless it says otherwise.
+uint64_t MountFlagsFrom(uint64_t flags);
 
 class Mount final : public RefCounted {
  public:
@@ -28,26 +48,36 @@ class Mount final : public RefCounted {
   ~Mount() override;
   Filesystem& filesystem() const { return *filesystem_; }
   const RefPtr<Dentry>& root() const { return root_; }
-  int id() const { return id_; }  // of /proc/pid/mountinfo
+  int id() const { return static_cast<int>(serial_ & INT32_MAX); }  // of /proc/pid/mountinfo
   const std::string& source() const { return source_; }
-  // MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME, …
+  // What MountFlagsFrom() leaves.
   uint64_t flags() const { return flags_.load(std::memory_order_relaxed); }
   void set_flags(uint64_t flags) { flags_.store(flags, std::memory_order_relaxed); }
-  bool read_only() const { return (flags() & MS_RDONLY) != 0; }
+  bool read_only() const { return (flags() & MS_RDONLY) != 0 || filesystem_->is_read_only(); }
   bool no_exec() const { return (flags() & MS_NOEXEC) != 0; }
+  // Regular files that are open for writing through this mount keep it writable.
+  void CountWriter(int change) { writers_.fetch_add(change, std::memory_order_relaxed); }
+  bool has_writers() const { return writers_.load(std::memory_order_relaxed) > 0; }
 
  private:
   friend class MountNamespace;
+  friend class MountTree;
+  friend class PeerGroup;
   const RefPtr<Filesystem> filesystem_;
   const RefPtr<Dentry> root_;
-  const int id_;
+  const uint64_t serial_;  // in the order of their making
   const std::string source_;
   std::atomic<uint64_t> flags_;
-  // Guarded by the namespace's lock.
-  MountNamespace* namespace_ = nullptr;
-  RefPtr<Mount> parent_;
-  RefPtr<Dentry> mount_point_;  // in parent_
-  std::vector<Mount*> children_;
+  std::atomic<int64_t> writers_{0};
+
+  MountNamespace* namespace_ ABSL_GUARDED_BY(mount_tree_mu) = nullptr;
+  RefPtr<Mount> parent_ ABSL_GUARDED_BY(mount_tree_mu);
+  RefPtr<Dentry> mount_point_ ABSL_GUARDED_BY(mount_tree_mu);  // in parent_
+  // By the dentry that they are mounted on; what is mounted over one of them is its child.
+  absl::flat_hash_map<const Dentry*, Mount*> children_ ABSL_GUARDED_BY(mount_tree_mu);
+  // Propagation (mount_tree.h): shared if in a group, a slave if it has a master; both, or neither.
+  RefPtr<PeerGroup> group_ ABSL_GUARDED_BY(mount_tree_mu), master_ ABSL_GUARDED_BY(mount_tree_mu);
+  bool unbindable_ ABSL_GUARDED_BY(mount_tree_mu) = false;
 };
 
 struct VfsPath {
@@ -60,64 +90,84 @@ struct VfsPath {
   }
 };
 
+// mount_setattr(2): of flags() first `clear`, then `set`; and one of kPropagationFlags or 0.
+struct MountAttributeChange {
+  uint64_t set = 0, clear = 0;
+  uint64_t propagation = 0;
+  bool recursive = false;
+};
+
 class MountNamespace final : public RefCounted {
  public:
-  // `root` becomes the root mount.
-  explicit MountNamespace(RefPtr<Mount> root);
+  // `root` becomes the root mount; of a detached tree if `detached` (fsmount(2)).
+  explicit MountNamespace(RefPtr<Mount> root, bool detached = false);
   ~MountNamespace() override;
 
   VfsPath Root() const;
   // The uppermost of the mounts on `path`, or null. Cheap when dentry.mount_count is 0.
-  RefPtr<Mount> TopMountOn(const VfsPath& path) const;
-  // Where the mount's root is mounted: nullopt-like empty path for the root
-  // mount.
-  VfsPath MountPoint(const Mount& mount) const;
+  static RefPtr<Mount> TopMountOn(const VfsPath& path);
+  // Where the mount's root is mounted: an empty path if it is a namespace's root or detached.
+  static VfsPath MountPoint(const Mount& mount);
+  // The text of a path as seen from `root`: "/a/b", with " (deleted)", or
+  // "(unreachable)/…" outside (getcwd(2), /proc/pid/{cwd,maps,mountinfo}).
+  static std::string PathText(const VfsPath& path, const VfsPath& root);
+  // Whether something is mounted on the dentry in this namespace, through any mount.
+  bool IsMountPoint(const Dentry& dentry) const;
+  bool Contains(const Mount& mount) const;
+  // Whether a file is open for writing through any of its mounts of that filesystem.
+  bool HasWriters(const Filesystem& filesystem) const;
 
-  // ENOTDIR/EINVAL if one is a directory and the other not; EINVAL if `where` is in
-  // no mount of this namespace.
+  // In all that mounts: ENOTDIR if one is a directory and the other not; EINVAL if `where` is in no
+  // mount of this namespace; ENOENT if it was deleted; ENOSPC, with nothing done, if that were too
+  // many mounts, those that it propagates to included.
   Result<void> Attach(RefPtr<Mount> mount, const VfsPath& where);
   // mount(MS_BIND): the tree at `from` also at `to`; with its submounts if `recursive`.
+  // EINVAL: an unbindable mount, or one of another namespace.
   Result<void> Bind(const VfsPath& from, const VfsPath& to, bool recursive);
+  // mount(MS_MOVE), move_mount(2): `from` is the root of a mount of this namespace or that of a
+  // detached tree. EINVAL: out of a shared mount, or unbindable ones into one. ELOOP.
+  Result<void> Move(const VfsPath& from, const VfsPath& to);
   // EBUSY, EINVAL (not a mount point's root). MNT_DETACH as in umount2(2). The caller
   // holds no other reference on the mount than `root_of_mount`'s.
   Result<void> Unmount(const VfsPath& root_of_mount, int flags);
-  Result<void> Move(const VfsPath& from, const VfsPath& to);
-  // pivot_root(2); the caller updates roots and working directories.
-  Result<void> PivotRoot(const VfsPath& new_root, const VfsPath& put_old);
-  // unshare(CLONE_NEWNS): a copy of the tree; `translate` maps old mounts to
-  // new ones.
-  RefPtr<MountNamespace> Clone(absl::flat_hash_map<const Mount*, RefPtr<Mount>>* translate) const;
+  // pivot_root(2), `root` being the caller's, who updates roots and working directories.
+  Result<void> PivotRoot(const VfsPath& root, const VfsPath& new_root, const VfsPath& put_old);
+  // unshare(CLONE_NEWNS): a copy of the tree, whose mounts are peers of those of this one, or, for a less
+  // privileged user namespace, their slaves; `translate` maps old mounts to new ones. ENOSPC.
+  Result<RefPtr<MountNamespace>> Clone(absl::flat_hash_map<const Mount*, RefPtr<Mount>>* translate,
+                                       bool as_slaves = false) const;
+  // open_tree(OPEN_TREE_CLONE): what Bind would mount, as a detached tree. EINVAL, ENOSPC.
+  Result<RefPtr<MountNamespace>> CopyDetached(const VfsPath& from, bool recursive) const;
+
+  // One of kPropagationFlags, and MS_REC, for the mount whose root `path` is. EINVAL.
+  Result<void> ChangePropagation(const VfsPath& path, uint64_t flags);
+  // EINVAL: not a mount's root, or in neither this namespace nor a detached tree's root. EBUSY: MS_RDONLY
+  // while files are open for writing; then nothing is changed.
+  Result<void> SetAttributes(const VfsPath& path, const MountAttributeChange& change);
+  // move_mount(MOVE_MOUNT_SET_GROUP): the private mount `to` joins the propagation of `from`. EINVAL.
+  Result<void> ShareWith(const VfsPath& from, const VfsPath& to);
 
   struct Entry {
     RefPtr<Mount> mount;
     int parent_id = 0;
     VfsPath mount_point;  // empty for the root
+    // Numbers of groups, 0 for none: the own one, the master's, and, if the master's has no mount below
+    // `seen_from`, the next one above that has.
+    int shared = 0, master = 0, propagate_from = 0;
+    bool unbindable = false;
   };
-  std::vector<Entry> Mounts() const;  // in mount order
-
-  // The text of a path as seen from `root`: "/a/b", with " (deleted)", or
-  // "(unreachable)/…" outside (getcwd(2), /proc/pid/{cwd,maps,mountinfo}).
-  std::string PathText(const VfsPath& path, const VfsPath& root) const;
-  // Whether something is mounted on the dentry in this namespace, through any mount.
-  bool IsMountPoint(const Dentry& dentry) const;
-  bool Contains(const Mount& mount) const;
+  // In the order in which they were made. `seen_from` empty: whatever is there.
+  std::vector<Entry> Mounts(const VfsPath& seen_from = {}) const;
 
  private:
-  using Place = std::pair<const Mount*, const Dentry*>;
-  void AttachLocked(RefPtr<Mount> mount, const VfsPath& where) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Takes it off its mount point; it stays a mount of the namespace.
-  void DetachLocked(Mount& mount) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Also out of the namespace, with everything below; into `gone`, to be dropped unlocked.
-  void RemoveTreeLocked(Mount& mount, std::vector<RefPtr<RefCounted>>* gone)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  Mount* MountedOnLocked(const Mount* mount, const Dentry* dentry) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  // Whether `mount` is `top` or mounted somewhere below it.
-  bool IsBelowLocked(const Mount& mount, const Mount& top) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  friend class MountTree;
+  explicit MountNamespace(bool detached) : detached_(detached) {}  // without mounts yet
+  // Whether a mount may be copied from here: it is of this namespace or of a detached tree.
+  bool MayCopyLocked(const Mount& mount) const ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);
 
-  absl::flat_hash_map<Place, Mount*> attached_ ABSL_GUARDED_BY(mu_);
-  mutable SharedMutex mu_{LockRank::kMountTree};
-  RefPtr<Mount> root_ ABSL_GUARDED_BY(mu_);
-  std::vector<RefPtr<Mount>> mounts_ ABSL_GUARDED_BY(mu_);
+  const bool detached_;
+  RefPtr<Mount> root_ ABSL_GUARDED_BY(mount_tree_mu);  // null once a detached tree has been mounted
+  absl::btree_map<uint64_t, RefPtr<Mount>> mounts_ ABSL_GUARDED_BY(mount_tree_mu);  // by serial_
 };
 
 }  // namespace runsc

@@ -229,7 +229,7 @@ Result<void> PathWalker::StepOnto(RefPtr<Dentry> child) {
 }
 
 Result<void> PathWalker::CrossMounts() {
-  RefPtr<Mount> over = context_.mounts->TopMountOn(at_);
+  RefPtr<Mount> over = MountNamespace::TopMountOn(at_);
   if (!over) return Ok();
   if ((resolve_ & RESOLVE_NO_XDEV) != 0) return Errno(EXDEV);
   RefPtr<Dentry> root = over->root();
@@ -245,7 +245,7 @@ Result<void> PathWalker::StepUp() {
     }
     if (at_ == root_) return CrossMounts();
     if (at_.dentry != at_.mount->root()) break;
-    VfsPath below = context_.mounts->MountPoint(*at_.mount);
+    VfsPath below = MountNamespace::MountPoint(*at_.mount);
     if (!below) return Ok();  // the namespace's root, or a detached mount
     if ((resolve_ & RESOLVE_NO_XDEV) != 0) return Errno(EXDEV);
     at_ = std::move(below);

@@ -109,7 +109,7 @@ class World {
         auto found = Walk(context_, start, path, options);
         if (found.ok()) {
           CHECK(found->dentry && found->mount && found->inode());
-          std::string text = context_.mounts->PathText(*found, context_.root);
+          std::string text = MountNamespace::PathText(*found, context_.root);
           CHECK(text.find('/') != std::string::npos);
         }
       }

@@ -116,3 +116,42 @@ TEST(pivot_root_and_chroot) {
   ASSERT_OK(syscall(SYS_getcwd, cwd, sizeof(cwd)));
   EXPECT_EQ(std::string(cwd), "/");
 }
+
+TEST(what_may_be_bound) {
+  Scratch scratch;
+  ASSERT_OK(Touch("ns"));
+  ASSERT_OK(mount("/proc/self/ns/uts", "ns", nullptr, MS_BIND, nullptr));
+  struct stat x, y;
+  ASSERT_OK(stat("/proc/self/ns/uts", &x));
+  ASSERT_OK(stat("ns", &y));
+  EXPECT_EQ(x.st_ino, y.st_ino);
+  int fd = ASSERT_OK(open("ns", O_RDONLY));
+  EXPECT_OK(setns(fd, CLONE_NEWUTS));
+  ASSERT_OK(close(fd));
+  ASSERT_OK(umount("ns"));
+  int ends[2];
+  ASSERT_OK(pipe(ends));
+  std::string name = "/proc/self/fd/" + std::to_string(ends[0]);
+  EXPECT_ERRNO(mount(name.c_str(), "ns", nullptr, MS_BIND, nullptr), EINVAL);
+  EXPECT_ERRNO(mount("", "ns", nullptr, MS_BIND, nullptr), EINVAL);
+  EXPECT_ERRNO(mount(nullptr, "ns", nullptr, MS_BIND, nullptr), EINVAL);
+  // Mounts that are no longer mounted.
+  ASSERT_OK(mkdir("a", 0755));
+  ASSERT_OK(mkdir("b", 0755));
+  ASSERT_OK(mount("t", "a", "tmpfs", 0, nullptr));
+  ASSERT_OK(mkdir("a/dir", 0755));
+  int gone = ASSERT_OK(open("a", O_PATH));
+  ASSERT_OK(umount2("a", MNT_DETACH));
+  name = "/proc/self/fd/" + std::to_string(gone);
+  EXPECT_ERRNO(mount(name.c_str(), "b", nullptr, MS_BIND, nullptr), EINVAL);
+  EXPECT_ERRNO(mount(name.c_str(), "b", nullptr, MS_MOVE, nullptr), EINVAL);
+  EXPECT_ERRNO(mount(nullptr, name.c_str(), nullptr, MS_REMOUNT, nullptr), EINVAL);
+  EXPECT_ERRNO(umount(name.c_str()), EINVAL);
+  EXPECT_OK(faccessat(gone, "dir", F_OK, 0));
+  // A deleted directory.
+  ASSERT_OK(mkdir("gone", 0755));
+  int dir = ASSERT_OK(open("gone", O_PATH));
+  ASSERT_OK(rmdir("gone"));
+  name = "/proc/self/fd/" + std::to_string(dir);
+  EXPECT_ERRNO(mount("t", name.c_str(), "tmpfs", 0, nullptr), ENOENT);
+}
