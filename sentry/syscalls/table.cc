@@ -17,6 +17,7 @@
 #include "sentry/syscalls/sys_memfd.h"
 #include "sentry/syscalls/sys_mmap.h"
 #include "sentry/syscalls/sys_mount.h"
+#include "sentry/syscalls/sys_mount_api.h"
 #include "sentry/syscalls/sys_mqueue.h"
 #include "sentry/syscalls/sys_numa.h"
 #include "sentry/syscalls/sys_open.h"
@@ -725,17 +726,17 @@ constexpr auto MakeTable() {
   // 427
   t[427] = {"io_uring_register", Missing()};
   // 428
-  t[428] = {"open_tree", Missing()};
+  t[428] = {"open_tree", Full<SysOpenTree>()};
   // 429
-  t[429] = {"move_mount", Missing()};
+  t[429] = {"move_mount", Full<SysMoveMount>()};
   // 430
-  t[430] = {"fsopen", Missing()};
+  t[430] = {"fsopen", Partial<SysFsopen>("the filesystems of mount(2)")};
   // 431
-  t[431] = {"fsconfig", Missing()};
+  t[431] = {"fsconfig", Full<SysFsconfig>()};
   // 432
-  t[432] = {"fsmount", Missing()};
+  t[432] = {"fsmount", Full<SysFsmount>()};
   // 433
-  t[433] = {"fspick", Missing()};
+  t[433] = {"fspick", Full<SysFspick>()};
   // 434
   t[434] = {"pidfd_open", Full<SysPidfdOpen>()};
   // 435
@@ -753,7 +754,7 @@ constexpr auto MakeTable() {
   // 441
   t[441] = {"epoll_pwait2", Full<SysEpollPwait2>()};
   // 442
-  t[442] = {"mount_setattr", Missing()};
+  t[442] = {"mount_setattr", Partial<SysMountSetattr>("no MOUNT_ATTR_IDMAP")};
   // 443
   t[443] = {"quotactl_fd", Missing()};
   // 444

@@ -1,4 +1,4 @@
-// An O_PATH descriptor: a place in the tree that is held, not opened (open(2)).
+// O_PATH descriptors: a place in a tree that is held, not opened (open(2)).
 #ifndef SENTRY_VFS_PATH_FILE_H_
 #define SENTRY_VFS_PATH_FILE_H_
 
@@ -6,10 +6,21 @@
 
 namespace runsc {
 
-class PathFile final : public FileDescription {
+class PathFile : public FileDescription {
  public:
   explicit PathFile(VfsPath path, int flags) : FileDescription(std::move(path), flags) {}
   Result<void> SetStatusFlags(int flags) override { return Errno(EBADF); }
+};
+
+// The root of a detached tree of mounts (open_tree(2), fsmount(2)), which ends with this open file unless it
+// has been mounted by then (Linux: FMODE_NEED_UNMOUNT, dissolve_on_fput()).
+class DetachedTreeFile final : public PathFile {
+ public:
+  explicit DetachedTreeFile(RefPtr<MountNamespace> tree)
+      : PathFile(tree->Root(), O_PATH), tree_(std::move(tree)) {}
+
+ private:
+  const RefPtr<MountNamespace> tree_;
 };
 
 }  // namespace runsc
