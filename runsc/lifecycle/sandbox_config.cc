@@ -51,6 +51,7 @@ class Builder {
     }
     BootOptions::ContainerTree& tree = *options_.boot.container;
     for (const oci::Device& device : spec_.linux.devices) tree.devices.push_back(MakeDevice(device));
+    options_.boot.root_propagation = oci::DecodePropagation(spec_.linux.rootfs_propagation);
     tree.masked_paths = spec_.linux.masked_paths;
     tree.read_only_paths = spec_.linux.readonly_paths;
     if (absl::Status status = AddSysctls(); !status.ok()) return status;
@@ -84,7 +85,8 @@ class Builder {
     BootOptions::MountSpec spec;
     spec.destination = mount.destination.starts_with("/") ? mount.destination : "/" + mount.destination;
     spec.source = mount.source;
-    spec.flags = decoded.flags & ~uint64_t{MS_BIND | MS_REC};
+    spec.flags = decoded.EffectiveFlags() & ~uint64_t{MS_BIND | MS_REC};
+    spec.propagation = decoded.propagation;
     spec.data = decoded.data;
     spec.copy_up = decoded.copy_up;
     bool is_bind = decoded.is_bind() || mount.type == "bind" || mount.type == "rbind";

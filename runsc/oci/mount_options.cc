@@ -89,15 +89,16 @@ void Apply(const Option& option, MountOptions& result) {
   switch (option.effect) {
     case Effect::kSetRecursive:
       result.recursive_flags |= option.flags;
-      [[fallthrough]];
+      break;
     case Effect::kSet:
       result.flags |= option.flags;
       result.cleared &= ~option.flags;
       break;
     case Effect::kClearRecursive:
+      result.recursive_cleared |= option.flags;
+      break;
     case Effect::kClear:
       result.flags &= ~option.flags;
-      result.recursive_flags &= ~option.flags;
       result.cleared |= option.flags;
       break;
     case Effect::kPropagation:
@@ -112,7 +113,10 @@ void Apply(const Option& option, MountOptions& result) {
 }  // namespace
 
 bool MountOptions::is_bind() const { return (flags & MS_BIND) != 0; }
-bool MountOptions::is_read_only() const { return (flags & MS_RDONLY) != 0; }
+uint64_t MountOptions::EffectiveFlags() const {
+  return is_bind() ? (flags & ~recursive_cleared) | recursive_flags : flags;
+}
+bool MountOptions::is_read_only() const { return (EffectiveFlags() & MS_RDONLY) != 0; }
 
 bool MountOptions::FindData(std::string_view name, std::string* value) const {
   bool found = false;
@@ -143,6 +147,13 @@ MountOptions DecodeMountOptions(const Mount& mount) {
     }
   }
   return result;
+}
+
+uint64_t DecodePropagation(std::string_view name) {
+  for (const Option& option : kOptions) {
+    if (option.effect == Effect::kPropagation && option.name == name) return option.flags;
+  }
+  return 0;
 }
 
 std::vector<std::string> KnownMountOptions() {

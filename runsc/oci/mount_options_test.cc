@@ -30,12 +30,22 @@ TEST_CASE("mount options") {
   CHECK(bind.recursive_flags == 0);
   CHECK(Decode("bind", {}).is_bind());
 
-  MountOptions last = Decode("bind", {"rro", "rw"});
-  CHECK(!last.is_read_only());
-  CHECK(last.recursive_flags == 0);
-  CHECK(last.cleared == MS_RDONLY);
+  CHECK(!Decode("bind", {"ro", "rw"}).is_read_only());
+  CHECK(Decode("bind", {"ro", "rw"}).cleared == MS_RDONLY);
   CHECK(Decode("bind", {"rro"}).recursive_flags == MS_RDONLY);
+  CHECK(Decode("bind", {"rro", "rw"}).is_read_only());
+  CHECK(Decode("bind", {"rro", "rrw"}).is_read_only());
+  CHECK(!Decode("bind", {"ro", "rrw"}).is_read_only());
+  CHECK(!Decode("tmpfs", {"rro"}).is_read_only());
+  CHECK(Decode("bind", {"noexec", "rexec", "rnosuid"}).EffectiveFlags() == (MS_BIND | MS_NOSUID));
   CHECK(Decode("tmpfs", {"tmpcopyup"}).copy_up);
+}
+
+TEST_CASE("propagation") {
+  CHECK(DecodePropagation("") == 0);
+  CHECK(DecodePropagation("ro") == 0);
+  CHECK(DecodePropagation("rslave") == (MS_SLAVE | MS_REC));
+  CHECK(DecodePropagation("unbindable") == MS_UNBINDABLE);
 }
 
 TEST_CASE("every known option is decoded, none of them left for the filesystem") {

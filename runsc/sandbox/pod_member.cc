@@ -32,6 +32,7 @@ UniqueFd FileOfSpec(SandboxOptions& options) {
   spec.tree = std::move(*options.boot.container);
   spec.root_overlay = options.boot.root_overlay;
   spec.root_read_only = options.boot.root_read_only;
+  spec.root_propagation = options.boot.root_propagation;
   spec.shares_pids = options.container->shares_pids;
   return FileOf(EncodePodContainer(spec));
 }

@@ -43,6 +43,7 @@ struct BootOptions {
     std::string source;                  // what /proc/mounts shows
     std::optional<uint32_t> gofer_root;  // index among the Gofer's roots: a bind mount
     uint64_t flags = 0;                  // MS_*
+    uint64_t propagation = 0;            // MS_SHARED and so on, with MS_REC; 0: as the mount comes to be
     std::string data;
     bool copy_up = false;  // of a tmpfs: what is in the image there is in it too
   };
@@ -70,6 +71,7 @@ struct BootOptions {
   bool strace = false;
   bool root_overlay = true;  // writes to the root stay in the sandbox's memory
   bool root_read_only = false;
+  uint64_t root_propagation = 0;  // of a container, as in MountSpec
   std::vector<Volume> volumes;
   bool host_sockets = false;         // internet sockets, which are the host's
   bool own_network = true;           // not the caller's network namespace

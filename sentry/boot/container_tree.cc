@@ -22,6 +22,9 @@ class ContainerTreeBuilder {
 
   Result<void> Build() {
     const BootOptions::ContainerTree& tree = *options_.container;
+    // First, since what is mounted on a shared mount is shared as well. To slaves there is no master inside.
+    if ((options_.root_propagation & MS_SHARED) != 0)
+      RETURN_IF_ERROR(Propagate("/", options_.root_propagation));
     bool has_dev = std::any_of(tree.mounts.begin(), tree.mounts.end(),
                                [](const auto& mount) { return mount.destination == "/dev"; });
     // Device nodes are the Sentry's: those in the root filesystem lead nowhere.
@@ -37,6 +40,7 @@ class ContainerTreeBuilder {
     for (const auto& mount : tree.mounts) {
       wrong_ = fmt::format("the mount at {}", mount.destination);
       RETURN_IF_ERROR(Mount(mount));
+      if (mount.propagation != 0) RETURN_IF_ERROR(Propagate(mount.destination, mount.propagation));
     }
     for (const auto& device : tree.devices) {
       wrong_ = fmt::format("the device {}", device.path);
@@ -59,6 +63,9 @@ class ContainerTreeBuilder {
       RefPtr<runsc::Mount> root = builder_.mounts().Root().mount;
       root->set_flags(root->flags() | MS_RDONLY);
     }
+    // Last, for paths of it had to be bound.
+    if ((options_.root_propagation & MS_UNBINDABLE) != 0)
+      RETURN_IF_ERROR(Propagate("/", options_.root_propagation));
     wrong_.clear();
     return Ok();
   }
@@ -72,6 +79,12 @@ class ContainerTreeBuilder {
     if (mount.type == "cgroup" || mount.type == "cgroup2") return MountCgroup(mount);
     if (mount.type == "tmpfs" && mount.copy_up) return MountWithCopy(mount);
     return builder_.MountType(mount.type, mount.destination, mount.flags, mount.data, mount.source);
+  }
+
+  Result<void> Propagate(const std::string& path, uint64_t propagation) {
+    PathContext context = builder_.Context();
+    ASSIGN_OR_RETURN(VfsPath place, Walk(context, context.root, path));
+    return builder_.mounts().ChangePropagation(place, propagation);
   }
 
   Result<void> MountBind(const MountSpec& mount) {

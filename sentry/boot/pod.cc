@@ -31,7 +31,8 @@ template <typename Coder>
 void CodeMount(Coder& coder, BootOptions::MountSpec& mount) {
   bool is_bind = mount.gofer_root.has_value();
   uint32_t root = mount.gofer_root.value_or(0);
-  coder(mount.destination, mount.type, mount.source, is_bind, root, mount.flags, mount.data, mount.copy_up);
+  coder(mount.destination, mount.type, mount.source, is_bind, root, mount.flags, mount.propagation,
+        mount.data, mount.copy_up);
   if (is_bind) mount.gofer_root = root;
 }
 
@@ -57,8 +58,8 @@ void CodeList(Coder& coder, std::vector<T>& list, void (*code)(Coder&, T&), size
 template <typename Coder>
 void CodeSpec(Coder& coder, PodContainerSpec& spec) {
   spec.process.Fields(coder);
-  coder(spec.root_overlay, spec.root_read_only, spec.shares_pids, spec.tree.masked_paths,
-        spec.tree.read_only_paths);
+  coder(spec.root_overlay, spec.root_read_only, spec.shares_pids, spec.root_propagation,
+        spec.tree.masked_paths, spec.tree.read_only_paths);
   CodeList<Coder, BootOptions::MountSpec>(coder, spec.tree.mounts, CodeMount, kMaxMounts);
   CodeList<Coder, BootOptions::DeviceSpec>(coder, spec.tree.devices, CodeDevice, kMaxMounts);
   CodeList<Coder, std::pair<std::string, std::string>>(coder, spec.tree.sysctls, CodeSysctl, kMaxMounts);
@@ -122,6 +123,7 @@ class Pod::Container {
     options.container = std::move(spec.tree);
     options.root_overlay = spec.root_overlay;
     options.root_read_only = spec.root_read_only;
+    options.root_propagation = spec.root_propagation;
     auto mounts = BuildMountTree(kernel_, gofer_, options, wrong, own_pids_);
     if (!mounts.ok()) {
       *wrong = fmt::format("{}: {}", *wrong, mounts.error().message());

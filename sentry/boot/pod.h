@@ -29,6 +29,7 @@ struct PodContainerSpec {
   BootOptions::ContainerTree tree;
   bool root_overlay = false;  // writes stay in the sandbox's memory
   bool root_read_only = false;
+  uint64_t root_propagation = 0;
   bool shares_pids = false;  // the pod's PID namespace
 };
 std::vector<std::byte> EncodePodContainer(const PodContainerSpec& spec);

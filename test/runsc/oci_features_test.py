@@ -3,6 +3,7 @@ hooks, limits that are changed while a container runs, attributes of its process
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -212,6 +213,48 @@ def out_of_memory(box):
     box.run("delete", "oom")
 
 
+def mount_propagation_and_attributes(box):
+    """As in the container's own tree: a mount of the host that comes later shows in none of them."""
+    source = box.path("source")
+    os.makedirs(f"{source}/sub")
+
+    def table(root, *mounts):
+        bundle = box.bundle(["cat", "/proc/self/mountinfo"], linux={"rootfsPropagation": root} if root else {},
+                            mounts=[{"destination": f"/m{i}", "type": kind, "source": source, "options": options}
+                                    for i, (kind, options) in enumerate(mounts)])
+        result = box.run("run", "--bundle", bundle, "tree")
+        check(result.returncode == 0, "run", result.stderr)
+        lines = [line.split(" - ")[0].split() for line in result.stdout.decode().splitlines()]
+        return {words[4]: (words[5].split(","), [word.split(":")[0] for word in words[6:]]) for words in lines}
+
+    for root, expected in ((None, []), ("private", []), ("rslave", []), ("rshared", ["shared"]), ("shared", ["shared"]),
+                           ("unbindable", ["unbindable"])):
+        seen = table(root)
+        check(seen["/"][1] == expected, f"the root, {root}", seen)
+        check(seen["/proc"][1] == (expected if "shared" in expected else []), f"what is on it, {root}", seen)
+    seen = table("rshared", ("bind", ["rbind", "rprivate"]), ("bind", ["bind"]))
+    check(seen["/m0"][1] == [] and seen["/m1"][1] == ["shared"], "a mount's own propagation counts", seen)
+    seen = table(None, ("bind", ["rbind", "rshared"]), ("bind", ["bind", "slave"]), ("bind", ["bind", "unbindable"]),
+                 ("tmpfs", ["shared"]))
+    check([seen[f"/m{i}"][1] for i in range(4)] == [["shared"], [], ["unbindable"], ["shared"]], "of each mount", seen)
+    seen = table(None, ("bind", ["rbind", "rro"]), ("bind", ["rbind", "rnoexec", "rnosuid", "rnodev", "rnoatime"]),
+                 ("bind", ["rbind", "rro", "rrw"]), ("bind", ["rbind", "ro", "rrw"]), ("tmpfs", ["rro"]),
+                 ("tmpfs", ["ro"]), ("bind", ["bind", "rnosymfollow", "rnodiratime"]), ("tmpfs", ["strictatime"]))
+    check(["ro" in seen[f"/m{i}"][0] for i in range(6)] == [True, False, True, False, False, True],
+          "what is set wins, and recursive attributes are for bind mounts, as in runc", seen)
+    check({"noexec", "nosuid", "nodev", "noatime"} <= set(seen["/m1"][0]), "recursive attributes", seen)
+    check({"nosymfollow", "nodiratime", "relatime"} <= set(seen["/m6"][0]), "two more", seen)
+    check(not {"relatime", "noatime"} & set(seen["/m7"][0]), "strictatime", seen)
+
+    # They hold for the whole tree of the host's mounts below.
+    shutil.copy(box.busybox, f"{source}/sub/echo")
+    bundle = box.bundle(["sh", "-c", "touch /m/sub/new; /n/sub/echo no; echo $?; /m/sub/echo ran"], mounts=[
+        {"destination": f"/{name}", "type": "bind", "source": source, "options": options}
+        for name, options in (("m", ["rbind", "rro"]), ("n", ["rbind", "rnoexec"]))])
+    result = box.run("run", "--bundle", bundle, "tree")
+    check(b"Read-only file system" in result.stderr and result.stdout == b"126\nran\n", "their effect", result)
+
+
 def main():
     binary, flags = os.path.abspath(sys.argv[1]), sys.argv[2:]
     if os.geteuid() != 0:
@@ -221,7 +264,8 @@ def main():
         skip("needs a static busybox (package busybox-static)")
     adopt_orphans()
     only = os.environ.get("RUNSC_TEST_ONLY")
-    for part in (start_container_hooks, limits, attributes, debugging, out_of_memory):
+    for part in (start_container_hooks, limits, attributes, debugging, out_of_memory,
+                 mount_propagation_and_attributes):
         if only and part.__name__ not in only.split(","):
             continue
         box = Containers([binary, *flags], busybox)
