@@ -56,9 +56,10 @@ VfsPath MountNamespace::MountPoint(const Mount& mount) {
 bool MountNamespace::IsMountPoint(const Dentry& dentry) const {
   if (dentry.mount_count.load(std::memory_order_acquire) == 0) return false;
   ReaderLock lock(mount_tree_mu);
-  auto is_on_it = [&](const auto& entry)
-                      ABSL_NO_THREAD_SAFETY_ANALYSIS { return entry.second->mount_point_ == &dentry; };
-  return std::any_of(mounts_.begin(), mounts_.end(), is_on_it);
+  const absl::flat_hash_set<Mount*>& there = MountTree::AllMountedOn(dentry);
+  auto is_own = [this](const Mount* mount)
+                    ABSL_NO_THREAD_SAFETY_ANALYSIS { return mount->namespace_ == this; };
+  return std::any_of(there.begin(), there.end(), is_own);
 }
 
 bool MountNamespace::Contains(const Mount& mount) const {

@@ -20,6 +20,17 @@ Mount* MountTree::MountedOn(const Mount& mount, const Dentry& dentry) {
   return found == mount.children_.end() ? nullptr : found->second;
 }
 
+MountTree::Points& MountTree::AllPoints() {
+  static Points* points = new Points;  // open files may outlive every destructor of statics
+  return *points;
+}
+
+const absl::flat_hash_set<Mount*>& MountTree::AllMountedOn(const Dentry& dentry) {
+  static const auto* nothing = new absl::flat_hash_set<Mount*>;
+  auto found = AllPoints().find(&dentry);
+  return found == AllPoints().end() ? *nothing : found->second;
+}
+
 VfsPath MountTree::Uppermost(VfsPath path) {
   while (Mount* over = MountedOn(*path.mount, *path.dentry)) path = VfsPath{RefPtr<Mount>(over), over->root_};
   return path;
@@ -127,12 +138,16 @@ void MountTree::Link(Mount& mount, const VfsPath& where) {
   mount.mount_point_ = where.dentry;
   where.dentry->mount_count.fetch_add(1, std::memory_order_acq_rel);
   where.mount->children_.emplace(where.dentry.get(), &mount);
+  AllPoints()[where.dentry.get()].insert(&mount);
 }
 
 void MountTree::Unlink(Mount& mount, Dropped* dropped) {
   if (!mount.parent_) return;
   mount.mount_point_->mount_count.fetch_sub(1, std::memory_order_acq_rel);
   mount.parent_->children_.erase(mount.mount_point_.get());
+  auto point = AllPoints().find(mount.mount_point_.get());
+  point->second.erase(&mount);
+  if (point->second.empty()) AllPoints().erase(point);
   dropped->push_back(std::move(mount.mount_point_));
   dropped->push_back(std::move(mount.parent_));
 }
@@ -172,6 +187,17 @@ void MountTree::Unmount(Mount& top, Dropped* dropped) {
   for (const RefPtr<Mount>& mount : Subtree(top)) set.push_back(mount.get());
   AddReceivers(&set);
   Remove(set, dropped);
+}
+
+void MountTree::DetachFrom(const Dentry& deleted) {
+  if (deleted.mount_count.load(std::memory_order_acquire) == 0) return;
+  Dropped dropped;
+  WriterLock lock(mount_tree_mu);
+  while (!AllMountedOn(deleted).empty()) {
+    std::vector<Mount*> set;
+    for (const RefPtr<Mount>& mount : Subtree(**AllMountedOn(deleted).begin())) set.push_back(mount.get());
+    Remove(set, &dropped);
+  }
 }
 
 void MountTree::RemoveAll(MountNamespace& space, Dropped* dropped) {

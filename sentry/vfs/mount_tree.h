@@ -44,6 +44,9 @@ class MountTree {
 
   // --- looking ---
   static Mount* MountedOn(const Mount& mount, const Dentry& dentry) ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);
+  // All that is mounted on the dentry, through any mount and in any namespace.
+  static const absl::flat_hash_set<Mount*>& AllMountedOn(const Dentry& dentry)
+      ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);
   // Whatever is mounted over `path`, at last.
   static VfsPath Uppermost(VfsPath path) ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);
   // Whether `mount` is `top` or mounted somewhere below it.
@@ -94,6 +97,9 @@ class MountTree {
   // Unmounts it with all below, and what of that stands on mounts that this propagates to, as far as nothing
   // that stays is mounted there.
   static void Unmount(Mount& top, Dropped* dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mount_tree_mu);
+  // What other namespaces have mounted on a name that was removed goes (Linux: detach_mounts()). Takes the
+  // lock.
+  static void DetachFrom(const Dentry& deleted) ABSL_LOCKS_EXCLUDED(mount_tree_mu);
   // All mounts of a namespace that goes.
   static void RemoveAll(MountNamespace& space, Dropped* dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mount_tree_mu);
 
@@ -105,6 +111,8 @@ class MountTree {
 
  private:
   using Group = RefPtr<PeerGroup>;
+  using Points = absl::flat_hash_map<const Dentry*, absl::flat_hash_set<Mount*>>;
+  static Points& AllPoints() ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);
   static void Join(Mount& mount, Group group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mount_tree_mu);
   static void Follow(Mount& mount, Group master) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mount_tree_mu);
   static void LeaveGroup(Mount& mount) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mount_tree_mu);

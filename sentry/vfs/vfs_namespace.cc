@@ -2,6 +2,7 @@
 // filename_create() and do_unlinkat() in their order.
 #include "sentry/vfs/directory_locks.h"
 #include "sentry/vfs/inotify.h"
+#include "sentry/vfs/mount_tree.h"
 #include "sentry/vfs/operation.h"
 #include "sentry/vfs/path_walker.h"
 #include "sentry/vfs/permission.h"
@@ -167,6 +168,7 @@ Result<void> VfsUnlink(const PathContext& context, const VfsPath& start, std::st
     RETURN_IF_ERROR(inode->Unlink(*dir.dentry, *victim));
     victim->MarkDeleted();
   }
+  MountTree::DetachFrom(*victim);
   NotifyRemoved(*inode, walker.last_name(), *victim);
   return Ok();
 }
@@ -200,6 +202,7 @@ Result<void> VfsRmdir(const PathContext& context, const VfsPath& start, std::str
     RETURN_IF_ERROR(inode->Rmdir(*dir.dentry, *victim));
     victim->MarkDeleted();
   }
+  MountTree::DetachFrom(*victim);
   NotifyRemoved(*inode, walker.last_name(), *victim);
   return Ok();
 }

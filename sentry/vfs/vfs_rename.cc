@@ -3,6 +3,7 @@
 
 #include "sentry/vfs/directory_locks.h"
 #include "sentry/vfs/inotify.h"
+#include "sentry/vfs/mount_tree.h"
 #include "sentry/vfs/path_walker.h"
 #include "sentry/vfs/permission.h"
 
@@ -98,6 +99,7 @@ Result<void> RenameLocked(const PathContext& context, const RenameSides& sides) 
                                       there_inode ? there.get() : nullptr, sides.flags));
     child->MoveTo(*new_dir, sides.to.last_name());
   }
+  MountTree::DetachFrom(*there);
   NotifyMove(sides, *child, nullptr, std::move(there_inode));
   return Ok();
 }

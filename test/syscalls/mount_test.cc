@@ -155,3 +155,43 @@ TEST(what_may_be_bound) {
   name = "/proc/self/fd/" + std::to_string(dir);
   EXPECT_ERRNO(mount("t", name.c_str(), "tmpfs", 0, nullptr), ENOENT);
 }
+
+// The mounts of other namespaces keep no name.
+TEST(a_mount_point_of_another_namespace_can_be_removed) {
+  Scratch scratch;
+  for (const char* path : {"dir", "dir2", "from"}) ASSERT_OK(mkdir(path, 0755));
+  ASSERT_OK(Touch("file"));
+  int ready[2], go[2];
+  ASSERT_OK(pipe(ready));
+  ASSERT_OK(pipe(go));
+  pid_t child = fork();
+  if (child == 0) {
+    char byte = 0;
+    bool fine = unshare(CLONE_NEWNS) == 0;
+    for (const char* path : {"dir", "dir2"}) fine = fine && mount("t", path, "tmpfs", 0, nullptr) == 0;
+    fine = fine && mkdir("dir/in", 0755) == 0 && mount("t", "dir/in", "tmpfs", 0, nullptr) == 0;
+    fine = fine && mount("/proc/self/stat", "file", nullptr, MS_BIND, nullptr) == 0;
+    fine = fine && rmdir("dir") != 0 && errno == EBUSY;
+    fine = fine && write(ready[1], "x", 1) == 1 && read(go[0], &byte, 1) == 1;
+    struct statfs st;
+    fine = fine && access("dir", F_OK) != 0 && errno == ENOENT && access("file", F_OK) != 0;
+    fine = fine && access("dir2/moved", F_OK) == 0 && umount("dir2") != 0 && errno == EINVAL;
+    fine = fine && statfs(".", &st) == 0;
+    int mounts = open("/proc/self/mountinfo", O_RDONLY);
+    std::string text(65536, '\0');
+    ssize_t size = 0;
+    for (ssize_t got; (got = read(mounts, text.data() + size, text.size() - size)) > 0;) size += got;
+    fine = fine && text.find(std::string(scratch.path) + "/") == std::string::npos;
+    _exit(fine ? 0 : 1);
+  }
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  EXPECT_OK(rmdir("dir"));
+  EXPECT_OK(unlink("file"));
+  ASSERT_OK(mkdir("from/moved", 0755));
+  EXPECT_OK(rename("from", "dir2"));
+  ASSERT_EQ(write(go[1], "x", 1), 1);
+  int status;
+  ASSERT_OK(waitpid(child, &status, 0));
+  EXPECT_EQ(status, 0);
+}
