@@ -21,6 +21,7 @@ class DeviceFile : public FileDescription {
   Result<size_t> PRead(IoSequence& to, uint64_t offset) override { return Read(to); }
   Result<size_t> PWrite(IoSequence& from, uint64_t offset) override { return Write(from); }
   Result<int64_t> Seek(int64_t offset, int whence) override { return 0; }
+  bool has_offset() const override { return true; }
 
  protected:
   static size_t SkipAll(IoSequence& from) {

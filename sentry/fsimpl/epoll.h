@@ -73,6 +73,10 @@ class EpollFile final : public FileDescription {
   // Events that are ready now; then wait on wait_queue() for EPOLLIN, exclusively.
   std::vector<epoll_event> Collect(size_t max) { return interest_->Collect(max); }
 
+  Result<int64_t> Seek(int64_t offset, int whence) override { return 0; }  // Linux: noop_llseek()
+  Result<int64_t> Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) override {
+    return Errno(EINVAL);  // Linux 6.9: ep_eventpoll_ioctl()
+  }
   EventMask Readiness(EventMask mask) override;
   WaitQueue* wait_queue() override { return &interest_->wait_queue(); }
   std::vector<EpollInterest::Info> List() const { return interest_->List(); }

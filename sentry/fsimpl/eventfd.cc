@@ -60,8 +60,8 @@ uint64_t EventFile::count() const {
 EventMask EventFile::Readiness(EventMask mask) {
   MutexLock lock(mu_);
   EventMask ready = 0;
-  if (count_ > 0) ready |= EPOLLIN | EPOLLRDNORM;
-  if (count_ < kMaxCount) ready |= EPOLLOUT | EPOLLWRNORM;
+  if (count_ > 0) ready |= EPOLLIN;
+  if (count_ < kMaxCount) ready |= EPOLLOUT;
   if (count_ == UINT64_MAX) ready |= EPOLLERR;
   return ready & (mask | EPOLLERR);
 }

@@ -14,6 +14,7 @@ class EventFile final : public FileDescription {
   EventFile(uint64_t initial, bool semaphore, int flags);
   Result<size_t> Read(IoSequence& to) override;
   Result<size_t> Write(IoSequence& from) override;
+  Result<int64_t> Seek(int64_t offset, int whence) override { return 0; }  // Linux: noop_llseek()
   EventMask Readiness(EventMask mask) override;
   WaitQueue* wait_queue() override { return &wait_queue_; }
   // Adds one, unless the counter is at its end (io_setup(2), vhost: eventfd_signal).

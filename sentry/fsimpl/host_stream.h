@@ -48,6 +48,7 @@ class HostSeekable final : public FileDescription {
     return host_.file().PWrite(from, offset);
   }
   Result<int64_t> Seek(int64_t offset, int whence) override;
+  bool has_offset() const override { return true; }
   Result<void> Sync(bool data_only) override { return host_.file().Sync(data_only); }
   Result<void> Allocate(int mode, uint64_t offset, uint64_t length) override {
     return host_.file().Allocate(mode, offset, length);

@@ -46,6 +46,7 @@ class SyntheticDirectoryFile final : public FileDescription {
 
   Result<size_t> Read(IoSequence& to) override { return Errno(EISDIR); }
   Result<size_t> PRead(IoSequence& to, uint64_t offset) override { return Errno(EISDIR); }
+  Result<void> Sync(bool data_only) override { return Errno(EINVAL); }
 
   Result<int64_t> Seek(int64_t offset, int whence) override {
     int64_t target = offset;

@@ -136,9 +136,7 @@ class TextFile final : public FileDescription {
   Result<size_t> PRead(IoSequence& to, uint64_t offset) override;
   Result<size_t> PWrite(IoSequence& from, uint64_t offset) override;
   Result<int64_t> Seek(int64_t offset, int whence) override;
-  Result<RefPtr<MappedObject>> ConfigureMMap(int prot, bool shared) override {
-    return Errno(inode()->filesystem().type_name() == "proc" ? EIO : ENODEV);  // proc_reg_mmap()
-  }
+  Result<void> Sync(bool data_only) override { return Errno(EINVAL); }
 
  private:
   struct Text : RefCounted {

@@ -77,6 +77,7 @@ class MqueueFile final : public SeekableFile {
   Result<size_t> PWrite(IoSequence& from, uint64_t offset) override { return Errno(EINVAL); }
   EventMask Readiness(EventMask mask) override { return queue().Readiness(mask); }
   WaitQueue* wait_queue() override { return &queue().wait_queue(); }
+  Result<void> Sync(bool data_only) override { return Errno(EINVAL); }
   // The process that closes it is not notified any more.
   Result<void> Flush() override;
 

@@ -70,6 +70,7 @@ Mappable& OverlayRegularFile::mappable() {
 }
 
 Result<void> OverlayDirectoryFile::GetDents(DirectoryEmitter& emitter) {
+  if (dentry()->IsDeleted()) return Errno(ENOENT);
   MutexLock lock(mu_);
   if (!filled_) {
     ASSIGN_OR_RETURN(entries_, static_cast<OverlayInode&>(*dentry()->borrow_inode()).List());

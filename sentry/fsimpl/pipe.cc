@@ -158,8 +158,8 @@ Result<size_t> Pipe::Write(IoSequence& from, bool packet) {
   size_t done = 0;
   {
     MutexLock lock(mu_);
-    if (readers_ == 0) return Errno(EPIPE);
     if (from.empty()) return size_t{0};
+    if (readers_ == 0) return Errno(EPIPE);
     // Up to PIPE_BUF bytes go in whole or not at all; longer writes wait for as much room, so that
     // readiness and this agree.
     if (FreeLocked() < std::min(from.size(), kAtomicWrite)) return Errno(EAGAIN);
@@ -245,7 +245,7 @@ PipeEnds MakePipe(const Credentials& creds, int flags) {
   path.inode()->SetAttachment(pipe);
   flags &= O_NONBLOCK | O_DIRECT;
   PipeEnds ends;
-  ends.reader = MakeRef<PipeFile>(pipe, path, O_RDONLY | flags);
+  ends.reader = MakeRef<PipeFile>(pipe, path, O_RDONLY | (flags & O_NONBLOCK));
   ends.writer = MakeRef<PipeFile>(pipe, path, O_WRONLY | flags);
   return ends;
 }
@@ -257,7 +257,8 @@ Result<RefPtr<FileDescription>> OpenFifo(const VfsPath& path, const OpenOptions&
   if (!pipe) return Errno(ENXIO);
   const bool non_blocking = (options.flags & O_NONBLOCK) != 0;
   const int mode = options.flags & O_ACCMODE;
-  auto file = MakeRef<PipeFile>(pipe, path, options.flags & ~O_DIRECT);
+  if (mode == O_ACCMODE) return Errno(EINVAL);
+  auto file = MakeRef<PipeFile>(pipe, path, options.flags);
   // A pipe(2) that is opened again, through /proc/self/fd, waits for nobody.
   const bool is_fifo = &path.dentry->filesystem() != &AnonymousFilesystem();
   {

@@ -88,6 +88,7 @@ class PipeFile final : public FileDescription {
   Result<int64_t> Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) override;
   EventMask Readiness(EventMask mask) override;
   WaitQueue* wait_queue() override { return &pipe_->wait_queue(); }
+  bool may_be_direct() const override { return true; }
   Result<void> FinishOpen() override;
 
  private:

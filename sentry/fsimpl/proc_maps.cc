@@ -120,6 +120,7 @@ class MemFile final : public FileDescription {
     }
     return done;
   }
+  Result<void> Sync(bool data_only) override { return Errno(EINVAL); }
   Result<int64_t> Seek(int64_t offset, int whence) override {
     if (whence != SEEK_SET && whence != SEEK_CUR) return Errno(EINVAL);
     // Addresses above the middle are valid offsets here, so this wraps.

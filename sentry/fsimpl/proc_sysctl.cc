@@ -8,6 +8,7 @@
 #include "sentry/time/clock.h"
 #include "sentry/vfs/inotify.h"
 #include "sentry/vfs/leases.h"
+#include "sentry/vfs/link_protection.h"
 
 namespace runsc {
 namespace {
@@ -107,6 +108,20 @@ constexpr FixedValue kFixed[] = {
     {"kernel", "panic", "0"},
     {"kernel", "auto_msgmni", "0"},
     {"kernel", "modprobe", "/sbin/modprobe"},
+    {"kernel", "arch", "x86_64"},
+    {"kernel", "core_pipe_limit", "0"},
+    {"kernel", "ctrl-alt-del", "0"},
+    {"kernel", "nmi_watchdog", "0"},
+    {"kernel", "numa_balancing", "0"},
+    {"kernel", "printk_delay", "0"},
+    {"kernel", "printk_devkmsg", "on"},
+    {"kernel", "sched_deadline_period_max_us", "4194304"},
+    {"kernel", "sched_deadline_period_min_us", "100"},
+    {"kernel", "soft_watchdog", "0"},
+    {"kernel", "watchdog", "0"},
+    {"kernel", "watchdog_thresh", "10"},
+    {"kernel", "sysctl_writes_strict", "1"},
+    {"kernel", "timer_migration", "1"},
     {"kernel", "sched_rt_period_us", "1000000"},
     {"kernel", "sched_rt_runtime_us", "950000"},
     {"kernel/yama", "ptrace_scope", "0"},
@@ -123,17 +138,26 @@ constexpr FixedValue kFixed[] = {
     {"vm", "overcommit_kbytes", "0"},
     {"vm", "page-cluster", "3"},
     {"vm", "legacy_va_layout", "0"},
+    {"vm", "extfrag_threshold", "500"},
+    {"vm", "hugetlb_shm_group", "0"},
+    {"vm", "lowmem_reserve_ratio", "256\t256\t32\t0\t0"},
+    {"vm", "memfd_noexec", "0"},
+    {"vm", "mmap_rnd_bits", "28"},
+    {"vm", "nr_overcommit_hugepages", "0"},
+    {"vm", "numa_zonelist_order", "Node"},
+    {"vm", "unprivileged_userfaultfd", "0"},
     {"vm", "user_reserve_kbytes", "131072"},
     {"vm", "admin_reserve_kbytes", "8192"},
     {"fs", "nr_open", "1048576"},
     {"fs", "overflowuid", "65534"},
     {"fs", "overflowgid", "65534"},
-    {"fs", "protected_hardlinks", "1"},
-    {"fs", "protected_symlinks", "1"},
     {"fs", "protected_fifos", "0"},
     {"fs", "protected_regular", "0"},
     {"fs", "suid_dumpable", "0"},
     {"fs", "inode-nr", "1024\t0"},
+    {"fs", "inode-state", "1024\t0\t0\t0\t0\t0\t0"},
+    {"fs", "dir-notify-enable", "1"},
+    {"fs", "mount-max", "100000"},
     {"fs", "dentry-state", "1024\t0\t45\t0\t0\t0"},
 };
 
@@ -145,6 +169,24 @@ struct KeptNumber {
 constexpr int64_t kIntMax = INT32_MAX;
 constexpr KeptNumber kNumbers[] = {
     {"kernel", "pid_max", 4194304, 301, 4194304},
+    {"kernel", "panic_on_oops", 0, 0, kIntMax},
+    {"kernel", "panic_on_warn", 0, 0, 1},
+    {"kernel", "print-fatal-signals", 0, 0, 1},
+    {"kernel", "printk_ratelimit", 5, 0, kIntMax},
+    {"kernel", "printk_ratelimit_burst", 10, 0, kIntMax},
+    {"kernel", "sched_autogroup_enabled", 0, 0, 1},
+    {"kernel", "sched_cfs_bandwidth_slice_us", 5000, 1, kIntMax},
+    {"kernel", "sched_rr_timeslice_ms", 100, -1, kIntMax},
+    {"vm", "compaction_proactiveness", 20, 0, 100},
+    {"vm", "dirty_bytes", 0, 0, INT64_MAX},
+    {"vm", "dirty_background_bytes", 0, 0, INT64_MAX},
+    {"vm", "dirtytime_expire_seconds", 43200, 0, kIntMax},
+    {"vm", "laptop_mode", 0, 0, kIntMax},
+    {"vm", "oom_dump_tasks", 1, 0, kIntMax},
+    {"vm", "percpu_pagelist_high_fraction", 0, 0, kIntMax},
+    {"vm", "stat_interval", 1, 0, kIntMax},
+    {"vm", "watermark_boost_factor", 15000, 0, kIntMax},
+    {"vm", "watermark_scale_factor", 10, 1, 3000},
     {"vm", "overcommit_memory", 0, 0, 2},
     {"vm", "overcommit_ratio", 50, 0, kIntMax},
     {"vm", "max_map_count", 65530, 0, kIntMax},
@@ -244,6 +286,10 @@ void AddSysctls(ProcFilesystem& filesystem, StaticDirectory& root) {
   random.Add("boot_id", MakeTextInode(filesystem, kernel.boot_id() + "\n"));
   random.Add("uuid",
              MakeRef<FunctionInode>(filesystem, 0444, []() -> Result<std::string> { return RandomUuid(); }));
+  sys.Subdirectory("fs").Add("protected_hardlinks",
+                             MakeRef<NumberInode>(filesystem, protected_hardlinks, 0, 1));
+  sys.Subdirectory("fs").Add("protected_symlinks",
+                             MakeRef<NumberInode>(filesystem, protected_symlinks, 0, 1));
   sys.Subdirectory("fs").Add("leases-enable",
                              MakeRef<NumberInode>(filesystem, Leases::enabled, INT32_MIN, kIntMax));
   sys.Subdirectory("fs").Add("lease-break-time",

@@ -1,8 +1,11 @@
 // The files of /proc's root that tell of the whole system.
+#include <sys/sysmacros.h>
+
 #include <algorithm>
 
 #include "sentry/fsimpl/proc_internal.h"
 #include "sentry/time/clock.h"
+#include "sentry/vfs/file_locks.h"
 
 namespace runsc {
 namespace {
@@ -138,6 +141,29 @@ std::string FilesystemsText(Kernel& kernel) {
   return text;
 }
 
+// proc(5), /proc/locks. Linux: lock_get_status().
+std::string LocksText() {
+  TextBuilder text;
+  int number = 0;
+  for (const RefPtr<Inode>& inode : FileLocks::LockedInodes()) {
+    Result<InodeAttributes> attributes = inode->Attributes();
+    if (!attributes.ok()) continue;
+    for (const FileLocks::Info& info : inode->locks().List()) {
+      const RecordLock& lock = info.lock;
+      const char* kind = info.flock ? "FLOCK " : lock.pid == -1 ? "OFDLCK" : "POSIX ";
+      text.Add("{}: {} ADVISORY  {} {} {:02x}:{:02x}:{} {} ", ++number, kind,
+               lock.type == FileLockType::kExclusive ? "WRITE" : "READ", lock.pid, major(attributes->device),
+               minor(attributes->device), attributes->ino, lock.range.start);
+      if (lock.range.end == UINT64_MAX) {
+        text.Append("EOF\n");
+      } else {
+        text.Add("{}\n", lock.range.end - 1);
+      }
+    }
+  }
+  return text.Take();
+}
+
 constexpr const char* kDevices =
     "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n128 ptm\n136 pts\n\n"
     "Block devices:\n";
@@ -167,7 +193,7 @@ void AddSystemFiles(ProcFilesystem& filesystem, StaticDirectory& root) {
   root.Add("misc", MakeTextInode(filesystem, ""));
   root.Add("interrupts", MakeTextInode(filesystem, ""));
   root.Add("softirqs", MakeTextInode(filesystem, ""));
-  root.Add("locks", MakeTextInode(filesystem, ""));
+  add("locks", []() -> Result<std::string> { return LocksText(); });
   root.Add("cgroups", MakeTextInode(filesystem, "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"));
   root.Add("zoneinfo", MakeTextInode(filesystem, ""));
   root.Add("keys", MakeTextInode(filesystem, ""));

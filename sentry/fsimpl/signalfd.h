@@ -26,6 +26,7 @@ class SignalFile final : public FileDescription {
   SignalSet signals() const { return SignalSet(set_.load(std::memory_order_relaxed)); }
 
   Result<size_t> Read(IoSequence& to) override;
+  Result<int64_t> Seek(int64_t offset, int whence) override { return 0; }  // Linux: noop_llseek()
   EventMask Readiness(EventMask mask) override;
   WaitQueue* wait_queue() override;
 

@@ -21,6 +21,7 @@ class TimerFile final : public FileDescription {
   clockid_t clock() const { return clock_; }
 
   Result<size_t> Read(IoSequence& to) override;
+  Result<int64_t> Seek(int64_t offset, int whence) override { return 0; }  // Linux: noop_llseek()
   EventMask Readiness(EventMask mask) override;
   WaitQueue* wait_queue() override { return &wait_queue_; }
 

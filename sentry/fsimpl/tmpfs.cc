@@ -14,6 +14,7 @@ namespace runsc {
 namespace {
 
 constexpr uint32_t kSealExec = 0x20;        // F_SEAL_EXEC
+constexpr int kLargeFile = 0100000;         // the kernel's O_LARGEFILE; glibc hides it
 constexpr uint32_t kMemfdNoexecSeal = 0x8;  // MFD_NOEXEC_SEAL
 constexpr uint32_t kMemfdExec = 0x10;       // MFD_EXEC
 
@@ -246,7 +247,7 @@ Result<RefPtr<FileDescription>> CreateMemfd(MemoryFile& memory_file, std::string
   if (no_exec) seals = kSealExec;
   VfsPath path = UnnamedFile(memory_file, std::string(kPrefix).append(name),
                              CreateAttributes{mode, creds->fsuid, creds->fsgid, 0}, seals);
-  return RefPtr<FileDescription>(MakeRef<TmpfsFile>(std::move(path), O_RDWR | O_LARGEFILE));
+  return RefPtr<FileDescription>(MakeRef<TmpfsFile>(std::move(path), O_RDWR | kLargeFile));
 }
 
 Result<RefPtr<FileDescription>> CreateSharedMemory(MemoryFile& memory_file, std::string_view name,
@@ -256,7 +257,7 @@ Result<RefPtr<FileDescription>> CreateSharedMemory(MemoryFile& memory_file, std:
   AttributeChange change;
   change.size = size;
   RETURN_IF_ERROR(path.inode()->SetAttributes(*path.dentry, change));
-  return RefPtr<FileDescription>(MakeRef<TmpfsFile>(std::move(path), O_RDWR | O_LARGEFILE));
+  return RefPtr<FileDescription>(MakeRef<TmpfsFile>(std::move(path), O_RDWR | kLargeFile));
 }
 
 }  // namespace runsc

@@ -49,6 +49,7 @@ Result<InodeAttributes> TmpfsInode::Attributes() {
 }
 
 Result<void> TmpfsInode::SetAttributes(Dentry& dentry, const AttributeChange& change) {
+  if (change.mode) RETURN_IF_ERROR(CheckModeChange(*change.mode));
   if (change.size) RETURN_IF_ERROR(SetSize(*change.size));
   MutexLock lock(attr_mu_);
   if (change.mode) {

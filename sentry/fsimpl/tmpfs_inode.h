@@ -74,6 +74,8 @@ class TmpfsInode : public Inode {
   void TouchAccessed(FileDescription::AtimeUpdate update);
 
  protected:
+  uint32_t permissions() const { return mode_.load(std::memory_order_relaxed) & 07777; }
+  virtual Result<void> CheckModeChange(uint32_t mode) { return Ok(); }
   // Size and blocks for Attributes().
   virtual uint64_t Size() { return 0; }
   virtual uint64_t AllocatedBytes() { return 0; }
@@ -182,6 +184,7 @@ class TmpfsRegular final : public TmpfsInode {
   uint64_t Size() override { return size(); }
   uint64_t AllocatedBytes() override { return allocated_.load(std::memory_order_relaxed); }
   Result<void> SetSize(uint64_t size) override;
+  Result<void> CheckModeChange(uint32_t mode) override;  // F_SEAL_EXEC
 
  private:
   struct Chunk {

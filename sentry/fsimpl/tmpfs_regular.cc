@@ -11,6 +11,7 @@ constexpr uint64_t kMaxFileSize = INT64_MAX & ~kPageMask;
 constexpr uint64_t kMaxChunk = 1 << 20;
 constexpr uint64_t kMaxReserve = 1 << 20;
 constexpr uint64_t kFaultAround = 16 * kPageSize;
+constexpr uint32_t kSealExec = 0x20;  // F_SEAL_EXEC
 
 }  // namespace
 
@@ -288,17 +289,25 @@ Result<uint64_t> TmpfsRegular::SeekExtent(uint64_t offset, bool data) {
 
 Result<void> TmpfsRegular::AddSeals(uint32_t added) {
   constexpr uint32_t kKnown =
-      F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | 0x20 /* F_SEAL_EXEC */;
+      F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | kSealExec;
   if ((added & ~kKnown) != 0) return Errno(EINVAL);
   WriterLock io_lock(io_mu_);
   MutexLock lock(data_mu_);
   uint32_t old = seals();
   if ((old & F_SEAL_SEAL) != 0) return Errno(EPERM);
+  // What stays executable must not change either (Linux: memfd_add_seals()).
+  if ((added & kSealExec) != 0 && (permissions() & 0111) != 0)
+    added |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
   if ((added & F_SEAL_WRITE) != 0 && (old & F_SEAL_WRITE) == 0) {
     if (mappings_.has_writable()) return Errno(EBUSY);
   }
   seals_.store(old | added, std::memory_order_release);
   return Ok();
+}
+
+Result<void> TmpfsRegular::CheckModeChange(uint32_t mode) {
+  bool changes_exec = ((mode ^ permissions()) & 0111) != 0;
+  return changes_exec && (seals() & kSealExec) != 0 ? Result<void>(Errno(EPERM)) : Ok();
 }
 
 // --- mappings ---

@@ -15,7 +15,11 @@ Result<RefPtr<FileDescription>> OpenExecutable(const PathContext& context, const
   // A program may be executable without being readable: the kernel itself reads it.
   PathContext as_kernel = context;
   as_kernel.creds = Credentials::Root();
-  return VfsOpenPath(as_kernel, found, O_RDONLY);
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, VfsOpenPath(as_kernel, found, O_RDONLY));
+  // Who made a memfd may write it all the same: its first description does not count (Linux: alloc_file()).
+  const bool is_memfd = !found.dentry->parent();
+  if (!is_memfd) RETURN_IF_ERROR(file->DenyWriting());
+  return file;
 }
 
 }  // namespace runsc

@@ -8,6 +8,7 @@
 
 namespace runsc {
 
+// Nobody may open it for writing while the description lives; ETXTBSY: somebody has.
 // EACCES: not a regular file, no execute permission, or a noexec mount; else as path_resolution(7).
 Result<RefPtr<FileDescription>> OpenExecutable(const PathContext& context, const VfsPath& start,
                                                std::string_view path, const WalkOptions& options);

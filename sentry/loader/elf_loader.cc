@@ -64,7 +64,6 @@ Result<Program> ResolveScripts(const LoadRequest& request) {
     ASSIGN_OR_RETURN(size_t got, ReadFile(*program.file, 0, std::as_writable_bytes(std::span(head))));
     ASSIGN_OR_RETURN(std::optional<ScriptLine> script, ParseScriptLine({head.data(), got}));
     if (!script) return program;
-    if (depth == kScriptNestingMax) return Errno(ELOOP);
     // The interpreter could not open the script by the name it would be given.
     if (request.close_on_exec_file) return Errno(ENOENT);
     std::vector<std::string> front{script->interpreter};
@@ -74,6 +73,8 @@ Result<Program> ResolveScripts(const LoadRequest& request) {
     program.argv.insert(program.argv.begin(), std::make_move_iterator(front.begin()),
                         std::make_move_iterator(front.end()));
     ASSIGN_OR_RETURN(program.file, OpenExecutable(request.paths, script->interpreter));
+    RETURN_IF_ERROR(program.file->DenyWriting());
+    if (depth == kScriptNestingMax) return Errno(ELOOP);
     script_name = std::move(script->interpreter);
   }
 }

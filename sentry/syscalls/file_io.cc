@@ -38,7 +38,7 @@ void SendOwnSignal(Task& task, int signal) {
 Result<void> ApplySizeLimit(Task& task, FileDescription& file, IoSequence& from,
                             std::optional<uint64_t> offset, bool append) {
   uint64_t limit = task.Limit(RLIMIT_FSIZE);
-  if (limit == RLIM_INFINITY || !file.inode()->IsRegular()) return Ok();
+  if (limit == RLIM_INFINITY || from.empty() || !file.inode()->IsRegular()) return Ok();
   uint64_t start = 0;
   if (append || (file.flags() & O_APPEND) != 0) {
     ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());

@@ -18,38 +18,34 @@ Result<int64_t> Done(Result<void> result) {
 
 struct Times {
   std::optional<TimeChange> access, modify;
+  bool valid = true;  // else EINVAL, once the file is found
 };
 constexpr TimeChange kNow{true, {}};
 
 Result<Times> DecodeTimes(Task& task, UserPtr<const timespec> from) {
-  if (from.is_null()) return Times{kNow, kNow};
+  if (from.is_null()) return Times{kNow, kNow, true};
   timespec raw[2];
   RETURN_IF_ERROR(task.memory().ReadArray(from, std::span(raw)));
   Times times;
-  auto decode = [](const timespec& value, std::optional<TimeChange>* change) -> Result<void> {
-    if (value.tv_nsec == UTIME_OMIT) return Ok();
-    if (value.tv_nsec == UTIME_NOW) {
-      *change = kNow;
-      return Ok();
-    }
-    if (value.tv_nsec < 0 || value.tv_nsec > 999'999'999) return Errno(EINVAL);
-    *change = TimeChange{false, value};
-    return Ok();
+  auto decode = [&](const timespec& value, std::optional<TimeChange>* change) {
+    if (value.tv_nsec == UTIME_OMIT) return;
+    *change = value.tv_nsec == UTIME_NOW ? kNow : TimeChange{false, value};
+    if (value.tv_nsec != UTIME_NOW && (value.tv_nsec < 0 || value.tv_nsec > 999'999'999)) times.valid = false;
   };
-  RETURN_IF_ERROR(decode(raw[0], &times.access));
-  RETURN_IF_ERROR(decode(raw[1], &times.modify));
+  decode(raw[0], &times.access);
+  decode(raw[1], &times.modify);
   return times;
 }
 
 Result<Times> DecodeTimevals(Task& task, UserPtr<const timeval> from) {
-  if (from.is_null()) return Times{kNow, kNow};
+  if (from.is_null()) return Times{kNow, kNow, true};
   timeval raw[2];
   RETURN_IF_ERROR(task.memory().ReadArray(from, std::span(raw)));
   for (const timeval& value : raw) {
     if (value.tv_usec < 0 || value.tv_usec > 999'999) return Errno(EINVAL);
   }
   return Times{TimeChange{false, timespec{raw[0].tv_sec, raw[0].tv_usec * 1000}},
-               TimeChange{false, timespec{raw[1].tv_sec, raw[1].tv_usec * 1000}}};
+               TimeChange{false, timespec{raw[1].tv_sec, raw[1].tv_usec * 1000}}, true};
 }
 
 Result<int64_t> SetTimes(Task& task, int dirfd, UserPath path, const Times& times) {
@@ -74,6 +70,12 @@ Result<int64_t> SysFchmodat(Task& task, DirFd dirfd, UserPath path, FileMode mod
   return Done(VfsChmod(task.path_context(), found, mode));
 }
 
+Result<int64_t> SysFchmodat2(Task& task, DirFd dirfd, UserPath path, FileMode mode, AtFlags flags) {
+  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Errno(EINVAL);
+  ASSIGN_OR_RETURN(VfsPath found, WalkArgument(task, dirfd, path, WalkOptionsFor(flags)));
+  return Done(VfsChmod(task.path_context(), found, mode));
+}
+
 Result<int64_t> SysChown(Task& task, UserPath path, uint32_t uid, uint32_t gid) {
   return SysFchownat(task, DirFd{AT_FDCWD}, path, uid, gid, AtFlags{0});
 }
@@ -95,11 +97,11 @@ Result<int64_t> SysFchownat(Task& task, DirFd dirfd, UserPath path, uint32_t uid
 }
 
 Result<int64_t> SysUtime(Task& task, UserPath path, UserPtr<const utimbuf> times) {
-  if (times.is_null()) return SetTimes(task, AT_FDCWD, path, Times{kNow, kNow});
+  if (times.is_null()) return SetTimes(task, AT_FDCWD, path, Times{kNow, kNow, true});
   ASSIGN_OR_RETURN(utimbuf raw, task.memory().Read(times));
   return SetTimes(
       task, AT_FDCWD, path,
-      Times{TimeChange{false, timespec{raw.actime, 0}}, TimeChange{false, timespec{raw.modtime, 0}}});
+      Times{TimeChange{false, timespec{raw.actime, 0}}, TimeChange{false, timespec{raw.modtime, 0}}, true});
 }
 
 Result<int64_t> SysUtimes(Task& task, UserPath path, UserPtr<const timeval> times) {
@@ -122,9 +124,11 @@ Result<int64_t> SysUtimensat(Task& task, DirFd dirfd, UserPath path, UserPtr<con
   if (path.is_null() && dirfd != AT_FDCWD) {
     if (flags != 0) return Errno(EINVAL);
     ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(dirfd));
+    if (!decoded.valid) return Errno(EINVAL);
     return Done(VfsUtimens(task.path_context(), file->path(), decoded.access, decoded.modify));
   }
   ASSIGN_OR_RETURN(VfsPath found, WalkArgument(task, dirfd, path, WalkOptionsFor(flags)));
+  if (!decoded.valid) return Errno(EINVAL);
   return Done(VfsUtimens(task.path_context(), found, decoded.access, decoded.modify));
 }
 

@@ -13,6 +13,7 @@ namespace runsc {
 Result<int64_t> SysChmod(Task& task, UserPath path, FileMode mode);
 Result<int64_t> SysFchmod(Task& task, Fd fd, FileMode mode);
 Result<int64_t> SysFchmodat(Task& task, DirFd dirfd, UserPath path, FileMode mode);
+Result<int64_t> SysFchmodat2(Task& task, DirFd dirfd, UserPath path, FileMode mode, AtFlags flags);
 Result<int64_t> SysChown(Task& task, UserPath path, uint32_t uid, uint32_t gid);
 Result<int64_t> SysLchown(Task& task, UserPath path, uint32_t uid, uint32_t gid);
 Result<int64_t> SysFchown(Task& task, Fd fd, uint32_t uid, uint32_t gid);

@@ -156,7 +156,13 @@ Result<int64_t> SysRenameat2(Task& task, DirFd old_dirfd, UserPath old_path, Dir
                              UserPath new_path, uint32_t flags) {
   RETURN_IF_ERROR(CheckRenameFlags(flags));
   ASSIGN_OR_RETURN(PathArgument from, ReadPathArgument(task, old_dirfd, old_path));
-  ASSIGN_OR_RETURN(PathArgument to, ReadPathArgument(task, new_dirfd, new_path));
+  Result<PathArgument> second = ReadPathArgument(task, new_dirfd, new_path);
+  if (!second.ok()) {
+    // What is wrong with the first path is said before.
+    RETURN_IF_ERROR(VfsCheckParent(from.context, from.start, from.text));
+    return second.error();
+  }
+  const PathArgument& to = *second;
   return Done(VfsRename(from.context, from.start, from.text, to.start, to.text, flags));
 }
 

@@ -28,7 +28,9 @@ Result<RefPtr<FileDescription>> GetTimer(Task& task, int fd, TimerFile** timer) 
 Result<int64_t> SysPipe(Task& task, UserPtr<int32_t> fds) { return SysPipe2(task, fds, OpenFlags{0}); }
 
 Result<int64_t> SysPipe2(Task& task, UserPtr<int32_t> fds, OpenFlags flags) {
-  if ((flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT)) != 0) return Errno(EINVAL);
+  constexpr int kNotificationPipe = O_EXCL;  // O_NOTIFICATION_PIPE, of kernels with CONFIG_WATCH_QUEUE
+  if ((flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT | kNotificationPipe)) != 0) return Errno(EINVAL);
+  if ((flags & kNotificationPipe) != 0) return Errno(ENOPKG);
   const bool close_on_exec = (flags & O_CLOEXEC) != 0;
   FDTable& table = task.fd_table();
   ASSIGN_OR_RETURN(int reader, table.Reserve(0, task.Limit(RLIMIT_NOFILE)));

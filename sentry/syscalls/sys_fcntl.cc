@@ -110,11 +110,29 @@ Result<int64_t> PipeSize(Task& task, FileDescription& file, int command, uint64_
 
 // --- the rest ---
 
+// F_GET_RW_HINT, F_SET_RW_HINT: how long what is written is expected to live. Kept for those who ask.
+Result<int64_t> WriteHint(Task& task, FileDescription& file, bool set, UserPtr<uint64_t> address) {
+  RefPtr<Inode> inode = file.inode();
+  if (!set) {
+    uint64_t hint = inode->write_hint.load(std::memory_order_relaxed);
+    RETURN_IF_ERROR(task.memory().Write(address, hint));
+    return 0;
+  }
+  ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
+  if (task.creds().fsuid != attributes.uid && !task.creds().HasCapability(CAP_FOWNER)) return Errno(EPERM);
+  ASSIGN_OR_RETURN(uint64_t hint, task.memory().Read(address));
+  if (hint > RWH_WRITE_LIFE_EXTREME) return Errno(EINVAL);
+  inode->write_hint.store(static_cast<uint8_t>(hint), std::memory_order_relaxed);
+  return 0;
+}
+
 Result<int64_t> Duplicate(Task& task, RefPtr<FileDescription> file, uint64_t minimum, bool close_on_exec) {
   if (minimum >= task.Limit(RLIMIT_NOFILE) || minimum > INT32_MAX) return Errno(EINVAL);
   ASSIGN_OR_RETURN(int fd, task.AddFile(std::move(file), close_on_exec, static_cast<int>(minimum)));
   return fd;
 }
+
+constexpr int kDupfdQuery = 1027;  // F_DUPFD_QUERY of Linux 6.10
 
 // The commands that O_PATH descriptors serve too; nullopt: another one.
 std::optional<Result<int64_t>> DescriptorCommand(Task& task, int fd, const RefPtr<FileDescription>& file,
@@ -135,6 +153,11 @@ std::optional<Result<int64_t>> DescriptorCommand(Task& task, int fd, const RefPt
     }
     case F_GETFL:
       return Result<int64_t>(file->flags());
+    case kDupfdQuery: {
+      Result<RefPtr<FileDescription>> other = task.GetFileOrPath(static_cast<int>(argument));
+      return other.ok() ? Result<int64_t>(other->get() == file.get() ? 1 : 0)
+                        : Result<int64_t>(other.error());
+    }
     default:
       return std::nullopt;
   }
@@ -148,6 +171,7 @@ Result<int64_t> SetStatusFlags(Task& task, int fd, FileDescription& file, int fl
     ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
     if (task.creds().fsuid != attributes.uid && !task.creds().HasCapability(CAP_FOWNER)) return Errno(EPERM);
   }
+  if ((flags & O_DIRECT) != 0 && !file.may_be_direct()) return Errno(EINVAL);
   if (!CanSignalReadiness(file)) flags &= ~O_ASYNC;
   RETURN_IF_ERROR(file.SetStatusFlags(flags));
   if (((flags ^ old) & O_ASYNC) != 0) SetAsync(task, fd, file, (flags & O_ASYNC) != 0);
@@ -190,8 +214,14 @@ Result<int64_t> SysFcntl(Task& task, Fd fd, FcntlCommand command, uint64_t argum
     case F_SETPIPE_SZ:
     case F_GETPIPE_SZ:
       return PipeSize(task, *file, command, argument);
+    case F_GET_RW_HINT:
+    case F_SET_RW_HINT:
+      return WriteHint(task, *file, command == F_SET_RW_HINT, UserPtr<uint64_t>(argument));
+    case F_ADD_SEALS:
+      if (!file->writable()) return Errno(EPERM);
+      return file->FileCommand(command, argument);
     default:
-      // Seals, and what the file knows itself; hints are EINVAL.
+      // Seals, and what the file knows itself.
       return file->FileCommand(command, argument);
   }
 }
@@ -218,7 +248,7 @@ Result<int64_t> SysFlock(Task& task, Fd fd, int operation) {
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
   RefPtr<Inode> inode = file->inode();
   FileLocks& locks = inode->locks();
-  auto attempt = [&] { return locks.Flock(type, file->lock_owner()); };
+  auto attempt = [&] { return locks.Flock(type, file->lock_owner(), task.thread_group().pid()); };
   bool wait = (operation & LOCK_NB) == 0;
   RETURN_IF_ERROR(wait ? BlockOnQueue(task, locks.wait_queue(), EPOLLIN, Deadline::Never(), attempt)
                        : attempt());

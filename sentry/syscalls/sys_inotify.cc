@@ -31,6 +31,7 @@ Result<int64_t> SysInotifyInit1(Task& task, OpenFlags flags) {
 }
 
 Result<int64_t> SysInotifyAddWatch(Task& task, Fd fd, UserPath path, uint32_t mask) {
+  // Any of these will do, also one that asks for no event (Linux: ALL_INOTIFY_BITS).
   constexpr uint32_t kKnown = IN_ALL_EVENTS | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED | IN_ONLYDIR |
                               IN_DONT_FOLLOW | IN_EXCL_UNLINK | IN_MASK_CREATE | IN_MASK_ADD | IN_ISDIR |
                               IN_ONESHOT;

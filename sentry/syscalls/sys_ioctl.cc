@@ -45,6 +45,16 @@ Result<int64_t> BytesLeft(Task& task, FileDescription& file, uint64_t argument) 
   return 0;
 }
 
+// FICLONE, on filesystems that share no extents (ioctl_ficlonerange(2)).
+Result<int64_t> Clone(Task& task, FileDescription& to, int from_fd) {
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> from, task.GetFile(from_fd));
+  if (&from->inode()->filesystem() != &to.inode()->filesystem()) return Errno(EXDEV);
+  if (from->inode()->IsDirectory() || to.inode()->IsDirectory()) return Errno(EISDIR);
+  if (!from->inode()->IsRegular() || !to.inode()->IsRegular()) return Errno(EINVAL);
+  if (!from->readable() || !to.writable() || (to.flags() & O_APPEND) != 0) return Errno(EBADF);
+  return Errno(EOPNOTSUPP);
+}
+
 Result<int64_t> SetCloseOnExec(Task& task, int fd, bool value) {
   RETURN_IF_ERROR(task.fd_table().SetCloseOnExec(fd, value));
   return 0;
@@ -82,6 +92,18 @@ Result<int64_t> SysIoctl(Task& task, Fd fd, IoctlRequest request, uint64_t argum
       RETURN_IF_ERROR(task.memory().Write(UserPtr<int>(argument), static_cast<int>(attributes.block_size)));
       return 0;
     }
+    case FIOQSIZE: {
+      if (!regular && !file->inode()->IsDirectory() && !file->inode()->IsSymlink()) break;
+      ASSIGN_OR_RETURN(InodeAttributes attributes, file->Attributes());
+      RETURN_IF_ERROR(
+          task.memory().Write(UserPtr<int64_t>(argument), static_cast<int64_t>(attributes.blocks * 512)));
+      return 0;
+    }
+    case FIBMAP:
+      if (!regular) break;
+      return Errno(task.creds().HasCapability(CAP_SYS_RAWIO) ? EINVAL : EPERM);
+    case FICLONE:
+      return Clone(task, *file, static_cast<int>(argument));
     default:
       break;
   }

@@ -23,6 +23,11 @@ constexpr uint64_t kTmpfileBit = O_TMPFILE & ~O_DIRECTORY;
 Result<int64_t> DoOpen(Task& task, int dirfd, UserPath path, const OpenHow& how) {
   RETURN_IF_ERROR(CheckOpenFlags(how));
   ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path));
+  // An absolute path begins at the directory as well (openat2(2)).
+  if ((how.resolve & RESOLVE_IN_ROOT) != 0 && argument.text.front() == '/') {
+    ASSIGN_OR_RETURN(argument.start,
+                     dirfd == AT_FDCWD ? Result<VfsPath>(argument.context.cwd) : task.StartOf(dirfd));
+  }
   LeaseWaitScope leases;
   ASSIGN_OR_RETURN(int fd, task.fd_table().Reserve(0, task.Limit(RLIMIT_NOFILE)));
   Result<RefPtr<FileDescription>> file = VfsOpen(argument.context, argument.start, argument.text, how);

@@ -133,11 +133,13 @@ Result<size_t> IntoPipe(Task& task, FileDescription& in, std::optional<uint64_t>
 }  // namespace
 
 Result<int64_t> SysSendfile(Task& task, Fd out_fd, Fd in_fd, UserPtr<int64_t> offset, size_t count) {
+  OffsetArgument in_offset{offset, {}}, out_offset{};
+  Result<void> position = in_offset.Read(task);
+  if (position.is(EFAULT)) return Errno(EFAULT);
   ASSIGN_OR_RETURN(RefPtr<FileDescription> in, task.GetFile(in_fd));
   if (!in->readable()) return Errno(EBADF);
-  OffsetArgument in_offset{offset, {}}, out_offset{};
-  if (!offset.is_null() && AsPipe(*in) != nullptr) return Errno(ESPIPE);
-  RETURN_IF_ERROR(in_offset.Read(task));
+  if (!offset.is_null() && !in->has_offset()) return Errno(ESPIPE);
+  RETURN_IF_ERROR(position);
   ASSIGN_OR_RETURN(RefPtr<FileDescription> out, task.GetFile(out_fd));
   if (!out->writable()) return Errno(EBADF);
   if ((out->flags() & O_APPEND) != 0) return Errno(EINVAL);
@@ -154,12 +156,16 @@ Result<int64_t> SysCopyFileRange(Task& task, Fd in_fd, UserPtr<int64_t> in_addre
   ASSIGN_OR_RETURN(RefPtr<FileDescription> in, task.GetFile(in_fd));
   ASSIGN_OR_RETURN(RefPtr<FileDescription> out, task.GetFile(out_fd));
   OffsetArgument in_offset{in_address, {}}, out_offset{out_address, {}};
-  RETURN_IF_ERROR(in_offset.Read(task));
-  RETURN_IF_ERROR(out_offset.Read(task));
+  Result<void> in_position = in_offset.Read(task), out_position = out_offset.Read(task);
+  if (in_position.is(EFAULT) || out_position.is(EFAULT)) return Errno(EFAULT);
   if (flags != 0) return Errno(EINVAL);
   if (in->inode()->IsDirectory() || out->inode()->IsDirectory()) return Errno(EISDIR);
   if (!in->inode()->IsRegular() || !out->inode()->IsRegular()) return Errno(EINVAL);
   if (!in->readable() || !out->writable() || (out->flags() & O_APPEND) != 0) return Errno(EBADF);
+  // Linux: generic_copy_file_checks(); a negative offset and a length wrap around.
+  for (const Result<void>& position : {in_position, out_position}) {
+    if (!position.ok()) return Errno(count != 0 ? EOVERFLOW : EINVAL);
+  }
   count = std::min(count, kMaxTransfer);
   if (in->inode() == out->inode()) {
     auto position = [](FileDescription& file, const OffsetArgument& offset) -> Result<uint64_t> {
@@ -186,12 +192,14 @@ Result<int64_t> SysSplice(Task& task, Fd in_fd, UserPtr<int64_t> in_address, Fd 
   if ((flags & ~kSpliceFlags) != 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(RefPtr<FileDescription> in, task.GetFile(in_fd));
   ASSIGN_OR_RETURN(RefPtr<FileDescription> out, task.GetFile(out_fd));
-  if (!in->readable() || !out->writable()) return Errno(EBADF);
   Pipe* from = AsPipe(*in);
   Pipe* to = AsPipe(*out);
-  if (from == nullptr && to == nullptr) return Errno(EINVAL);
   if ((from != nullptr && !in_address.is_null()) || (to != nullptr && !out_address.is_null()))
     return Errno(ESPIPE);
+  if (!in->readable() || !out->writable()) return Errno(EBADF);
+  if (from == nullptr && to == nullptr) return Errno(EINVAL);
+  if ((!in_address.is_null() && !in->has_offset()) || (!out_address.is_null() && !out->has_offset()))
+    return Errno(EINVAL);
   if (from != nullptr && to != nullptr && from == to) return Errno(EINVAL);
   if (to == nullptr && (out->flags() & O_APPEND) != 0) return Errno(EINVAL);
   OffsetArgument in_offset{in_address, {}}, out_offset{out_address, {}};

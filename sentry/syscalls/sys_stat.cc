@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "sentry/syscalls/path_argument.h"
+#include "sentry/vfs/anonymous.h"
 
 namespace runsc {
 
@@ -46,7 +47,8 @@ Result<int64_t> CopyOutStatx(Task& task, const InodeAttributes& attributes, cons
   std::memset(&out, 0, sizeof(out));
   out.stx_mask = STATX_BASIC_STATS | kMountId;
   out.stx_blksize = attributes.block_size;
-  out.stx_attributes_mask = kAttributeMountRoot;
+  // What the vfs of Linux knows of whatever the filesystem is: also STATX_ATTR_DAX.
+  out.stx_attributes_mask = kAttributeMountRoot | STATX_ATTR_AUTOMOUNT | 0x200000;
   if (path.dentry == path.mount->root()) out.stx_attributes |= kAttributeMountRoot;
   out.stx_nlink = attributes.nlink;
   out.stx_uid = attributes.uid;
@@ -93,6 +95,12 @@ Result<int64_t> CopyOutStatfs(Task& task, const VfsPath& path, UserPtr<struct st
   ASSIGN_OR_RETURN(FilesystemStats stats, filesystem.Stats());
   struct statfs out;
   std::memset(&out, 0, sizeof(out));
+  // Pipes and sockets have filesystems of their own in Linux: pipefs and sockfs.
+  constexpr uint64_t kPipefs = 0x50495045, kSockfs = 0x534f434b;
+  if (&filesystem == &AnonymousFilesystem()) {
+    if (path.inode()->file_type() == S_IFIFO) stats.type = kPipefs;
+    if (path.inode()->file_type() == S_IFSOCK) stats.type = kSockfs;
+  }
   out.f_type = static_cast<decltype(out.f_type)>(stats.type);
   out.f_bsize = static_cast<decltype(out.f_bsize)>(stats.block_size);
   out.f_frsize = out.f_bsize;
@@ -160,6 +168,10 @@ Result<int64_t> SysNewfstatat(Task& task, DirFd dirfd, UserPath path, UserPtr<st
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)) != 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(bool empty, IsEmptyPath(task, path, flags));
   if (empty && dirfd != AT_FDCWD) return SysFstat(task, Fd{dirfd.value}, to);
+  if (empty) {
+    ASSIGN_OR_RETURN(InodeAttributes attributes, task.fs().Get().cwd.inode()->Attributes());
+    return CopyOutStat(task, attributes, to);
+  }
   return StatPath(task, dirfd, path, to, flags);
 }
 
@@ -174,6 +186,11 @@ Result<int64_t> SysStatx(Task& task, DirFd dirfd, UserPath path, AtFlags flags, 
     ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFileOrPath(dirfd));
     ASSIGN_OR_RETURN(InodeAttributes attributes, file->Attributes());
     return CopyOutStatx(task, attributes, file->path(), to);
+  }
+  if (empty) {
+    VfsPath here = task.fs().Get().cwd;
+    ASSIGN_OR_RETURN(InodeAttributes attributes, here.inode()->Attributes());
+    return CopyOutStatx(task, attributes, here, to);
   }
   ASSIGN_OR_RETURN(VfsPath found, WalkArgument(task, dirfd, path, WalkOptionsFor(flags)));
   ASSIGN_OR_RETURN(InodeAttributes attributes, found.inode()->Attributes());

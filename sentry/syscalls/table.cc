@@ -8,6 +8,7 @@
 #include "sentry/syscalls/sys_epoll.h"
 #include "sentry/syscalls/sys_event_files.h"
 #include "sentry/syscalls/sys_fcntl.h"
+#include "sentry/syscalls/sys_file_handle.h"
 #include "sentry/syscalls/sys_futex.h"
 #include "sentry/syscalls/sys_futex_waitv.h"
 #include "sentry/syscalls/sys_inotify.h"
@@ -654,9 +655,9 @@ constexpr auto MakeTable() {
   // 302
   t[302] = {"prlimit64", Full<SysPrlimit64>()};
   // 303
-  t[303] = {"name_to_handle_at", Refused<EOPNOTSUPP>("no filesystem here exports handles")};
+  t[303] = {"name_to_handle_at", Partial<SysNameToHandleAt>("EOPNOTSUPP: no filesystem here exports handles")};
   // 304
-  t[304] = {"open_by_handle_at", Refused<EOPNOTSUPP>("no filesystem here exports handles")};
+  t[304] = {"open_by_handle_at", Partial<SysOpenByHandleAt>("ESTALE: no filesystem here exports handles")};
   // 305
   t[305] = {"clock_adjtime", Partial<SysClockAdjtime>("reads only")};
   // 306
@@ -771,6 +772,10 @@ constexpr auto MakeTable() {
   t[449] = {"futex_waitv", Full<SysFutexWaitv>()};
   // 450
   t[450] = {"set_mempolicy_home_node", Partial<SysSetMempolicyHomeNode>("there is one node: checked, not kept")};
+  // 451
+  t[451] = {"cachestat", Missing("the page cache is the host's")};
+  // 452
+  t[452] = {"fchmodat2", Full<SysFchmodat2>()};
   return t;
 }
 // clang-format on

@@ -86,7 +86,7 @@ constexpr SyscallImplementation Missing(const char* note = "") {
   return {nullptr, SyscallSupport::kNone, note, 0, {}};
 }
 
-inline constexpr size_t kSyscallLimit = 451;
+inline constexpr size_t kSyscallLimit = 453;
 extern const std::array<SyscallRow, kSyscallLimit> kSyscallTable;
 
 // Null for a number that Linux does not have.

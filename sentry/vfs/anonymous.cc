@@ -35,6 +35,8 @@ class AnonymousInode final : public Inode {
   }
   Result<void> SetAttributes(Dentry& dentry, const AttributeChange& change) override {
     if (change.size) return Errno(EINVAL);
+    // Linux 6.16: anon_inode_setattr().
+    if (file_type() == 0) return Errno(EOPNOTSUPP);
     MutexLock lock(mu_);
     if (change.mode) attributes_.mode = (attributes_.mode & S_IFMT) | (*change.mode & 07777);
     if (change.uid) attributes_.uid = *change.uid;
@@ -58,7 +60,7 @@ struct AnonymousMount {
   RefPtr<Mount> mount;
   AnonymousMount() {
     auto root = MakeRef<Dentry>(*filesystem, MakeRef<AnonymousInode>(*filesystem, S_IFDIR | 0555, 0, 0), "");
-    mount = MakeRef<Mount>(filesystem, root, MS_NOSUID | MS_NODEV | MS_NOEXEC, "none");
+    mount = MakeRef<Mount>(filesystem, root, MS_NOSUID | MS_NOEXEC, "none");
   }
 };
 

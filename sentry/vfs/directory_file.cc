@@ -13,7 +13,7 @@ Result<int64_t> DirectoryFile::Seek(int64_t offset, int whence) {
     return Errno(EINVAL);
   }
   int64_t target = 0;
-  if (__builtin_add_overflow(base, offset, &target)) return Errno(EOVERFLOW);
+  if (__builtin_add_overflow(base, offset, &target)) return Errno(EINVAL);
   if (target < 0) return Errno(EINVAL);
   offset_ = static_cast<uint64_t>(target);
   return target;

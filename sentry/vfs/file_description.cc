@@ -26,7 +26,7 @@ constexpr int kSettableFlags = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NON
 FileDescription::FileDescription(VfsPath path, int flags)
     : path_(std::move(path)),
       inode_(path_.dentry->inode()),
-      flags_(flags & ~O_CLOEXEC),
+      flags_(flags & ~(O_CLOEXEC | O_NOCTTY)),
       readable_(ModeReads(flags)),
       writable_(ModeWrites(flags)) {
   CHECK(inode_);
@@ -34,6 +34,7 @@ FileDescription::FileDescription(VfsPath path, int flags)
 }
 
 FileDescription::~FileDescription() {
+  if (denies_writing_.load()) inode_->locks().AllowWriting();
   if (inode_->IsRegular() && (readable_ || writable_)) CountOpen(-1);
 }
 
@@ -49,6 +50,13 @@ FileDescription::AtimeUpdate FileDescription::atime_update() const {
   if (path_.mount->read_only() || (flags & MS_NOATIME) != 0) return AtimeUpdate::kNever;
   if ((flags & MS_NODIRATIME) != 0 && inode_->IsDirectory()) return AtimeUpdate::kNever;
   return (flags & MS_RELATIME) != 0 ? AtimeUpdate::kRelative : AtimeUpdate::kAlways;
+}
+
+Result<void> FileDescription::DenyWriting() {
+  if (denies_writing_.load()) return Ok();
+  if (!inode_->locks().DenyWriting()) return Errno(ETXTBSY);
+  denies_writing_.store(true);
+  return Ok();
 }
 
 Result<void> FileDescription::SetStatusFlags(int flags) {

@@ -72,8 +72,14 @@ class FileDescription : public MappedObject {
   // --- I/O at the file's own offset; EAGAIN as said above. Count moved. ---
   virtual Result<size_t> Read(IoSequence& to) { return Errno(EINVAL); }
   virtual Result<size_t> Write(IoSequence& from) { return Errno(EINVAL); }
+  // Whether pread(2) and pwrite(2) are asked at all (Linux: FMODE_PREAD, FMODE_PWRITE), else they are ESPIPE.
+  virtual bool has_offset() const { return inode_->IsRegular() || inode_->IsDirectory(); }
+  // Whether O_DIRECT may be set (Linux: FMODE_CAN_ODIRECT).
+  virtual bool may_be_direct() const { return inode_->IsRegular(); }
   // --- at an offset; ESPIPE where there is none ---
-  virtual Result<size_t> PRead(IoSequence& to, uint64_t offset) { return Errno(ESPIPE); }
+  virtual Result<size_t> PRead(IoSequence& to, uint64_t offset) {
+    return Errno(inode_->IsDirectory() ? EISDIR : ESPIPE);
+  }
   virtual Result<size_t> PWrite(IoSequence& from, uint64_t offset) { return Errno(ESPIPE); }
   virtual Result<int64_t> Seek(int64_t offset, int whence) { return Errno(ESPIPE); }
   virtual Result<void> GetDents(DirectoryEmitter& emitter) { return Errno(ENOTDIR); }
@@ -84,7 +90,10 @@ class FileDescription : public MappedObject {
   }
   // fcntl(2)'s commands that only some files know: F_ADD_SEALS, F_GET_SEALS. EINVAL: not here.
   virtual Result<int64_t> FileCommand(int command, uint64_t argument) { return Errno(EINVAL); }
-  virtual Result<void> Sync(bool data_only) { return Ok(); }
+  // EINVAL: nothing that could be synced (Linux: no fsync operation).
+  virtual Result<void> Sync(bool data_only) {
+    return inode_->IsRegular() || inode_->IsDirectory() ? Ok() : Result<void>(Errno(EINVAL));
+  }
   virtual Result<void> Allocate(int mode, uint64_t offset, uint64_t length) { return Errno(EOPNOTSUPP); }
   // Through an open file (ftruncate, fchmod: also works on unlinked files).
   virtual Result<InodeAttributes> Attributes() { return inode_->Attributes(); }
@@ -121,6 +130,9 @@ class FileDescription : public MappedObject {
   uint64_t device() const override;
   uint64_t inode_number() const override;
 
+  // Keeps others from opening the file for writing as long as this lives (execve(2)). ETXTBSY: somebody has.
+  Result<void> DenyWriting();
+
   // Counted: as often removed as added.
   void AddReleaseListener(RefPtr<FileReleaseListener> listener);
   void RemoveReleaseListener(FileReleaseListener& listener);
@@ -137,6 +149,7 @@ class FileDescription : public MappedObject {
   const RefPtr<Inode> inode_;
   std::atomic<int> flags_;
   const bool readable_, writable_;
+  std::atomic<bool> denies_writing_{false};
   Mutex listeners_mu_{LockRank::kLeaf};
   std::vector<RefPtr<FileReleaseListener>> listeners_ ABSL_GUARDED_BY(listeners_mu_);
 };

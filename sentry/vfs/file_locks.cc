@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "absl/container/flat_hash_set.h"
+#include "sentry/vfs/inode.h"
+
 namespace runsc {
 
 namespace {
@@ -13,12 +16,52 @@ bool Conflict(FileLockType a, FileLockType b) {
 
 }  // namespace
 
-Result<void> FileLocks::Flock(FileLockType type, const void* owner) {
+namespace {
+
+// The locks of all inodes that were ever locked; a lock's end takes no other lock meanwhile.
+struct Registry {
+  Mutex mu{LockRank::kLeaf};
+  absl::flat_hash_set<FileLocks*> all ABSL_GUARDED_BY(mu);
+};
+Registry& TheRegistry() {
+  static Registry* registry = new Registry;
+  return *registry;
+}
+
+}  // namespace
+
+FileLocks::~FileLocks() {
+  if (inode_ != nullptr && has_been_locked_.load()) {
+    Registry& registry = TheRegistry();
+    MutexLock lock(registry.mu);
+    registry.all.erase(this);
+  }
+  delete leases_.load();
+}
+
+void FileLocks::NoteLocked() {
+  if (has_been_locked_.exchange(true, std::memory_order_acq_rel) || inode_ == nullptr) return;
+  Registry& registry = TheRegistry();
+  MutexLock lock(registry.mu);
+  registry.all.insert(this);
+}
+
+std::vector<RefPtr<Inode>> FileLocks::LockedInodes() {
+  std::vector<RefPtr<Inode>> inodes;
+  Registry& registry = TheRegistry();
+  MutexLock lock(registry.mu);
+  for (FileLocks* locks : registry.all) {
+    if (locks->inode_->TryAddRef()) inodes.push_back(RefPtr<Inode>::Adopt(locks->inode_));
+  }
+  return inodes;
+}
+
+Result<void> FileLocks::Flock(FileLockType type, const void* owner, pid_t pid) {
   bool woke = false;
   Result<void> result = Ok();
   {
     MutexLock lock(mu_);
-    has_been_locked_.store(true, std::memory_order_release);
+    NoteLocked();
     // A conversion is not atomic: the old lock goes first (flock(2)).
     woke = std::erase_if(flocks_, [&](const RecordLock& held) { return held.owner == owner; }) != 0;
     if (type != FileLockType::kUnlock) {
@@ -27,7 +70,7 @@ Result<void> FileLocks::Flock(FileLockType type, const void* owner) {
       if (conflict) {
         result = Errno(EAGAIN);
       } else {
-        flocks_.push_back(RecordLock{type, {}, owner, 0});
+        flocks_.push_back(RecordLock{type, {}, owner, pid});
       }
     }
   }
@@ -39,7 +82,7 @@ Result<void> FileLocks::SetRecordLock(const RecordLock& wanted) {
   bool woke = false;
   {
     MutexLock lock(mu_);
-    has_been_locked_.store(true, std::memory_order_release);
+    NoteLocked();
     if (wanted.type != FileLockType::kUnlock) {
       for (const RecordLock& held : records_) {
         if (held.owner != wanted.owner && Overlap(held.range, wanted.range) &&
@@ -104,6 +147,14 @@ void FileLocks::ReleaseOwner(const void* owner) {
     removed = std::erase_if(flocks_, is_owner) + std::erase_if(records_, is_owner);
   }
   if (removed != 0) wait_queue_.Notify(EPOLLIN);
+}
+
+// Who opens for writing counts itself first and then looks for denials; so one of the two sees the other.
+bool FileLocks::DenyWriting() {
+  denials_.fetch_add(1);
+  if (writers_.load() == 0) return true;
+  denials_.fetch_sub(1);
+  return false;
 }
 
 Leases& FileLocks::leases() {

@@ -20,6 +20,8 @@
 
 namespace runsc {
 
+class Inode;
+
 enum class FileLockType : uint8_t { kShared, kExclusive, kUnlock };
 
 struct FileLockRange {
@@ -31,15 +33,16 @@ struct RecordLock {
   FileLockType type = FileLockType::kShared;
   FileLockRange range;
   const void* owner = nullptr;  // FDTable (POSIX) or FileDescription (OFD)
-  pid_t pid = 0;                // for F_GETLK; -1 for OFD locks
+  pid_t pid = 0;                // for F_GETLK and /proc/locks; -1 for OFD locks
 };
 
 class FileLocks {
  public:
-  FileLocks() = default;
-  ~FileLocks() { delete leases_.load(); }
+  // `inode`: whose they are, or null: /proc/locks does not show them.
+  explicit FileLocks(Inode* inode = nullptr) : inode_(inode) {}
+  ~FileLocks();
   // flock(2): whole file, owner is the FileDescription. EAGAIN on a conflict.
-  Result<void> Flock(FileLockType type, const void* owner);
+  Result<void> Flock(FileLockType type, const void* owner, pid_t pid = 0);
   // Sets or clears a record lock. EAGAIN on a conflict; EDEADLK when `owner`
   // would wait in a circle is decided by the caller's wait graph.
   Result<void> SetRecordLock(const RecordLock& lock);
@@ -53,6 +56,11 @@ class FileLocks {
   void CountOpen(bool writes, int32_t change) { (writes ? writers_ : readers_).fetch_add(change); }
   int32_t readers() const { return readers_.load(); }
   int32_t writers() const { return writers_.load(); }
+  // A program runs from this file: nobody may open it for writing (Linux: deny_write_access()). False:
+  // somebody has.
+  bool DenyWriting();
+  void AllowWriting() { denials_.fetch_sub(1); }
+  bool denies_writing() const { return denials_.load() != 0; }
   // Null if no lease was ever asked for.
   Leases* leases_if_any() const { return leases_.load(); }
   Leases& leases();
@@ -63,14 +71,19 @@ class FileLocks {
     RecordLock lock;
   };
   std::vector<Info> List() const;
+  // Every inode that has been locked since it came into memory.
+  static std::vector<RefPtr<Inode>> LockedInodes();
 
  private:
+  void NoteLocked();
+  Inode* const inode_;
   mutable Mutex mu_{LockRank::kFileLocks};
   std::vector<RecordLock> flocks_ ABSL_GUARDED_BY(mu_);
   std::vector<RecordLock> records_ ABSL_GUARDED_BY(mu_);  // sorted by start within an owner
   std::atomic<bool> has_been_locked_{false};              // else there is nothing to release
   WaitQueue wait_queue_;
   std::atomic<int32_t> readers_{0}, writers_{0};
+  std::atomic<int32_t> denials_{0};  // of writing
   std::atomic<Leases*> leases_{nullptr};
 };
 

@@ -69,7 +69,7 @@ void Inode::SetAttachment(RefPtr<RefCounted> object) {
 FileLocks& Inode::locks() {
   FileLocks* locks = locks_.load(std::memory_order_acquire);
   if (locks != nullptr) return *locks;
-  auto made = std::make_unique<FileLocks>();
+  auto made = std::make_unique<FileLocks>(this);
   if (locks_.compare_exchange_strong(locks, made.get(), std::memory_order_acq_rel)) return *made.release();
   return *locks;
 }

@@ -183,6 +183,9 @@ class Inode : public RefCounted, public Mappable {
   // One writer's read-modify-write where the filesystem has no lock of its own (O_APPEND).
   Mutex& write_lock() ABSL_LOCK_RETURNED(write_mu_) { return write_mu_; }
 
+  // fcntl(F_SET_RW_HINT); without effect.
+  std::atomic<uint8_t> write_hint{0};
+
   // An object that hangs on this file for as long as both live: a FIFO's pipe, the
   // socket that is bound here. `make` is called, with a leaf lock held, if there is none.
   RefPtr<RefCounted> attachment() const;

@@ -128,7 +128,6 @@ InotifyFile::~InotifyFile() {
 }
 
 Result<int> InotifyFile::AddWatch(const RefPtr<Inode>& inode, uint32_t mask) {
-  if ((mask & kSettable & ~(IN_ONESHOT | IN_EXCL_UNLINK)) == 0) return Errno(EINVAL);
   if ((mask & IN_MASK_ADD) != 0 && (mask & IN_MASK_CREATE) != 0) return Errno(EINVAL);
   InotifyWatches& list = inode->GetOrMakeInotifyWatches();
   MutexLock list_lock(list.mu_);

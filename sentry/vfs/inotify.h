@@ -71,6 +71,7 @@ class InotifyFile final : public FileDescription {
 
   Result<size_t> Read(IoSequence& to) override;
   Result<int64_t> Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) override;
+  Result<int64_t> Seek(int64_t offset, int whence) override { return 0; }  // Linux: noop_llseek()
   EventMask Readiness(EventMask mask) override;
   WaitQueue* wait_queue() override { return &wait_queue_; }
   // Takes every event without giving it to anybody; how many were about an entry of a directory.

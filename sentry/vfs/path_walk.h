@@ -68,6 +68,8 @@ Result<void> VfsUnlink(const PathContext& context, const VfsPath& start, std::st
 Result<void> VfsRmdir(const PathContext& context, const VfsPath& start, std::string_view path);
 // EINVAL: what renameat2(2) says before it looks at the paths.
 Result<void> CheckRenameFlags(uint32_t flags);
+// Walks to what would hold the last component of `path`.
+Result<void> VfsCheckParent(const PathContext& context, const VfsPath& start, std::string_view path);
 Result<void> VfsRename(const PathContext& context, const VfsPath& old_start, std::string_view old_path,
                        const VfsPath& new_start, std::string_view new_path, uint32_t flags);
 

@@ -3,6 +3,9 @@
 #include <limits.h>
 #include <linux/openat2.h>
 
+#include "sentry/vfs/link_protection.h"
+#include "sentry/vfs/permission.h"
+
 namespace runsc {
 
 namespace {
@@ -189,7 +192,19 @@ Result<void> PathWalker::WalkLast(bool follow) {
   }
 }
 
+// Linux: may_follow_link().
+Result<void> PathWalker::CheckMayFollow(Inode& link) {
+  if (protected_symlinks.load(std::memory_order_relaxed) == 0) return Ok();
+  ASSIGN_OR_RETURN(InodeAttributes dir, AccessAttributes(*at_.dentry->borrow_inode()));
+  constexpr uint32_t kOpenToAll = S_ISVTX | S_IWOTH;
+  if ((dir.mode & kOpenToAll) != kOpenToAll) return Ok();
+  ASSIGN_OR_RETURN(InodeAttributes attributes, AccessAttributes(link));
+  bool trusted = attributes.uid == context_.creds->fsuid || attributes.uid == dir.uid;
+  return trusted ? Ok() : Result<void>(Errno(EACCES));
+}
+
 Result<bool> PathWalker::FollowLast(const RefPtr<Dentry>& link) {
+  RETURN_IF_ERROR(CheckMayFollow(*link->borrow_inode()));
   ASSIGN_OR_RETURN(bool magic, ReadLink(link, trailing_slash_ ? "/" : ""));
   if (magic) {
     last_ = Last::kNone;

@@ -50,6 +50,8 @@ class PathWalker {
   Result<void> StepUp();
   Result<void> CrossMounts();
   // Reads where the link leads into text_ (with `rest` behind it) or, if magic, moves at_.
+  // EACCES: a symlink of somebody else in a directory where everybody may put one.
+  Result<void> CheckMayFollow(Inode& link);
   Result<bool> ReadLink(const RefPtr<Dentry>& link, std::string_view rest);
   Result<void> GoToRoot();
 

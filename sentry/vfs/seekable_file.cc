@@ -48,7 +48,7 @@ Result<int64_t> SeekableFile::Seek(int64_t offset, int whence) {
     base = 0;
   }
   int64_t target = 0;
-  if (__builtin_add_overflow(base, offset, &target)) return Errno(EOVERFLOW);
+  if (__builtin_add_overflow(base, offset, &target)) return Errno(EINVAL);
   if (target < 0 || static_cast<uint64_t>(target) > max_offset()) return Errno(EINVAL);
   offset_ = static_cast<uint64_t>(target);
   return target;

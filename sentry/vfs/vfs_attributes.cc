@@ -1,5 +1,6 @@
 // chmod, chown, truncate, utimensat and access: the rules of linux/fs/attr.c
 // (setattr_prepare(), setattr_copy()) and fs/open.c.
+#include "sentry/vfs/file_locks.h"
 #include "sentry/vfs/inotify.h"
 #include "sentry/vfs/path_walk.h"
 #include "sentry/vfs/permission.h"
@@ -62,6 +63,8 @@ Result<void> VfsTruncate(const PathContext& context, const VfsPath& path, uint64
   RETURN_IF_ERROR(CheckWritableMount(path));
   RETURN_IF_ERROR(inode->CheckAccess(*context.creds, W_OK));
   ASSIGN_OR_RETURN(InodeAttributes attributes, inode->Attributes());
+  if (FileLocks* locks = inode->locks_if_any(); locks != nullptr && locks->denies_writing())
+    return Errno(ETXTBSY);
   RETURN_IF_ERROR(BreakLeases(*inode, true, false));
   if (size > context.file_size_limit && size > attributes.size) return Errno(EFBIG);
   AttributeChange change;

@@ -2,6 +2,7 @@
 // filename_create() and do_unlinkat() in their order.
 #include "sentry/vfs/directory_locks.h"
 #include "sentry/vfs/inotify.h"
+#include "sentry/vfs/link_protection.h"
 #include "sentry/vfs/mount_tree.h"
 #include "sentry/vfs/operation.h"
 #include "sentry/vfs/path_walker.h"
@@ -14,9 +15,13 @@ namespace {
 using MakeFunction =
     absl::FunctionRef<Result<RefPtr<Inode>>(const VfsPath& dir, Inode& inode, std::string_view name)>;
 
+using CheckFunction = absl::FunctionRef<Result<void>(const VfsPath& dir, Inode& inode)>;
+Result<void> NoCheck(const VfsPath& dir, Inode& inode) { return Ok(); }
+
 // Makes a new entry for the last component of `path`. EEXIST.
+// `check` comes before the directory's permissions.
 Result<VfsPath> MakeEntry(const PathContext& context, const VfsPath& start, std::string_view path,
-                          bool is_directory, MakeFunction make) {
+                          bool is_directory, MakeFunction make, CheckFunction check = NoCheck) {
   PathWalker walker(context, start, 0);
   RETURN_IF_ERROR(walker.Begin(path, false));
   RETURN_IF_ERROR(walker.WalkToParent());
@@ -34,6 +39,7 @@ Result<VfsPath> MakeEntry(const PathContext& context, const VfsPath& start, std:
     if (!child->IsNegative()) return Errno(EEXIST);
     if (walker.trailing_slash() && !is_directory) return Errno(ENOENT);
     RETURN_IF_ERROR(CheckWritableMount(dir));
+    RETURN_IF_ERROR(check(dir, *inode));
     RETURN_IF_ERROR(CheckMayCreate(*context.creds, *dir.dentry, *inode));
     ASSIGN_OR_RETURN(RefPtr<Inode> made, make(dir, *inode, name));
     child->Instantiate(std::move(made));
@@ -46,11 +52,26 @@ Result<VfsPath> MakeNode(const PathContext& context, const VfsPath& start, std::
                          uint32_t mode, uint64_t rdev) {
   return MakeEntry(context, start, path, false,
                    [&](const VfsPath& dir, Inode& inode, std::string_view name) -> Result<RefPtr<Inode>> {
+                     uint32_t type = mode & S_IFMT;
+                     // The overlay's whiteout, a character device 0:0, needs no privilege.
+                     bool privileged = type == S_IFBLK || (type == S_IFCHR && rdev != 0);
+                     if (privileged && !context.creds->HasCapability(CAP_MKNOD)) return Errno(EPERM);
                      ASSIGN_OR_RETURN(CreateAttributes attributes,
                                       NewFileAttributes(context, inode, mode, rdev));
                      if ((mode & S_IFMT) == S_IFREG) return inode.Create(*dir.dentry, name, attributes);
                      return inode.Mknod(*dir.dentry, name, attributes);
                    });
+}
+
+// Linux: may_linkat() and safe_hardlink_source().
+Result<void> CheckMayLink(const Credentials& creds, Inode& linked) {
+  if (protected_hardlinks.load(std::memory_order_relaxed) == 0) return Ok();
+  ASSIGN_OR_RETURN(InodeAttributes attributes, AccessAttributes(linked));
+  if (IsOwner(creds, attributes)) return Ok();
+  constexpr uint32_t kSetGroup = S_ISGID | S_IXGRP;
+  bool safe = linked.IsRegular() && (attributes.mode & S_ISUID) == 0 &&
+              (attributes.mode & kSetGroup) != kSetGroup && linked.CheckAccess(creds, R_OK | W_OK).ok();
+  return safe ? Ok() : Result<void>(Errno(EPERM));
 }
 
 bool LastLink(Inode& inode) {
@@ -102,9 +123,6 @@ Result<void> VfsMknod(const PathContext& context, const VfsPath& start, std::str
   uint32_t type = mode & S_IFMT;
   if (type == 0) type = S_IFREG;
   bool is_device = type == S_IFCHR || type == S_IFBLK;
-  // The overlay's whiteout, a character device 0:0, needs no privilege.
-  if (is_device && !(type == S_IFCHR && rdev == 0) && !context.creds->HasCapability(CAP_MKNOD))
-    return Errno(EPERM);
   RETURN_IF_ERROR(MakeNode(context, start, path, type | (mode & 07777), is_device ? rdev : 0));
   return Ok();
 }
@@ -132,19 +150,21 @@ Result<void> VfsSymlink(const PathContext& context, std::string_view target, con
 Result<void> VfsLink(const PathContext& context, const VfsPath& target, const VfsPath& start,
                      std::string_view path) {
   RefPtr<Inode> linked = target.inode();
-  RETURN_IF_ERROR(
-      MakeEntry(context, start, path, false,
-                [&](const VfsPath& dir, Inode& inode, std::string_view name) -> Result<RefPtr<Inode>> {
-                  if (dir.mount != target.mount || &linked->filesystem() != &inode.filesystem())
-                    return Errno(EXDEV);
-                  if (linked->IsDirectory()) return Errno(EPERM);
-                  // The last name is gone: only a file that never had one gets a new one.
-                  ASSIGN_OR_RETURN(InodeAttributes attributes, linked->Attributes());
-                  if (attributes.nlink == 0 && !target.dentry->WasNeverNamed()) return Errno(ENOENT);
-                  RETURN_IF_ERROR(inode.Link(*dir.dentry, name, *target.dentry));
-                  target.dentry->SetNamed();
-                  return linked;
-                }));
+  RETURN_IF_ERROR(MakeEntry(
+      context, start, path, false,
+      [&](const VfsPath& dir, Inode& inode, std::string_view name) -> Result<RefPtr<Inode>> {
+        if (linked->IsDirectory()) return Errno(EPERM);
+        // The last name is gone: only a file that never had one gets a new one.
+        ASSIGN_OR_RETURN(InodeAttributes attributes, linked->Attributes());
+        if (attributes.nlink == 0 && !target.dentry->WasNeverNamed()) return Errno(ENOENT);
+        RETURN_IF_ERROR(inode.Link(*dir.dentry, name, *target.dentry));
+        target.dentry->SetNamed();
+        return linked;
+      },
+      [&](const VfsPath& dir, Inode& inode) -> Result<void> {
+        if (dir.mount != target.mount || &linked->filesystem() != &inode.filesystem()) return Errno(EXDEV);
+        return CheckMayLink(*context.creds, *linked);
+      }));
   InotifyNotify(*target.dentry, IN_ATTRIB);
   return Ok();
 }

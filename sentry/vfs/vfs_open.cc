@@ -1,6 +1,7 @@
 // open(2): linux/fs/namei.c's path_openat(), do_open() and may_open() in their order.
 #include <linux/openat2.h>
 
+#include "sentry/vfs/file_locks.h"
 #include "sentry/vfs/inotify.h"
 #include "sentry/vfs/operation.h"
 #include "sentry/vfs/path_file.h"
@@ -49,12 +50,20 @@ Result<void> CheckMayOpen(const PathContext& context, const VfsPath& path, int f
   return Ok();
 }
 
+// Linux: get_write_access().
+bool IsBeingExecuted(Inode& inode) {
+  FileLocks* locks = inode.locks_if_any();
+  return locks != nullptr && locks->denies_writing();
+}
+
 Result<RefPtr<FileDescription>> OpenInode(const PathContext& context, const VfsPath& path, int flags) {
   OpenOptions options;
-  options.flags = flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_TRUNC | O_CLOEXEC);
+  options.flags = flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC);
   options.creds = context.creds;
   RefPtr<Inode> inode = path.inode();
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, inode->Open(path, options));
+  if (file->writable() && IsBeingExecuted(*inode)) return Errno(ETXTBSY);
+  if ((flags & O_DIRECT) != 0 && !file->may_be_direct()) return Errno(EINVAL);
   RETURN_IF_ERROR(BreakLeases(*inode, (flags & O_ACCMODE) != O_RDONLY, (flags & O_NONBLOCK) != 0));
   InotifyNotify(*path.dentry, IN_OPEN);
   return file;
@@ -157,8 +166,7 @@ Result<RefPtr<FileDescription>> OpenUnnamed(const PathContext& context, PathWalk
   }
   ASSIGN_OR_RETURN(InodeAttributes of_new, made->Attributes());
   RefPtr<Dentry> dentry = Dentry::Unlinked(*dir.dentry, std::move(made), "#" + std::to_string(of_new.ino));
-  return OpenInode(context, VfsPath{dir.mount, std::move(dentry)},
-                   static_cast<int>(how.flags) & ~(kTmpfileBit | O_DIRECTORY));
+  return OpenInode(context, VfsPath{dir.mount, std::move(dentry)}, static_cast<int>(how.flags));
 }
 
 }  // namespace
@@ -178,7 +186,9 @@ Result<RefPtr<FileDescription>> VfsOpen(const PathContext& context, const VfsPat
                                         std::string_view path, const OpenHow& how) {
   const int flags = static_cast<int>(how.flags);
   RETURN_IF_ERROR(CheckOpenFlags(how));
-  if ((how.resolve & RESOLVE_CACHED) != 0) return Errno(EAGAIN);
+  // Linux: build_open_flags(). Whatever is asked of a filesystem here counts as cached.
+  if ((how.resolve & RESOLVE_CACHED) != 0 && (flags & (O_TRUNC | O_CREAT | kTmpfileBit)) != 0)
+    return Errno(EAGAIN);
   // The names before the last one are asked for together with it.
   IntentScope<bool> intent(opens_for_reading,
                            (flags & (O_ACCMODE | O_DIRECTORY | O_PATH | O_CREAT)) == O_RDONLY);

@@ -114,6 +114,12 @@ Result<void> CheckRenameFlags(uint32_t flags) {
   return Ok();
 }
 
+Result<void> VfsCheckParent(const PathContext& context, const VfsPath& start, std::string_view path) {
+  PathWalker walker(context, start, 0);
+  RETURN_IF_ERROR(walker.Begin(path, false));
+  return walker.WalkToParent();
+}
+
 Result<void> VfsRename(const PathContext& context, const VfsPath& old_start, std::string_view old_path,
                        const VfsPath& new_start, std::string_view new_path, uint32_t flags) {
   RETURN_IF_ERROR(CheckRenameFlags(flags));

@@ -1,5 +1,8 @@
 // Extended attributes: the rules of xattr(7) and linux/fs/xattr.c's xattr_permission().
+#include <linux/capability.h>
 #include <linux/xattr.h>
+
+#include <cstring>
 
 #include "sentry/vfs/inotify.h"
 #include "sentry/vfs/path_walk.h"
@@ -21,6 +24,17 @@ Result<void> CheckName(std::string_view name) {
     return prefix == "system." ? Result<void>(Errno(EOPNOTSUPP)) : Ok();
   }
   return Errno(EOPNOTSUPP);
+}
+
+// Linux: validheader() of security/commoncap.c.
+Result<void> CheckFileCapabilities(std::string_view value) {
+  vfs_ns_cap_data data{};
+  if (value.size() > sizeof(data)) return Errno(EINVAL);
+  std::memcpy(&data, value.data(), value.size());
+  uint32_t revision = data.magic_etc & VFS_CAP_REVISION_MASK;
+  bool valid = (value.size() == XATTR_CAPS_SZ_2 && revision == VFS_CAP_REVISION_2) ||
+               (value.size() == XATTR_CAPS_SZ_3 && revision == VFS_CAP_REVISION_3);
+  return valid ? Ok() : Result<void>(Errno(EINVAL));
 }
 
 Result<void> CheckPermission(const PathContext& context, Inode& inode, std::string_view name, bool write) {
@@ -58,6 +72,7 @@ Result<void> VfsSetXattr(const PathContext& context, const VfsPath& path, std::s
   RETURN_IF_ERROR(CheckName(name));
   RefPtr<Inode> inode = path.inode();
   RETURN_IF_ERROR(CheckPermission(context, *inode, name, true));
+  if (name == XATTR_NAME_CAPS) RETURN_IF_ERROR(CheckFileCapabilities(value));
   RETURN_IF_ERROR(inode->SetXattr(*path.dentry, name, value, flags));
   InotifyNotify(*path.dentry, IN_ATTRIB);
   return Ok();

@@ -320,3 +320,31 @@ TEST(inotify_wakes_a_reader) {
   EXPECT_EQ(reinterpret_cast<inotify_event*>(buffer)->name, "late");
   EXPECT_EQ(WaitFor(child), 0);
 }
+
+TEST(proc_lists_locks) {
+  char name[] = "/tmp/locksXXXXXX";
+  int fd = ASSERT_OK(mkstemp(name));
+  unlink(name);
+  ASSERT_OK(flock(fd, LOCK_EX));
+  struct flock range {};
+  range.l_type = F_RDLCK;
+  range.l_start = 2;
+  range.l_len = 3;
+  ASSERT_OK(fcntl(fd, F_SETLK, &range));
+  struct stat info;
+  ASSERT_OK(fstat(fd, &info));
+  FILE* locks = fopen("/proc/locks", "r");
+  ASSERT_TRUE(locks != nullptr);
+  char line[256];
+  int found = 0;
+  const std::string inode = ":" + std::to_string(info.st_ino) + " ",
+                    owner = " " + std::to_string(getpid()) + " ";
+  while (fgets(line, sizeof(line), locks) != nullptr) {
+    if (strstr(line, inode.c_str()) == nullptr || strstr(line, owner.c_str()) == nullptr) continue;
+    if (strstr(line, ": FLOCK  ADVISORY  WRITE ") != nullptr && strstr(line, " 0 EOF\n") != nullptr)
+      found |= 1;
+    if (strstr(line, ": POSIX  ADVISORY  READ ") != nullptr && strstr(line, " 2 4\n") != nullptr) found |= 2;
+  }
+  fclose(locks);
+  EXPECT_EQ(found, 3);
+}

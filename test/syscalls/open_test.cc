@@ -181,3 +181,30 @@ TEST(the_limit_of_descriptors) {
   EXPECT_ERRNO(open("made", O_CREAT | O_RDWR, 0600), EMFILE);
   EXPECT_ERRNO(access("made", F_OK), ENOENT);
 }
+
+TEST(openat2_within_a_root_takes_absolute_paths_along) {
+  char path[] = "/tmp/inrootXXXXXX";
+  ASSERT_TRUE(mkdtemp(path) != nullptr);
+  ASSERT_OK(chdir(path));
+  close(open("file", O_CREAT | O_RDWR, 0600));
+  open_how how{};
+  how.resolve = RESOLVE_IN_ROOT;
+  int directory = ASSERT_OK(open(path, O_PATH));
+  EXPECT_OK(OpenAt2(directory, "/file", how));
+  EXPECT_OK(OpenAt2(AT_FDCWD, "/../file", how));
+  EXPECT_ERRNO(OpenAt2(AT_FDCWD, "/proc", how), ENOENT);
+  how.resolve = RESOLVE_CACHED;
+  how.flags = O_RDWR | O_TRUNC;
+  EXPECT_ERRNO(OpenAt2(directory, "file", how), EAGAIN);
+  how.flags = O_RDONLY;
+  OpenAt2(directory, "file", how);  // its name is in the cache now
+  EXPECT_OK(OpenAt2(directory, "file", how));
+}
+
+TEST(a_fifo_is_opened_for_something) {
+  char path[] = "/tmp/fifoXXXXXX";
+  ASSERT_TRUE(mkdtemp(path) != nullptr);
+  ASSERT_OK(chdir(path));
+  ASSERT_OK(mkfifo("fifo", 0600));
+  EXPECT_ERRNO(open("fifo", O_ACCMODE | O_NONBLOCK), EINVAL);
+}
