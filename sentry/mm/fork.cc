@@ -34,6 +34,9 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
   c.layout = s.layout;
   c.executable = s.executable;
   c.dumpable = s.dumpable.load(std::memory_order_relaxed);
+  constexpr uint32_t kNoInherit = 2;  // PR_MDWE_NO_INHERIT
+  const uint32_t refused = s.refused_exec.load(std::memory_order_relaxed);
+  if ((refused & kNoInherit) == 0) c.refused_exec = refused;
 
   for (const auto& [start, vma] : s.vmas) {
     if (vma.dont_fork) continue;

@@ -154,6 +154,8 @@ Result<void> MemoryManager::MSync(UserAddr addr, uint64_t length, int flags) {
   State& s = *state_;
   if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) != 0) return Errno(EINVAL);
   if ((flags & MS_ASYNC) != 0 && (flags & MS_SYNC) != 0) return Errno(EINVAL);
+  if (!addr.IsPageAligned()) return Errno(EINVAL);
+  if (length > ~uint64_t{kPageMask}) return Ok();  // rounded up it wraps around, as in Linux
   ASSIGN_OR_RETURN(Span range, s.CheckRange(addr, length, ENOMEM));
   bool hole = false;
   uint64_t at = range.start;

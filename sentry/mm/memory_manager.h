@@ -83,6 +83,8 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   void SetLimits(const MemoryLimits& limits);
 
   // --- system calls (arguments already decoded; errors as in the man pages) ---
+  // What MMap() says of length and address alone. EINVAL, ENOMEM, EPERM.
+  Result<void> CheckPlacement(const MMapOptions& options) const;
   Result<UserAddr> MMap(const MMapOptions& options);
   Result<void> MUnmap(UserAddr addr, uint64_t length);
   // shmdt(2): unmaps what is left there of an object that was mapped as a whole at `addr`. `size_of` gives
@@ -92,6 +94,10 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   Result<UserAddr> MRemap(UserAddr old_addr, uint64_t old_length, uint64_t new_length, int flags,
                           UserAddr new_addr);
   Result<void> MAdvise(UserAddr addr, uint64_t length, int advice);
+  // prctl(PR_SET_VMA_ANON_NAME); an empty name takes it away.
+  Result<void> NameAnonymous(UserAddr addr, uint64_t length, const std::string& name);
+  // remap_file_pages(2): the pages from `page` of the file that a shared mapping shows at `addr`.
+  Result<void> RemapFilePages(UserAddr addr, uint64_t length, uint64_t page);
   Result<void> MSync(UserAddr addr, uint64_t length, int flags);
   Result<void> MinCore(UserAddr addr, uint64_t length, UserAddr vec);
   // `on_fault`: pages are locked as they come (MLOCK_ONFAULT).
@@ -160,6 +166,9 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   // prctl(PR_SET_DUMPABLE).
   int dumpable() const;
   void SetDumpable(int value);
+  // prctl(PR_SET_MDWE): PR_MDWE_REFUSE_EXEC_GAIN and PR_MDWE_NO_INHERIT.
+  uint32_t refused_exec() const;
+  void SetRefusedExec(uint32_t value);
 
  private:
   struct State;

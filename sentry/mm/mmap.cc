@@ -13,11 +13,24 @@ constexpr uint64_t kEagerAnonymous = 64 << 10;
 
 }  // namespace
 
-Result<UserAddr> MemoryManager::MMap(const MMapOptions& options) {
-  State& s = *state_;
+Result<void> MemoryManager::CheckPlacement(const MMapOptions& options) const {
+  const State& s = *state_;
   if (options.length == 0) return Errno(EINVAL);
   std::optional<uint64_t> length = PageRoundUp(options.length);
   if (!length || *length > s.max_address) return Errno(ENOMEM);
+  if (!options.fixed && !options.no_replace) return Ok();
+  if (options.addr.value() > s.max_address - *length) return Errno(ENOMEM);
+  if (!options.addr.IsPageAligned()) return Errno(EINVAL);
+  if (options.addr.value() < s.min_address) return Errno(EPERM);
+  return Ok();
+}
+
+Result<UserAddr> MemoryManager::MMap(const MMapOptions& options) {
+  State& s = *state_;
+  RETURN_IF_ERROR(CheckPlacement(options));
+  constexpr int kWriteExec = PROT_WRITE | PROT_EXEC;
+  if ((options.prot & kWriteExec) == kWriteExec && refused_exec() != 0) return Errno(EACCES);
+  std::optional<uint64_t> length = PageRoundUp(options.length);
   uint64_t offset_end;
   if (options.object) {
     if ((options.offset & kPageMask) != 0) return Errno(EINVAL);
@@ -26,11 +39,6 @@ Result<UserAddr> MemoryManager::MMap(const MMapOptions& options) {
   if ((options.prot & ~options.max_prot) != 0) return Errno(EACCES);
   const bool at_address = options.fixed || options.no_replace;
   uint64_t addr = options.addr.value();
-  if (at_address) {
-    if (!options.addr.IsPageAligned()) return Errno(EINVAL);
-    if (addr > s.max_address - *length) return Errno(ENOMEM);
-    if (addr < s.min_address) return Errno(EPERM);
-  }
 
   Vma vma{.prot = options.prot,
           .max_prot = options.max_prot,
@@ -165,7 +173,9 @@ Result<void> MemoryManager::MProtect(UserAddr addr, uint64_t length, int prot, b
       break;
     }
     Vma& vma = it->second;
-    if ((prot & ~vma.max_prot) != 0) {
+    const bool gains_exec =
+        (prot & PROT_EXEC) != 0 && ((prot & PROT_WRITE) != 0 || (vma.prot & PROT_EXEC) == 0);
+    if ((prot & ~vma.max_prot) != 0 || (gains_exec && refused_exec() != 0)) {
       result = Errno(EACCES);
       break;
     }

@@ -88,7 +88,7 @@ Result<UserAddr> MemoryManager::MRemap(UserAddr old_addr, uint64_t old_length, u
   // Linux's PAGE_ALIGN wraps to 0 where ours overflows.
   old_length = old_rounded.value_or(0);
   new_length = new_rounded.value_or(0);
-  if (new_length == 0) return Errno(EINVAL);
+  if (new_length == 0 || new_length > s.max_address) return Errno(EINVAL);
   if (keep_old && old_length != new_length) return Errno(EINVAL);
 
   Garbage garbage;

@@ -150,6 +150,7 @@ struct MemoryManager::State {
   RefPtr<RefCounted> executable ABSL_GUARDED_BY(mu);
   RefPtr<RefCounted> attachment ABSL_GUARDED_BY(mu);
   std::atomic<int> dumpable{1};
+  std::atomic<uint32_t> refused_exec{0};  // PR_MDWE_*
 
   // --- vma_set.cc ---
   // The VMA that contains `addr`, or end().

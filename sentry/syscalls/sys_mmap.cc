@@ -53,6 +53,9 @@ Result<void> ConfigureFile(Task& task, FileDescription& file, MMapOptions& optio
   }
   if (options.grows_down) return Errno(EINVAL);
   ASSIGN_OR_RETURN(options.object, file.ConfigureMMap(options.prot, options.shared));
+  // What is sealed against writes cannot be made writable later (Linux: memfd_check_seals_mmap()).
+  Result<int64_t> seals = options.shared ? file.FileCommand(F_GET_SEALS, 0) : Result<int64_t>(0);
+  if (seals.ok() && (*seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0) options.max_prot &= ~PROT_WRITE;
   return Ok();
 }
 
@@ -69,17 +72,8 @@ Result<int64_t> SysMmap(Task& task, UserAddr addr, uint64_t length, Protection p
   } else if ((flags & MAP_HUGETLB) != 0) {
     return Errno(ENOMEM);  // as with no huge pages reserved
   }
-  if (length == 0) return Errno(EINVAL);
   const int type = flags & kMapTypeMask;
-  if (type == MAP_SHARED_VALIDATE) {
-    if (anonymous) return Errno(EINVAL);
-    if ((flags & ~kLegacyMapFlags) != 0) return Errno(EOPNOTSUPP);
-  } else if (type != MAP_SHARED && type != MAP_PRIVATE) {
-    return Errno(EINVAL);
-  }
   const bool shared = type != MAP_PRIVATE;
-  if ((flags & MAP_LOCKED) != 0 && !MayLock(task)) return Errno(EPERM);
-  if (anonymous && shared && (flags & MAP_GROWSDOWN) != 0) return Errno(EINVAL);
   MMapOptions options{
       .addr = addr,
       .length = length,
@@ -94,6 +88,18 @@ Result<int64_t> SysMmap(Task& task, UserAddr addr, uint64_t length, Protection p
       .below_4g = (flags & MAP_32BIT) != 0,
       .offset = offset,
   };
+  // The order of do_mmap(): the place first, the kind of mapping last.
+  RETURN_IF_ERROR(task.memory().CheckPlacement(options));
+  if ((flags & MAP_LOCKED) != 0 && !MayLock(task)) return Errno(EPERM);
+  if (file && file->inode()->IsRegular() && offset > INT64_MAX - std::min<uint64_t>(length, INT64_MAX))
+    return Errno(EOVERFLOW);
+  if (type == MAP_SHARED_VALIDATE) {
+    if (anonymous) return Errno(EINVAL);
+    if ((static_cast<uint32_t>(flags.value) & ~kLegacyMapFlags) != 0) return Errno(EOPNOTSUPP);
+  } else if (type != MAP_SHARED && type != MAP_PRIVATE) {
+    return Errno(EINVAL);
+  }
+  if (anonymous && shared && options.grows_down) return Errno(EINVAL);
   if (file) RETURN_IF_ERROR(ConfigureFile(task, *file, options));
   ASSIGN_OR_RETURN(UserAddr mapped, MemoryWithLimits(task).MMap(options));
   return static_cast<int64_t>(mapped.value());
@@ -127,6 +133,12 @@ Result<int64_t> SysMremap(Task& task, UserAddr old_addr, uint64_t old_length, ui
   ASSIGN_OR_RETURN(UserAddr addr,
                    MemoryWithLimits(task).MRemap(old_addr, old_length, new_length, flags, new_addr));
   return static_cast<int64_t>(addr.value());
+}
+
+Result<int64_t> SysRemapFilePages(Task& task, UserAddr addr, uint64_t length, uint64_t prot, uint64_t page,
+                                  MapFlags flags) {
+  if (prot != 0) return Errno(EINVAL);
+  return Done(MemoryWithLimits(task).RemapFilePages(addr, length, page));
 }
 
 Result<int64_t> SysMadvise(Task& task, UserAddr addr, uint64_t length, MadviseAdvice advice) {

@@ -14,6 +14,8 @@ Result<int64_t> SysMprotect(Task& task, UserAddr addr, uint64_t length, Protecti
 Result<int64_t> SysPkeyMprotect(Task& task, UserAddr addr, uint64_t length, Protection prot, int pkey);
 Result<int64_t> SysMremap(Task& task, UserAddr old_addr, uint64_t old_length, uint64_t new_length, int flags,
                           UserAddr new_addr);
+Result<int64_t> SysRemapFilePages(Task& task, UserAddr addr, uint64_t length, uint64_t prot, uint64_t page,
+                                  MapFlags flags);
 Result<int64_t> SysMadvise(Task& task, UserAddr addr, uint64_t length, MadviseAdvice advice);
 Result<int64_t> SysMsync(Task& task, UserAddr addr, uint64_t length, int flags);
 Result<int64_t> SysMincore(Task& task, UserAddr addr, uint64_t length, UserAddr vec);

@@ -21,7 +21,9 @@ Result<int64_t> SysProcessMadvise(Task& task, Fd pidfd, UserPtr<const iovec> use
   RETURN_IF_ERROR(task.memory().ReadArray(user_vectors, std::span(vectors)));
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(pidfd));
   ASSIGN_OR_RETURN(RefPtr<ThreadGroup> process, ProcessOfPidfd(*file));
-  if (advice != MADV_COLD && advice != MADV_PAGEOUT && advice != MADV_WILLNEED && advice != MADV_COLLAPSE)
+  // Since Linux 6.13 all advice may be given to oneself.
+  if (process.get() != &task.thread_group() && advice != MADV_COLD && advice != MADV_PAGEOUT &&
+      advice != MADV_WILLNEED && advice != MADV_COLLAPSE)
     return Errno(EINVAL);
   RefPtr<Task> leader = process->leader();
   if (!leader) return Errno(ESRCH);

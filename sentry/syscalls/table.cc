@@ -481,7 +481,7 @@ constexpr auto MakeTable() {
   // 215
   t[215] = {"epoll_wait_old", Missing()};
   // 216
-  t[216] = {"remap_file_pages", Missing()};
+  t[216] = {"remap_file_pages", Full<SysRemapFilePages>()};
   // 217
   t[217] = {"getdents64", Full<SysGetdents64>()};
   // 218

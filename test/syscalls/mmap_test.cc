@@ -592,3 +592,31 @@ TEST(process_vm_reads_and_writes_another_process) {
 }
 
 }  // namespace
+
+TEST(mmap_looks_at_the_place_before_the_kind) {
+  EXPECT_ERRNO(mmap(nullptr, size_t{1} << 60, PROT_READ, 0, -1, 0), EBADF);
+  EXPECT_ERRNO(mmap(nullptr, size_t{1} << 60, PROT_READ, MAP_ANONYMOUS, -1, 0), ENOMEM);
+  EXPECT_ERRNO(mmap(nullptr, 0, PROT_READ, MAP_ANONYMOUS, -1, 0), EINVAL);
+  EXPECT_ERRNO(mmap(nullptr, 4096, PROT_READ, MAP_ANONYMOUS, -1, 0), EINVAL);
+  int file = memfd_create("x", 0);
+  EXPECT_ERRNO(mmap(nullptr, 8192, PROT_READ, MAP_SHARED, file, INT64_MAX & ~4095L), EOVERFLOW);
+  EXPECT_ERRNO(mremap(mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096,
+                      size_t{1} << 60, MREMAP_MAYMOVE),
+               EINVAL);
+  EXPECT_OK(msync(mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size_t(-1), MS_SYNC));
+}
+
+TEST(remap_file_pages_shows_pages_in_another_order) {
+  int file = memfd_create("x", 0);
+  ASSERT_OK(ftruncate(file, 4 * 4096));
+  for (int page = 0; page < 4; ++page) pwrite(file, &"abcd"[page], 1, page * 4096);
+  char* at = static_cast<char*>(mmap(nullptr, 4 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+  ASSERT_OK(remap_file_pages(at, 4096, 0, 2, 0));
+  EXPECT_EQ(at[0], 'c');
+  EXPECT_EQ(at[4096], 'b');
+  EXPECT_ERRNO(remap_file_pages(at, 4096, 1, 2, 0), EINVAL);
+  EXPECT_ERRNO(remap_file_pages(at, 100, 0, 2, 0), EINVAL);
+  EXPECT_ERRNO(remap_file_pages(at + 2 * 4096, 64 * 4096, 0, 0, 0), EINVAL);
+  void* anonymous = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  EXPECT_ERRNO(remap_file_pages(anonymous, 4096, 0, 0, 0), EINVAL);
+}
