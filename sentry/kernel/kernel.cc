@@ -11,6 +11,7 @@
 #include "sentry/arch/xsave.h"
 #include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/executable.h"
+#include "sentry/kernel/posix_timers.h"
 #include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/task_runner.h"
 
@@ -115,6 +116,7 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
   group->limits_.SetAll(options.limits);
   group->has_execed.store(true);
   group->is_ordinary_init_ = is_init && options.is_ordinary;
+  if (group->Limit(RLIMIT_CPU) != RLIM_INFINITY) group->posix_timers().UpdateCpuLimit();
   auto task = RefPtr<Task>::Adopt(new Task(*this, group));
   task->memory_ = std::move(program.memory);
   task->memory_->SetExecutable(std::move(program.executable));
@@ -132,7 +134,7 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
     MutexLock lock(task_tree_mu_);
     if (is_init && init_) return Errno(EBUSY);
     if (!is_init && (!init_ || init_->IsExiting())) return Errno(ESRCH);
-    ASSIGN_OR_RETURN(PidNumbers numbers, space->AllocateLocked());
+    ASSIGN_OR_RETURN(PidNumbers numbers, space->AllocateLocked({}));
     task->EnterNamespacesLocked(numbers);
     group->numbers_ = numbers;
     {

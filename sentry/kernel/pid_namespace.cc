@@ -27,10 +27,20 @@ bool PidNamespace::IsTakenLocked(pid_t id) const {
   return tasks_.contains(id) || groups_.contains(id) || sessions_.contains(id);
 }
 
-Result<PidNumbers> PidNamespace::AllocateLocked() {
+Result<PidNumbers> PidNamespace::AllocateLocked(std::span<const pid_t> wanted) {
   if (dead_) return Errno(ENOMEM);
+  if (wanted.size() > static_cast<size_t>(level_) + 1) return Errno(EINVAL);
   PidNumbers numbers{RefPtr<PidNamespace>(this), std::vector<pid_t>(level_ + 1)};
   for (PidNamespace* space = this; space != nullptr; space = space->parent_.get()) {
+    if (!wanted.empty()) {
+      const pid_t id = wanted.front();
+      wanted = wanted.subspan(1);
+      // Before there is an init no other number can be given (Linux: alloc_pid()).
+      if (id < 1 || id >= kPidMax || (id != 1 && space->init_ == nullptr)) return Errno(EINVAL);
+      if (space->IsTakenLocked(id)) return Errno(EEXIST);
+      numbers.ids[space->level_] = id;
+      continue;
+    }
     pid_t id = space->last_;
     do {
       id = id + 1 >= kPidMax ? kReservedPids : id + 1;

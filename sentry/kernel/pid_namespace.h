@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <span>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -68,7 +69,9 @@ class PidNamespace final : public RefCounted {
 
   // The rest with the task tree lock held.
   // Numbers for a new task of this namespace. ENOMEM once its init is gone, EAGAIN when all are taken.
-  Result<PidNumbers> AllocateLocked();
+  // `wanted` (clone3(2), set_tid): those of the innermost namespaces. EEXIST; EINVAL: too many, or out of
+  // range.
+  Result<PidNumbers> AllocateLocked(std::span<const pid_t> wanted);
   ThreadGroup* FindThreadGroupLocked(pid_t pid) const;
   ProcessGroup* FindProcessGroupLocked(pid_t pgid) const;
   std::vector<RefPtr<ThreadGroup>> ThreadGroupsLocked() const;

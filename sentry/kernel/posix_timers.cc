@@ -18,6 +18,7 @@ constexpr int64_t kMinPeriodWhilePending = 10'000'000;
 constexpr int64_t kMinCpuLook = 1'000'000;
 constexpr int64_t kMaxCpuLook = 50'000'000;
 constexpr size_t kMaxTimers = 65536;
+constexpr int kCpuLimit = 3;  // behind the ITIMER_* ones
 
 int SignalOf(int which) {
   return which == ITIMER_REAL ? SIGALRM : which == ITIMER_VIRTUAL ? SIGVTALRM : SIGPROF;
@@ -33,6 +34,7 @@ struct PosixTimers::Entry {
   clockid_t clock = CLOCK_MONOTONIC;
   std::optional<CpuClock> cpu_clock;
   const Task* clock_thread = nullptr;  // whose CPU time; null: the process's
+  RefPtr<ThreadGroup> clock_group;     // another process, whose CPU time it is
   TimerEvent event;
 
   bool armed = false;
@@ -72,6 +74,13 @@ PosixTimers::PosixTimers(ThreadGroup& thread_group) : thread_group_(thread_group
     if (which == ITIMER_PROF) entry->cpu_clock = CpuClock{.kind = CpuClock::Kind::kProfile};
     intervals_[which] = std::move(entry);
   }
+  intervals_[kCpuLimit] = std::make_unique<Entry>(*this, queue);
+  intervals_[kCpuLimit]->event.signal = SIGXCPU;
+  intervals_[kCpuLimit]->cpu_clock = CpuClock{.kind = CpuClock::Kind::kProfile};
+}
+
+ThreadGroup& PosixTimers::ClockGroup(const Entry& entry) const {
+  return entry.clock_group ? *entry.clock_group : thread_group_;
 }
 
 PosixTimers::~PosixTimers() { Clear(); }
@@ -98,8 +107,8 @@ void PosixTimers::OnExec() {
 TimerSetting PosixTimers::GetLocked(const Entry& entry) const {
   TimerSetting setting{0, entry.interval};
   if (!entry.armed) return TimerSetting{0, entry.id >= 0 ? entry.interval : 0};
-  int64_t now =
-      entry.cpu_clock ? CpuNow(thread_group_, *entry.cpu_clock, entry.clock_thread) : ClockNow(entry.clock);
+  int64_t now = entry.cpu_clock ? CpuNow(ClockGroup(entry), *entry.cpu_clock, entry.clock_thread)
+                                : ClockNow(entry.clock);
   // A timer that is due, but has not fired yet, is still running.
   setting.value = std::max<int64_t>(entry.when - now, 1);
   return setting;
@@ -113,11 +122,11 @@ void PosixTimers::ArmLocked(Entry& entry, int64_t not_before) {
     entry.timer.Set(deadline);
     return;
   }
-  int64_t now = CpuNow(thread_group_, *entry.cpu_clock, entry.clock_thread);
+  int64_t now = CpuNow(ClockGroup(entry), *entry.cpu_clock, entry.clock_thread);
   // A process that does not run is looked at less and less often.
   entry.cpu_look = now != entry.last_cpu_reading ? kMinCpuLook : std::min(entry.cpu_look * 2, kMaxCpuLook);
   entry.last_cpu_reading = now;
-  int64_t threads = entry.clock_thread != nullptr ? 1 : std::max<int64_t>(thread_group_.task_count(), 1);
+  int64_t threads = entry.clock_thread != nullptr ? 1 : std::max<int64_t>(ClockGroup(entry).task_count(), 1);
   entry.timer.Set(Deadline::After(std::max((entry.when - now) / threads, entry.cpu_look)));
 }
 
@@ -132,8 +141,8 @@ void PosixTimers::SetLocked(Entry& entry, bool absolute, TimerSetting setting) {
   }
   entry.when = setting.value;
   if (!absolute) {
-    int64_t now =
-        entry.cpu_clock ? CpuNow(thread_group_, *entry.cpu_clock, entry.clock_thread) : ClockNow(entry.clock);
+    int64_t now = entry.cpu_clock ? CpuNow(ClockGroup(entry), *entry.cpu_clock, entry.clock_thread)
+                                  : ClockNow(entry.clock);
     if (__builtin_add_overflow(now, setting.value, &entry.when)) entry.when = INT64_MAX;
   }
   ArmLocked(entry, 0);
@@ -163,6 +172,12 @@ Result<int> PosixTimers::Create(Task& task, clockid_t clock, const TimerEvent& e
       if (!other || &other->thread_group() != &thread_group_) return Errno(EINVAL);
       entry->clock_thread = other.get();
     }
+  }
+  if (entry->cpu_clock && !entry->cpu_clock->thread && entry->cpu_clock->id != 0) {
+    RefPtr<ThreadGroup> other = task.pid_namespace().FindThreadGroup(entry->cpu_clock->id);
+    if (!other) return Errno(EINVAL);
+    // (A timer must not keep its own process.)
+    if (other.get() != &thread_group_) entry->clock_group = std::move(other);
   }
   Lock lock(mu_);
   if (timers_.size() >= std::min<uint64_t>(thread_group_.Limit(RLIMIT_SIGPENDING), kMaxTimers))
@@ -217,10 +232,46 @@ bool PosixTimers::IsPending(const Entry& entry) const {
   return false;
 }
 
+void PosixTimers::ArmCpuLimitLocked() {
+  const uint64_t soft = thread_group_.Limit(RLIMIT_CPU);
+  constexpr uint64_t kMost = INT64_MAX / kNanosecondsPerSecond;
+  // No time at all counts as a second (Linux: update_rlimit_cpu()).
+  const TimerSetting setting{
+      soft < kMost ? static_cast<int64_t>(std::max<uint64_t>(soft, 1)) * kNanosecondsPerSecond : 0, 0};
+  SetLocked(*intervals_[kCpuLimit], true, setting);
+}
+
+void PosixTimers::UpdateCpuLimit() {
+  Lock lock(mu_);
+  ArmCpuLimitLocked();
+}
+
+// Linux: check_process_timers().
+void PosixTimers::FireCpuLimit() {
+  Entry& entry = *intervals_[kCpuLimit];
+  const int64_t now = CpuNow(thread_group_, *entry.cpu_clock, nullptr);
+  int signal = 0;
+  {
+    Lock lock(mu_);
+    if (!entry.armed || cleared_) return;
+    if (now < entry.when) return ArmLocked(entry, 0);
+    ResourceLimit limit = thread_group_.limits().Get(RLIMIT_CPU);
+    signal = static_cast<uint64_t>(now / kNanosecondsPerSecond) >= limit.maximum ? SIGKILL : SIGXCPU;
+    entry.armed = false;
+    if (signal == SIGXCPU && limit.current < limit.maximum) {
+      ++limit.current;
+      thread_group_.limits().Set(RLIMIT_CPU, limit);
+      ArmCpuLimitLocked();
+    }
+  }
+  (void)thread_group_.SendSignal(MakeSignalInfo(signal, SI_KERNEL)).ok();
+}
+
 void PosixTimers::Fire(Entry& entry) {
+  if (&entry == intervals_[kCpuLimit].get()) return FireCpuLimit();
   bool pending = entry.event.signal != 0 && IsPending(entry);
-  int64_t now =
-      entry.cpu_clock ? CpuNow(thread_group_, *entry.cpu_clock, entry.clock_thread) : ClockNow(entry.clock);
+  int64_t now = entry.cpu_clock ? CpuNow(ClockGroup(entry), *entry.cpu_clock, entry.clock_thread)
+                                : ClockNow(entry.clock);
   bool send = false;
   int overrun = 0;
   {

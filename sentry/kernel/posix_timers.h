@@ -51,6 +51,10 @@ class PosixTimers {
   TimerSetting GetInterval(int which);
   TimerSetting SetInterval(int which, TimerSetting setting);
 
+  // RLIMIT_CPU has been set, or inherited: SIGXCPU each second from the soft limit on, SIGKILL at the hard
+  // one.
+  void UpdateCpuLimit();
+
   // A timer_create(2) timer of `task` on a clock that the caller has checked. EAGAIN: too many.
   Result<int> Create(Task& task, clockid_t clock, const TimerEvent& event);
   // EINVAL: no such timer.
@@ -74,10 +78,13 @@ class PosixTimers {
   void SetLocked(Entry& entry, bool absolute, TimerSetting setting) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ArmLocked(Entry& entry, int64_t not_before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Send(const Entry& entry, int overrun);
+  void ArmCpuLimitLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void FireCpuLimit();
+  ThreadGroup& ClockGroup(const Entry& entry) const;
 
   ThreadGroup& thread_group_;
   mutable Mutex mu_{LockRank::kPosixTimers};
-  std::unique_ptr<Entry> intervals_[3];  // made with this object
+  std::unique_ptr<Entry> intervals_[4];  // ITIMER_*, and RLIMIT_CPU; made with this object
   absl::btree_map<int, std::unique_ptr<Entry>> timers_ ABSL_GUARDED_BY(mu_);
   int next_id_ ABSL_GUARDED_BY(mu_) = 0;
   bool cleared_ ABSL_GUARDED_BY(mu_) = false;

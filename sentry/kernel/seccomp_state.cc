@@ -170,7 +170,7 @@ Result<pid_t> SeccompState::Install(SeccompProgram program, const InstallOptions
     break;
   }
   // No thread makes a call by what the platform knew before. An interruption only shortens the wait.
-  if (sync) (void)task_.MemoryBarrier();
+  if (sync) (void)task_.MemoryBarrier(Task::BarrierScope::kMemory);
   return 0;
 }
 

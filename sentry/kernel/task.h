@@ -53,6 +53,7 @@ struct CloneOptions {
   uint64_t tls = 0;
   UserPtr<int32_t> parent_tid, child_tid;
   UserPtr<int32_t> pidfd;
+  std::vector<pid_t> set_tid;  // clone3(2): the numbers wanted, that of the innermost PID namespace first
 };
 
 class Task final : public RefCounted {
@@ -168,9 +169,10 @@ class Task final : public RefCounted {
   CpuUsage GetCpuUsage() const;
   // 'R', 'S', 'T', 'Z', … for /proc.
   char StateLetter() const { return state_letter_.load(std::memory_order_relaxed); }
-  // membarrier(2): returns once every other task that shares this memory has left guest code, or was not
-  // in it, since the call.
-  Result<void> MemoryBarrier();
+  // membarrier(2): returns once every other task that is meant has left guest code, or was not in it, since
+  // the call.
+  enum class BarrierScope : uint8_t { kMemory, kRegistered, kAll };  // kMemory: who shares this memory
+  Result<void> MemoryBarrier(BarrierScope scope);
 
   // --- what comes between guest code and system calls ---
   SeccompState& seccomp() const { return *seccomp_; }  // sentry/kernel/seccomp_state.h
@@ -193,6 +195,8 @@ class Task final : public RefCounted {
   std::atomic<uint64_t> timer_slack{50000};  // ns
   std::atomic<int> personality{0};
   std::atomic<int> io_priority{0};         // ioprio_set(2); 0: of no class
+  std::atomic<int> mce_policy{2};          // prctl(PR_MCE_KILL), PR_MCE_KILL_DEFAULT; kept, without effect
+  std::atomic<bool> io_flusher{false};     // prctl(PR_SET_IO_FLUSHER); kept, without effect
   std::atomic<uint32_t> memory_policy{0};  // set_mempolicy(2), as numa_policy.h packs it
   std::atomic<int> current_syscall{-1};    // being served; -1 none
   // CLOCK_MONOTONIC, ns: /proc/pid/stat's starttime.

@@ -129,13 +129,19 @@ Result<void> Task::BlockKillable() {
   }
 }
 
-Result<void> Task::MemoryBarrier() {
+Result<void> Task::MemoryBarrier(BarrierScope scope) {
   RefPtr<MemoryManager> memory(memory_);
+  auto is_meant = [&](const Task& task) {
+    constexpr uint32_t kGlobal = 4;  // MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
+    if (scope == BarrierScope::kAll || task.GetMemory() == memory) return true;
+    return scope == BarrierScope::kRegistered &&
+           (task.thread_group_->membarrier_registered.load() & kGlobal) != 0;
+  };
   std::vector<RefPtr<Task>> others;
   {
     MutexLock lock(kernel_.task_tree_mu_);
     for (const auto& [id, task] : kernel_.root_pid_namespace_->tasks_) {
-      if (task != this && task->in_guest_.load(std::memory_order_seq_cst) && task->GetMemory() == memory)
+      if (task != this && task->in_guest_.load(std::memory_order_seq_cst) && is_meant(*task))
         others.emplace_back(task);
     }
   }

@@ -6,6 +6,7 @@
 
 #include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/posix_timers.h"
 #include "sentry/kernel/scheduling.h"
 #include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/task_runner.h"
@@ -117,6 +118,8 @@ Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   child.timer_slack.store(timer_slack.load());
   child.personality.store(personality.load());
   child.io_priority.store(io_priority.load());
+  child.mce_policy.store(mce_policy.load());
+  child.io_flusher.store(io_flusher.load());
   child.memory_policy.store(memory_policy.load());
   if ((flags & CLONE_CHILD_SETTID) != 0) child.set_child_tid_ = options.child_tid;
   if ((flags & CLONE_CHILD_CLEARTID) != 0) child.clear_child_tid = options.child_tid;
@@ -163,7 +166,10 @@ Result<void> Task::EnterTree(Task& child, const CloneOptions& options) {
     MutexLock lock(group.signal_mu_);
     // A signal that came while we forked goes to the parent alone, before there is a child.
     if (group.HasWorkLocked(*this)) return Errno(ERESTARTNOINTR);
-    ASSIGN_OR_RETURN(PidNumbers numbers, child_group.pid_namespace_->AllocateLocked());
+    if (!options.set_tid.empty() && !creds_->HasCapability(CAP_CHECKPOINT_RESTORE) &&
+        !creds_->HasCapability(CAP_SYS_ADMIN))
+      return Errno(EPERM);
+    ASSIGN_OR_RETURN(PidNumbers numbers, child_group.pid_namespace_->AllocateLocked(options.set_tid));
     child.EnterNamespacesLocked(std::move(numbers));
     child.seccomp_->InheritLocked(*seccomp_);
     if (is_thread && is_traced) child.tracee_->InheritLocked(*tracee_);
@@ -254,6 +260,7 @@ Result<pid_t> Task::Clone(const CloneOptions& options) {
     if (pidfd >= 0) fd_table_->Cancel(pidfd);
     return entered.error();
   }
+  if (!is_thread && Limit(RLIMIT_CPU) != RLIM_INFINITY) group->posix_timers().UpdateCpuLimit();
   pid_t pid = pid_namespace().IdOf(*child);
   if (pidfd >= 0) {
     RefPtr<FileDescription> file;

@@ -83,7 +83,7 @@ Result<void> Task::Execve(LoadRequest request) {
   }
   clear_child_tid = {};
   robust_list = {};
-  group.membarrier_registered.store(false);
+  group.membarrier_registered.store(0);
 
   RefPtr<const Credentials> new_creds = program.creds ? std::move(program.creds) : creds_;
   bool changed = program.secure || new_creds->euid != creds().euid || new_creds->egid != creds().egid;

@@ -83,6 +83,11 @@ void Task::ReleaseResources(bool group_dead) {
     fs = std::move(fs_);
     ipc = std::move(ipc_);
   }
+  if (group_dead) {
+    const uint64_t peak = memory->GetUsage().peak_resident_bytes;
+    MutexLock tree(kernel_.task_tree_mu_);
+    thread_group_->dead_usage_.peak_resident = peak;
+  }
   context_->Detach();
   seccomp_->Release();
   // Closes what nobody else has open, without a lock.

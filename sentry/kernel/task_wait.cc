@@ -81,6 +81,8 @@ Result<WaitedChild> Task::Wait(const WaitRequest& request) {
         // What it traces itself is looked at below; a zombie that another traces is that one's first.
         const Tracee& tracee = *child->leader_->tracee_;
         if (tracee.IsTracedByGroupLocked(group)) continue;
+        // Of a zombie there is nothing else to wait for (Linux: wait_task_zombie()).
+        if (child->IsZombie() && (wanted.options & WEXITED) == 0) continue;
         any = true;
         if (child->IsZombie() && tracee.IsTracedLocked()) continue;
         RefPtr<ThreadGroup> keep = child;

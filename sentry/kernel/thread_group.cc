@@ -14,6 +14,7 @@ void Add(CpuUsage& to, const CpuUsage& usage) {
   to.system += usage.system;
   to.minor_faults += usage.minor_faults;
   to.voluntary_switches += usage.voluntary_switches;
+  to.peak_resident = std::max(to.peak_resident, usage.peak_resident);
 }
 
 }  // namespace

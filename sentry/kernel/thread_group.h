@@ -38,6 +38,7 @@ struct CpuUsage {
   int64_t system = 0;
   uint64_t minor_faults = 0;
   uint64_t voluntary_switches = 0;
+  uint64_t peak_resident = 0;  // bytes; of several processes the largest. Filled for dead ones only
 };
 
 class ThreadGroup final : public RefCounted {
@@ -100,8 +101,8 @@ class ThreadGroup final : public RefCounted {
   // prctl(PR_SET_CHILD_SUBREAPER).
   std::atomic<bool> child_subreaper{false};
   std::atomic<int> oom_score_adj{0};
-  std::atomic<bool> membarrier_registered{false};
-  std::atomic<bool> no_huge_pages{false};  // prctl(PR_SET_THP_DISABLE): kept, without effect
+  std::atomic<uint32_t> membarrier_registered{0};  // MEMBARRIER_CMD_REGISTER_*
+  std::atomic<bool> no_huge_pages{false};          // prctl(PR_SET_THP_DISABLE): kept, without effect
   // Whether it has called execve(2) since fork (setpgid(2)).
   std::atomic<bool> has_execed{false};
   PosixTimers& posix_timers() { return *posix_timers_; }

@@ -16,6 +16,12 @@ constexpr uint64_t kCloneClearSighand = 0x100000000;
 constexpr uint64_t kCloneIntoCgroup = 0x200000000;
 constexpr uint64_t kSignalMask = 0xff;  // CSIGNAL
 
+Result<void> CheckCgroupDirectory(Task& task, int fd) {
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFileOrPath(fd));
+  const bool is_cgroup = file->inode()->IsDirectory() && file->inode()->filesystem().type_name() == "cgroup2";
+  return is_cgroup ? Ok() : Result<void>(Errno(EBADF));
+}
+
 Result<int64_t> CloneTask(Task& task, const CloneOptions& options) {
   ASSIGN_OR_RETURN(pid_t pid, task.Clone(options));
   return pid;
@@ -56,18 +62,27 @@ Result<int64_t> SysClone3(Task& task, UserPtr<const CloneArguments> arguments, u
       if (b != std::byte{0}) return Errno(E2BIG);
     }
   }
-  if (a.set_tid_size != 0 || a.set_tid != 0) return Errno(a.set_tid_size > 32 ? EINVAL : EPERM);
+  // The order of copy_clone_args_from_user() and clone3_args_valid().
+  constexpr uint64_t kMaxPidLevels = 32, kCgroupSize = 88;
+  if (a.set_tid_size > kMaxPidLevels || (a.set_tid == 0) != (a.set_tid_size == 0)) return Errno(EINVAL);
+  if (a.exit_signal > kSignalMax) return Errno(EINVAL);
+  if ((a.flags & kCloneIntoCgroup) != 0 && (a.cgroup > INT_MAX || size < kCgroupSize)) return Errno(EINVAL);
+  CloneOptions options;
+  options.set_tid.resize(a.set_tid_size);
+  RETURN_IF_ERROR(task.memory().ReadArray(UserPtr<const pid_t>(a.set_tid), std::span(options.set_tid)));
   constexpr uint64_t kUnknown = ~(uint64_t{0xffffffff} | kCloneClearSighand | kCloneIntoCgroup);
   constexpr uint64_t kDetached = CLONE_DETACHED;
   if ((a.flags & (kUnknown | kDetached | (kSignalMask & ~uint64_t{0x80}))) != 0) return Errno(EINVAL);
-  if ((a.flags & kCloneIntoCgroup) != 0) return Errno(EBADF);
-  if (a.exit_signal > kSignalMax) return Errno(EINVAL);
   if ((a.flags & (CLONE_THREAD | CLONE_PARENT)) != 0 && a.exit_signal != 0) return Errno(EINVAL);
   if ((a.stack == 0) != (a.stack_size == 0)) return Errno(EINVAL);
   uint64_t stack_top = 0;
-  if (__builtin_add_overflow(a.stack, a.stack_size, &stack_top)) return Errno(EINVAL);
-  CloneOptions options;
-  options.flags = a.flags;
+  constexpr uint64_t kUserEnd = (uint64_t{1} << 47) - kPageSize;  // Linux: TASK_SIZE_MAX
+  if (__builtin_add_overflow(a.stack, a.stack_size, &stack_top) || stack_top > kUserEnd) return Errno(EINVAL);
+  // A descriptor of a cgroup would be a directory of /sys/fs/cgroup; one can be in its only cgroup already.
+  if ((a.flags & kCloneIntoCgroup) != 0)
+    RETURN_IF_ERROR(CheckCgroupDirectory(task, static_cast<int>(a.cgroup)));
+  if ((a.flags & CLONE_SETTLS) != 0 && a.tls >= kUserEnd) return Errno(EPERM);
+  options.flags = a.flags & ~kCloneIntoCgroup;
   options.exit_signal = static_cast<int>(a.exit_signal);
   options.stack = stack_top;
   options.tls = a.tls;

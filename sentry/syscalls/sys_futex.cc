@@ -86,6 +86,10 @@ Result<int64_t> WaitRequeuePi(Task& task, const Call& call) {
 Result<int64_t> RequeueOrWakeOp(Task& task, int command, const Call& call) {
   FutexTable& table = Table(task);
   MemoryManager& memory = task.memory();
+  if (command != FUTEX_WAKE_OP) {
+    if (static_cast<int>(call.value) < 0 || static_cast<int>(call.value2) < 0) return Errno(EINVAL);
+    if (command == FUTEX_CMP_REQUEUE_PI && (call.value != 1 || call.addr == call.addr2)) return Errno(EINVAL);
+  }
   ASSIGN_OR_RETURN(FutexKey key, KeyOf(task, call.addr, call.process_private));
   ASSIGN_OR_RETURN(FutexKey key2, KeyOf(task, call.addr2, call.process_private));
   int wake = static_cast<int>(call.value);
@@ -95,7 +99,6 @@ Result<int64_t> RequeueOrWakeOp(Task& task, int command, const Call& call) {
     return woken;
   }
   if (command == FUTEX_CMP_REQUEUE_PI) {
-    if (wake != 1) return Errno(EINVAL);
     ASSIGN_OR_RETURN(int done, table.RequeuePi(key, key2, memory, call.addr, call.addr2, call.value3, more));
     return done;
   }
@@ -135,6 +138,7 @@ Result<int64_t> SysFutex(Task& task, UserPtr<uint32_t> word, FutexOperation oper
     case FUTEX_WAIT:
       return Wait(task, call, FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAIT_BITSET:
+      if (value3 == 0) return Errno(EINVAL);
       return Wait(task, call, value3);
     case FUTEX_WAKE:
     case FUTEX_WAKE_BITSET: {

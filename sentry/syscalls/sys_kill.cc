@@ -60,26 +60,31 @@ Result<siginfo_t> ReadInfo(Task& task, UserPtr<const siginfo_t> from, int signal
 }  // namespace
 
 Result<int64_t> SysKill(Task& task, pid_t pid, SignalNumber signal) {
-  if (signal < 0 || signal > kSignalMax) return Errno(EINVAL);
+  const bool is_signal = signal >= 0 && signal <= kSignalMax;
   PidNamespace& space = task.pid_namespace();
   if (pid > 0) {
     RefPtr<Task> target = space.FindTask(pid);
     if (!target) return Errno(ESRCH);
+    if (!is_signal) return Errno(EINVAL);
     RETURN_IF_ERROR(KillOne(task, target->thread_group(), signal));
     return 0;
   }
   if (pid == INT_MIN) return Errno(ESRCH);
   if (pid == -1) {
-    return KillMany(task, signal, [&] {
+    if (!is_signal) return Errno(EINVAL);
+    Result<int64_t> sent = KillMany(task, signal, [&] {
       std::vector<RefPtr<ThreadGroup>> targets = space.ThreadGroups();
       std::erase_if(targets, [&](const RefPtr<ThreadGroup>& target) {
         return space.IdOf(*target) == 1 || target == &task.thread_group();
       });
       return targets;
     });
+    // That one may not signal any of them is no error (Linux: kill_something_info()).
+    return sent.is(EPERM) ? Result<int64_t>(0) : sent;
   }
   RefPtr<ProcessGroup> group = pid == 0 ? task.thread_group().process_group() : space.FindProcessGroup(-pid);
   if (!group) return Errno(ESRCH);
+  if (!is_signal) return Errno(EINVAL);
   return KillMany(task, signal, [&] { return group->Members(); });
 }
 

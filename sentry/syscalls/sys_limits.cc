@@ -1,6 +1,7 @@
 #include "sentry/syscalls/sys_limits.h"
 
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/posix_timers.h"
 #include "sentry/syscalls/resource_usage.h"
 
 namespace runsc {
@@ -15,6 +16,7 @@ Result<void> SetLimit(Task& caller, Task& target, int resource, ResourceLimit wa
   ResourceLimit old = group.limits().Get(resource);
   if (wanted.maximum > old.maximum && !caller.creds().HasCapability(CAP_SYS_RESOURCE)) return Errno(EPERM);
   group.limits().Set(resource, wanted);
+  if (resource == RLIMIT_CPU) group.posix_timers().UpdateCpuLimit();
   if (RefPtr<MemoryManager> memory = target.GetMemory()) memory->SetLimits(target.memory_limits());
   return Ok();
 }
@@ -77,7 +79,7 @@ Result<int64_t> SysGetrusage(Task& task, int who, UserPtr<struct rusage> user_us
     default:
       return Errno(EINVAL);
   }
-  uint64_t peak = who == RUSAGE_CHILDREN ? 0 : task.memory().GetUsage().peak_resident_bytes;
+  uint64_t peak = who == RUSAGE_CHILDREN ? usage.peak_resident : task.memory().GetUsage().peak_resident_bytes;
   RETURN_IF_ERROR(task.memory().Write(user_usage, ResourceUsageOf(usage, peak)));
   return 0;
 }

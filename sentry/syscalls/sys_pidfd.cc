@@ -18,7 +18,9 @@ Result<int64_t> SysPidfdOpen(Task& task, pid_t pid, uint32_t flags) {
 
 Result<int64_t> SysPidfdSendSignal(Task& task, Fd fd, SignalNumber signal, UserPtr<const siginfo_t> user_info,
                                    uint32_t flags) {
-  if (flags != 0) return Errno(EINVAL);
+  // PIDFD_SIGNAL_THREAD, _THREAD_GROUP and _PROCESS_GROUP of Linux 6.9: at most one of them.
+  constexpr uint32_t kThread = 1, kThreadGroup = 2, kProcessGroup = 4;
+  if (flags != 0 && flags != kThread && flags != kThreadGroup && flags != kProcessGroup) return Errno(EINVAL);
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(fd));
   Result<RefPtr<ThreadGroup>> found = ProcessOfPidfd(*file);
   if (!found.ok()) found = ProcessOfProcDirectory(*file);
@@ -33,9 +35,24 @@ Result<int64_t> SysPidfdSendSignal(Task& task, Fd fd, SignalNumber signal, UserP
     if (process != &task.thread_group() && (info.si_code >= 0 || info.si_code == SI_TKILL))
       return Errno(EPERM);
   }
+  if (flags == kProcessGroup) {
+    RefPtr<ProcessGroup> group = process->process_group();
+    if (!group) return Errno(ESRCH);
+    Result<void> sent = Errno(ESRCH);
+    bool any = false;
+    for (const RefPtr<ThreadGroup>& member : group->Members()) {
+      sent = CheckSignalPermission(task, *member, signal);
+      if (sent.ok() && signal != 0) sent = SendSignalFrom(task, *member, info);
+      any |= sent.ok();
+    }
+    if (!any) return sent.error();
+    return 0;
+  }
   RETURN_IF_ERROR(CheckSignalPermission(task, *process, signal));
   if (process->IsZombie()) return Errno(ESRCH);
-  if (signal != 0) RETURN_IF_ERROR(SendSignalFrom(task, *process, info));
+  if (signal == 0) return 0;
+  RefPtr<Task> thread = flags == kThread ? process->leader() : nullptr;
+  RETURN_IF_ERROR(thread ? thread->SendSignal(info) : SendSignalFrom(task, *process, info));
   return 0;
 }
 

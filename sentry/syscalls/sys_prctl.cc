@@ -90,6 +90,126 @@ Result<int64_t> Ambient(Task& task, uint64_t operation, uint64_t capability, uin
   return 0;
 }
 
+// PR_MCE_KILL. That nothing but a known policy may be set is said after the process has one of its own, as by
+// Linux.
+Result<int64_t> SetMcePolicy(Task& task, uint64_t operation, uint64_t policy, bool extra) {
+  if (extra) return Errno(EINVAL);
+  switch (operation) {
+    case PR_MCE_KILL_CLEAR:
+      if (policy != 0) return Errno(EINVAL);
+      task.mce_policy.store(PR_MCE_KILL_DEFAULT);
+      return 0;
+    case PR_MCE_KILL_SET:
+      if (policy > PR_MCE_KILL_DEFAULT) {
+        if (task.mce_policy.load() == PR_MCE_KILL_DEFAULT) task.mce_policy.store(PR_MCE_KILL_LATE);
+        return Errno(EINVAL);
+      }
+      task.mce_policy.store(static_cast<int>(policy));
+      return 0;
+    default:
+      return Errno(EINVAL);
+  }
+}
+
+// PR_SET_VMA_ANON_NAME.
+Result<int64_t> NameMapping(Task& task, uint64_t what, uint64_t start, uint64_t length, UserAddr name) {
+  constexpr uint64_t kAnonymousName = 0;
+  constexpr size_t kNameMax = 80;  // with the NUL
+  if (what != kAnonymousName) return Errno(EINVAL);
+  std::string text;
+  if (!name.is_null()) {
+    ASSIGN_OR_RETURN(text, task.memory().ReadString(name, kNameMax, EINVAL));
+    for (char c : text) {
+      if (c < ' ' || c > '~' || std::string_view("\\`$[]").find(c) != std::string_view::npos)
+        return Errno(EINVAL);
+    }
+  }
+  RETURN_IF_ERROR(task.memory().NameAnonymous(UserAddr(start), length, text));
+  return 0;
+}
+
+// PR_GET_AUXV: how much there is, of which as much as fits is written.
+Result<int64_t> GetAuxv(Task& task, UserAddr to, uint64_t size) {
+  std::vector<uint64_t> auxv = task.memory().GetLayout().auxv;
+  auto bytes = std::as_bytes(std::span(std::as_const(auxv)));
+  RETURN_IF_ERROR(
+      task.memory().WriteArray(UserPtr<std::byte>(to), bytes.first(std::min<uint64_t>(size, bytes.size()))));
+  return static_cast<int64_t>(bytes.size());
+}
+
+// PR_SET_MM: what /proc/pid shows of the address space's layout.
+Result<int64_t> SetLayoutField(Task& task, uint64_t field, uint64_t address, uint64_t arg4, uint64_t arg5) {
+  const bool is_map = field == PR_SET_MM_MAP || field == PR_SET_MM_MAP_SIZE;
+  if (arg5 != 0 || (arg4 != 0 && field != PR_SET_MM_AUXV && !is_map)) return Errno(EINVAL);
+  if (field == PR_SET_MM_MAP_SIZE) {
+    RETURN_IF_ERROR(task.memory().Write(UserPtr<uint32_t>(address), uint32_t{sizeof(prctl_mm_map)}));
+    return 0;
+  }
+  if (!task.creds().HasCapability(CAP_SYS_RESOURCE)) return Errno(EPERM);
+  if (field == PR_SET_MM_MAP || field == PR_SET_MM_EXE_FILE || field == PR_SET_MM_AUXV) return Errno(EINVAL);
+  constexpr uint64_t kUserEnd = (uint64_t{1} << 47) - kPageSize;
+  if (address >= kUserEnd || address < kPageSize) return Errno(EINVAL);
+  MemoryLayout layout = task.memory().GetLayout();
+  UserAddr* place = nullptr;
+  switch (field) {
+    case PR_SET_MM_START_CODE:
+      place = &layout.code_start;
+      break;
+    case PR_SET_MM_END_CODE:
+      place = &layout.code_end;
+      break;
+    case PR_SET_MM_START_DATA:
+      place = &layout.data_start;
+      break;
+    case PR_SET_MM_END_DATA:
+      place = &layout.data_end;
+      break;
+    case PR_SET_MM_START_STACK:
+      place = &layout.stack_start;
+      break;
+    case PR_SET_MM_ARG_START:
+      place = &layout.args_start;
+      break;
+    case PR_SET_MM_ARG_END:
+      place = &layout.args_end;
+      break;
+    case PR_SET_MM_ENV_START:
+      place = &layout.env_start;
+      break;
+    case PR_SET_MM_ENV_END:
+      place = &layout.env_end;
+      break;
+    default:
+      return Errno(EINVAL);  // the break is where it is
+  }
+  // Arguments and environment have to be somewhere (Linux: the VMA is looked for).
+  const bool is_text = place == &layout.args_start || place == &layout.args_end ||
+                       place == &layout.env_start || place == &layout.env_end;
+  if (is_text) RETURN_IF_ERROR(task.memory().Read(UserPtr<const uint8_t>(address)));
+  *place = UserAddr(address);
+  task.memory().SetLayout(layout);
+  return 0;
+}
+
+// PR_SET_MDWE.
+Result<int64_t> SetRefusedExec(Task& task, uint64_t bits) {
+  constexpr uint64_t kRefuse = 1, kNoInherit = 2;
+  if ((bits & ~(kRefuse | kNoInherit)) != 0 || bits == kNoInherit) return Errno(EINVAL);
+  const uint32_t old = task.memory().refused_exec();
+  if (old != 0 && old != bits) return Errno(EPERM);
+  task.memory().SetRefusedExec(static_cast<uint32_t>(bits));
+  return 0;
+}
+
+// PR_SET_IO_FLUSHER, PR_GET_IO_FLUSHER.
+Result<int64_t> IoFlusher(Task& task, bool set, uint64_t value, bool extra) {
+  if (!task.creds().HasCapability(CAP_SYS_RESOURCE)) return Errno(EPERM);
+  if (extra || (set ? value > 1 : value != 0)) return Errno(EINVAL);
+  if (!set) return task.io_flusher.load() ? 1 : 0;
+  task.io_flusher.store(value != 0);
+  return 0;
+}
+
 Result<int64_t> WriteInt(Task& task, uint64_t address, int value) {
   RETURN_IF_ERROR(task.memory().Write(UserPtr<int32_t>(address), int32_t{value}));
   return 0;
@@ -102,6 +222,8 @@ Result<int64_t> SysPrctl(Task& task, PrctlOption option, uint64_t arg2, uint64_t
   constexpr int kMaxDumpable = 1;  // 2 (root only) may not be asked for
   constexpr int64_t kDefaultTimerSlack = 50000;
   constexpr uint64_t kTscEnable = 1;
+  // Of Linux 5.17 to 6.4.
+  constexpr int kSetVma = 0x53564d41, kGetAuxv = 0x41555856, kSetMdwe = 65, kGetMdwe = 66;
   bool extra = (arg3 | arg4 | arg5) != 0;
   switch (option) {
     case PR_SET_PDEATHSIG:
@@ -148,10 +270,34 @@ Result<int64_t> SysPrctl(Task& task, PrctlOption option, uint64_t arg2, uint64_t
       task.timer_slack.store(static_cast<int64_t>(arg2) <= 0 ? kDefaultTimerSlack : arg2);
       return 0;
     case PR_MCE_KILL:
-      return (arg4 | arg5) != 0 ? Result<int64_t>(Errno(EINVAL)) : 0;
+      return SetMcePolicy(task, arg2, arg3, (arg4 | arg5) != 0);
     case PR_MCE_KILL_GET:
       if ((arg2 | arg3 | arg4 | arg5) != 0) return Errno(EINVAL);
-      return PR_MCE_KILL_DEFAULT;
+      return task.mce_policy.load();
+    case PR_GET_TIMING:
+      return PR_TIMING_STATISTICAL;
+    case PR_SET_TIMING:
+      if (arg2 != PR_TIMING_STATISTICAL) return Errno(EINVAL);
+      return 0;
+    case PR_TASK_PERF_EVENTS_DISABLE:
+    case PR_TASK_PERF_EVENTS_ENABLE:
+      return 0;  // there are none
+    case PR_SET_MM:
+      return SetLayoutField(task, arg2, arg3, arg4, arg5);
+    case kSetVma:
+      return NameMapping(task, arg2, arg3, arg4, UserAddr(arg5));
+    case kGetAuxv:
+      if ((arg4 | arg5) != 0) return Errno(EINVAL);
+      return GetAuxv(task, UserAddr(arg2), arg3);
+    case kSetMdwe:
+      if (extra) return Errno(EINVAL);
+      return SetRefusedExec(task, arg2);
+    case kGetMdwe:
+      if (arg2 != 0 || extra) return Errno(EINVAL);
+      return task.memory().refused_exec();
+    case PR_SET_IO_FLUSHER:
+    case PR_GET_IO_FLUSHER:
+      return IoFlusher(task, option == PR_SET_IO_FLUSHER, arg2, extra);
     case PR_SET_CHILD_SUBREAPER:
       task.thread_group().child_subreaper.store(arg2 != 0);
       return 0;

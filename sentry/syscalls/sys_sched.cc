@@ -147,8 +147,9 @@ Result<int64_t> SysIoprioGet(Task& task, int which, int who) {
 Result<int64_t> SysIoprioSet(Task& task, int which, int who, int priority) {
   constexpr int kRealTime = 1, kIdle = 3, kLevels = 8;
   const int io_class = priority >> kIoClassShift;
-  const int level = priority & ((1 << kIoClassShift) - 1);
-  if (io_class < kIoNone || io_class > kIdle || level >= kLevels) return Errno(EINVAL);
+  // Since Linux 6.5 hints stand above the level (IOPRIO_PRIO_HINT); they are kept like the rest.
+  const int level = priority & (kLevels - 1);
+  if (io_class < kIoNone || io_class > kIdle) return Errno(EINVAL);
   if (io_class == kIoNone && level != 0) return Errno(EINVAL);
   if (io_class == kRealTime && !task.creds().HasCapability(CAP_SYS_ADMIN) &&
       !task.creds().HasCapability(CAP_SYS_NICE))

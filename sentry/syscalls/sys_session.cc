@@ -31,7 +31,8 @@ Result<int64_t> SysGetppid(Task& task) {
 }
 
 Result<int64_t> SysSetpgid(Task& task, pid_t pid, pid_t pgid) {
-  if (pgid < 0) return Errno(EINVAL);
+  // Negative numbers are of no process; a negative group is wrong by itself, also as the default.
+  if (pgid < 0 || (pgid == 0 && pid < 0)) return Errno(EINVAL);
   if (pid < 0) return Errno(ESRCH);
   RETURN_IF_ERROR(task.thread_group().SetProcessGroup(pid, pgid));
   return 0;
@@ -79,17 +80,37 @@ Result<int64_t> SysGetRobustList(Task& task, pid_t pid, UserPtr<uint64_t> head, 
 }
 
 Result<int64_t> SysMembarrier(Task& task, int command, uint32_t flags, int) {
+  constexpr int kGetRegistrations = 512;  // MEMBARRIER_CMD_GET_REGISTRATIONS of Linux 6.3
+  constexpr int kRegistrations = MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED |
+                                 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED |
+                                 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE;
   if (flags != 0) return Errno(EINVAL);
+  std::atomic<uint32_t>& registered = task.thread_group().membarrier_registered;
+  auto barrier = [&](Task::BarrierScope scope, int needs) -> Result<int64_t> {
+    if ((registered.load() & needs) != static_cast<uint32_t>(needs)) return Errno(EPERM);
+    RETURN_IF_ERROR(task.MemoryBarrier(scope));
+    return 0;
+  };
   switch (command) {
     case MEMBARRIER_CMD_QUERY:
-      return MEMBARRIER_CMD_PRIVATE_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+      return MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_GLOBAL_EXPEDITED | MEMBARRIER_CMD_PRIVATE_EXPEDITED |
+             MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE | kRegistrations | kGetRegistrations;
+    case MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED:
     case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:
-      task.thread_group().membarrier_registered.store(true);
+    case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE:
+      registered.fetch_or(command);
       return 0;
+    case MEMBARRIER_CMD_GLOBAL:
+      return barrier(Task::BarrierScope::kAll, 0);
+    case MEMBARRIER_CMD_GLOBAL_EXPEDITED:
+      return barrier(Task::BarrierScope::kRegistered, 0);
     case MEMBARRIER_CMD_PRIVATE_EXPEDITED:
-      if (!task.thread_group().membarrier_registered.load()) return Errno(EPERM);
-      RETURN_IF_ERROR(task.MemoryBarrier());
-      return 0;
+      return barrier(Task::BarrierScope::kMemory, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+    case MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE:
+      // Who comes back into guest code has made a core-serialising instruction on the way.
+      return barrier(Task::BarrierScope::kMemory, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
+    case kGetRegistrations:
+      return static_cast<int64_t>(registered.load());
     default:
       return Errno(EINVAL);
   }

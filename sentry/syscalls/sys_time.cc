@@ -81,12 +81,21 @@ Result<int64_t> SysClockGettime(Task& task, ClockId clock, UserPtr<timespec> to)
 
 Result<int64_t> SysClockGetres(Task& task, ClockId clock, UserPtr<timespec> to) {
   if (!IsMachineClock(clock)) RETURN_IF_ERROR(Now(task, clock));
-  if (to) RETURN_IF_ERROR(task.memory().Write(to, ToTimespec(IsCoarse(clock) ? kCoarseResolution : 1)));
+  // Times that are counted in ticks, as CPUCLOCK_PROF and CPUCLOCK_VIRT are in Linux.
+  std::optional<CpuClock> cpu = CpuClock::Decode(clock);
+  const bool in_ticks = IsCoarse(clock) || (cpu && cpu->kind != CpuClock::Kind::kScheduled);
+  if (to) RETURN_IF_ERROR(task.memory().Write(to, ToTimespec(in_ticks ? kCoarseResolution : 1)));
   return 0;
 }
 
 Result<int64_t> SysClockSettime(Task& task, ClockId clock, UserPtr<const timespec> from) {
-  if (clock != CLOCK_REALTIME) return Errno(EINVAL);
+  const std::optional<CpuClock> cpu = CpuClock::Decode(clock);
+  if (clock != CLOCK_REALTIME && !cpu) return Errno(EINVAL);
+  if (cpu) {
+    RETURN_IF_ERROR(task.memory().Read(from));
+    RETURN_IF_ERROR(ReadCpuClock(task, *cpu));
+    return Errno(EPERM);
+  }
   RETURN_IF_ERROR(ReadTimespec(task, from));
   return Errno(EPERM);  // the clock is the host's
 }
@@ -123,7 +132,7 @@ Result<int64_t> SysClockNanosleep(Task& task, ClockId clock, int flags, UserPtr<
   std::optional<CpuClock> cpu = CpuClock::Decode(clock);
   if (!cpu && !IsMachineClock(clock)) return Errno(EINVAL);
   // posix_cpu_nsleep(): a thread cannot wait for its own CPU time.
-  if (clock == CLOCK_THREAD_CPUTIME_ID) return Errno(EINVAL);
+  if (clock == CLOCK_THREAD_CPUTIME_ID) return Errno(EOPNOTSUPP);
   if (IsCoarse(clock) || clock == CLOCK_MONOTONIC_RAW) return Errno(EOPNOTSUPP);
   ASSIGN_OR_RETURN(timespec value, task.memory().Read(time));
   ASSIGN_OR_RETURN(int64_t nanoseconds, ToNanoseconds(value));
@@ -145,7 +154,15 @@ Result<int64_t> SysClockNanosleep(Task& task, ClockId clock, int flags, UserPtr<
 
 Result<int64_t> SysAdjtimex(Task& task, UserPtr<timex> buffer) {
   ASSIGN_OR_RETURN(timex value, task.memory().Read(buffer));
-  if (value.modes != 0) return Errno(EPERM);
+  // Linux: timekeeping_validate_timex(). Whoever may change the host's clock, it is nobody here.
+  constexpr uint32_t kAdjtime = 0x8000, kSingleShot = 0x0001, kReadOnly = 0x2000;
+  const uint32_t modes = value.modes;
+  if ((modes & kAdjtime) != 0) {
+    if ((modes & kSingleShot) == 0) return Errno(EINVAL);
+    if ((modes & kReadOnly) == 0) return Errno(EPERM);
+  } else if (modes != 0) {
+    return Errno(EPERM);
+  }
   value = timex{};
   value.status = STA_UNSYNC;
   value.maxerror = value.esterror = 16'000'000;
@@ -160,7 +177,8 @@ Result<int64_t> SysAdjtimex(Task& task, UserPtr<timex> buffer) {
 
 Result<int64_t> SysClockAdjtime(Task& task, ClockId clock, UserPtr<timex> buffer) {
   if (clock == CLOCK_REALTIME) return SysAdjtimex(task, buffer);
-  return IsMachineClock(clock) ? Errno(EOPNOTSUPP) : Errno(EINVAL);
+  RETURN_IF_ERROR(task.memory().Read(buffer));
+  return IsMachineClock(clock) || CpuClock::Decode(clock) ? Errno(EOPNOTSUPP) : Errno(EINVAL);
 }
 
 }  // namespace runsc

@@ -17,7 +17,7 @@ int ExitStatus(int status) { return (status & 0xff) << 8; }
 
 Result<void> WriteUsage(Task& task, UserPtr<struct rusage> to, const CpuUsage& usage) {
   if (!to) return Ok();
-  return task.memory().Write(to, ResourceUsageOf(usage, 0));
+  return task.memory().Write(to, ResourceUsageOf(usage, usage.peak_resident));
 }
 
 }  // namespace

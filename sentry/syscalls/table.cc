@@ -363,7 +363,7 @@ constexpr auto MakeTable() {
   // 156
   t[156] = {"_sysctl", Missing()};
   // 157
-  t[157] = {"prctl", Partial<SysPrctl>("no PR_SET_MM and PR_SET_VMA")};
+  t[157] = {"prctl", Partial<SysPrctl>("of PR_SET_MM only addresses; no PR_SET_TSC, speculation control and user dispatch")};
   // 158
   t[158] = {"arch_prctl", Partial<SysArchPrctl>("FS and GS only")};
   // 159
@@ -493,7 +493,7 @@ constexpr auto MakeTable() {
   // 221
   t[221] = {"fadvise64", Partial<SysFadvise64>("the advice is checked and not used")};
   // 222
-  t[222] = {"timer_create", Partial<SysTimerCreate>("no timers on the CPU time of another process")};
+  t[222] = {"timer_create", Full<SysTimerCreate>()};
   // 223
   t[223] = {"timer_settime", Full<SysTimerSettime>()};
   // 224
@@ -697,7 +697,7 @@ constexpr auto MakeTable() {
   // 323
   t[323] = {"userfaultfd", Missing("as in a kernel without it")};
   // 324
-  t[324] = {"membarrier", Partial<SysMembarrier>("private expedited only")};
+  t[324] = {"membarrier", Partial<SysMembarrier>("no RSEQ commands")};
   // 325
   t[325] = {"mlock2", Partial<SysMlock2>("as mlock")};
   // 326
@@ -741,7 +741,7 @@ constexpr auto MakeTable() {
   // 434
   t[434] = {"pidfd_open", Full<SysPidfdOpen>()};
   // 435
-  t[435] = {"clone3", Partial<SysClone3>("as clone; set_tid is refused")};
+  t[435] = {"clone3", Partial<SysClone3>("as clone")};
   // 436
   t[436] = {"close_range", Full<SysCloseRange>()};
   // 437

@@ -171,3 +171,42 @@ TEST(KillOfAGroupSparesNoneThatIsBeingForked) {
     close(ready[1]);
   }
 }
+
+namespace {
+
+struct CloneArguments {
+  uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size,
+      cgroup;
+};
+
+long Clone3(CloneArguments arguments) {
+  long child = syscall(SYS_clone3, &arguments, sizeof(arguments));
+  if (child == 0) _exit(0);
+  return child;
+}
+
+}  // namespace
+
+TEST(Clone3GivesTheNumberThatIsAskedFor) {
+  if (geteuid() != 0) SKIP("needs root");
+  pid_t wanted = 29999;
+  const auto at = reinterpret_cast<uint64_t>(&wanted);
+  long child = Clone3({.exit_signal = SIGCHLD, .set_tid = at, .set_tid_size = 1});
+  ASSERT_EQ(child, wanted);
+  EXPECT_ERRNO(Clone3({.exit_signal = SIGCHLD, .set_tid = at, .set_tid_size = 1}), EEXIST);
+  EXPECT_EQ(WaitFor(static_cast<pid_t>(child)), 0);
+  wanted = 0;
+  EXPECT_ERRNO(Clone3({.exit_signal = SIGCHLD, .set_tid = at, .set_tid_size = 1}), EINVAL);
+  EXPECT_ERRNO(Clone3({.exit_signal = SIGCHLD, .set_tid = at}), EINVAL);
+  EXPECT_ERRNO(Clone3({.exit_signal = SIGCHLD, .set_tid_size = 1}), EINVAL);
+  EXPECT_ERRNO(Clone3({.exit_signal = SIGCHLD, .set_tid = at, .set_tid_size = 33}), EINVAL);
+  EXPECT_ERRNO(Clone3({.exit_signal = SIGCHLD, .set_tid = 8, .set_tid_size = 1}), EFAULT);
+}
+
+TEST(Clone3ChecksAddresses) {
+  EXPECT_ERRNO(Clone3({.flags = CLONE_SETTLS, .exit_signal = SIGCHLD, .tls = uint64_t{1} << 60}), EPERM);
+  EXPECT_ERRNO(Clone3({.exit_signal = SIGCHLD, .stack = uint64_t{1} << 62, .stack_size = 4096}), EINVAL);
+  constexpr uint64_t kIntoCgroup = 0x200000000;
+  EXPECT_ERRNO(Clone3({.flags = kIntoCgroup, .exit_signal = SIGCHLD, .cgroup = 999}), EBADF);
+  EXPECT_ERRNO(Clone3({.flags = kIntoCgroup, .exit_signal = SIGCHLD, .cgroup = uint64_t{1} << 40}), EINVAL);
+}

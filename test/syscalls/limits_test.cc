@@ -47,3 +47,24 @@ TEST(UsageGrows) {
   EXPECT_OK(setpriority(PRIO_PROCESS, 0, priority + 1));
   EXPECT_EQ(getpriority(PRIO_PROCESS, 0), priority + 1);
 }
+
+TEST(CpuTimeIsLimited) {
+  rlimit limit = {1, 2};
+  ASSERT_OK(setrlimit(RLIMIT_CPU, &limit));
+  // Each process has the time for itself.
+  auto run = [] {
+    for (;;) {
+    }
+  };
+  EXPECT_KILLED(run, SIGXCPU);
+  // Who does not die of it is killed at the hard limit.
+  signal(SIGXCPU, SIG_IGN);
+  EXPECT_KILLED(run, SIGKILL);
+}
+
+TEST(TheLargestChildIsRemembered) {
+  rusage usage;
+  EXPECT_CHILD_OK([] {});
+  ASSERT_OK(getrusage(RUSAGE_CHILDREN, &usage));
+  EXPECT_GT(usage.ru_maxrss, 0);
+}

@@ -198,3 +198,12 @@ TEST(ErrorsOfSending) {
   EXPECT_ERRNO(sigaction(SIGKILL, &action, nullptr), EINVAL);
   EXPECT_ERRNO(syscall(SYS_rt_sigaction, SIGUSR1, nullptr, nullptr, 4), EINVAL);
 }
+
+TEST(WhatIsWrongWithATargetComesFirst) {
+  EXPECT_ERRNO(kill(0x3fffffff, 65), ESRCH);
+  EXPECT_ERRNO(kill(getpid(), 65), EINVAL);
+  EXPECT_ERRNO(kill(getpid(), -1), EINVAL);
+  EXPECT_ERRNO(kill(-0x3fffffff, 65), ESRCH);
+  EXPECT_ERRNO(setpgid(-1, 0), EINVAL);
+  EXPECT_ERRNO(setpgid(-1, 1), ESRCH);
+}

@@ -107,3 +107,15 @@ TEST(SettingIsNotAllowed) {
   EXPECT_GE(adjtimex(&state), 0);
   EXPECT_GT(state.tick, 0);
 }
+
+TEST(ClocksThatCannotDoWhatIsAsked) {
+  timespec time{0, 1};
+  EXPECT_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &time, nullptr), EOPNOTSUPP);
+  timex adjustment{};
+  EXPECT_ERRNO(syscall(SYS_clock_adjtime, CLOCK_PROCESS_CPUTIME_ID, &adjustment), EOPNOTSUPP);
+  EXPECT_ERRNO(syscall(SYS_clock_adjtime, 99, &adjustment), EINVAL);
+  adjustment.modes = ADJ_OFFSET_SS_READ;
+  EXPECT_OK(adjtimex(&adjustment));
+  adjustment.modes = 0x8000;
+  EXPECT_ERRNO(adjtimex(&adjustment), EINVAL);
+}

@@ -142,3 +142,33 @@ TEST(WrongTimers) {
   event.sigev_signo = 65;
   EXPECT_ERRNO(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id), EINVAL);
 }
+
+TEST(TimersOnTheCpuTimeOfAnotherProcess) {
+  pid_t child = Fork([] {
+    for (;;) {
+    }
+  });
+  clockid_t clock;
+  ASSERT_EQ(clock_getcpuclockid(child, &clock), 0);
+  timespec now;
+  ASSERT_OK(clock_gettime(clock, &now));
+  EXPECT_ERRNO(clock_settime(clock, &now), EPERM);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  sigevent event{};
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = SIGUSR1;
+  timer_t timer;
+  ASSERT_OK(timer_create(clock, &event, &timer));
+  itimerspec setting{{0, 0}, {0, 20'000'000}};
+  ASSERT_OK(timer_settime(timer, 0, &setting, nullptr));
+  timespec patience{5, 0};
+  siginfo_t info;
+  EXPECT_EQ(sigtimedwait(&set, &info, &patience), SIGUSR1);
+  EXPECT_EQ(info.si_code, SI_TIMER);
+  kill(child, SIGKILL);
+  WaitFor(child);
+  EXPECT_ERRNO(clock_gettime(clock, &now), EINVAL);
+}

@@ -118,3 +118,12 @@ TEST(DirectoryInProcStandsForItsProcess) {
   int other = ASSERT_OK(open("/proc", O_DIRECTORY));
   EXPECT_ERRNO(syscall(SYS_pidfd_send_signal, other, 0, nullptr, 0), EBADF);
 }
+
+TEST(AZombieHasNothingToReportButItsEnd) {
+  pid_t child = Fork([] {});
+  siginfo_t info;
+  ASSERT_OK(waitid(P_PID, child, &info, WEXITED | WNOWAIT));
+  EXPECT_ERRNO(waitid(P_PID, child, &info, WSTOPPED | WNOHANG), ECHILD);
+  EXPECT_ERRNO(waitid(P_PID, child, &info, WCONTINUED), ECHILD);
+  EXPECT_EQ(WaitFor(child), 0);
+}
