@@ -322,7 +322,7 @@ EventMask UnixEndpoint::Readiness() {
     if (receive_shutdown_) events |= EPOLLRDHUP | EPOLLIN | EPOLLRDNORM;
     if (!queue_.empty() || !backlog_.empty()) events |= EPOLLIN | EPOLLRDNORM;
     if (!is_datagram() && state_ == State::kUnconnected) events |= EPOLLHUP;
-    if (state_ != State::kListening && HasSendRoom()) events |= EPOLLOUT | EPOLLWRNORM;
+    if (state_ != State::kListening && HasSendRoom()) events |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
     if (is_datagram()) peer = peer_;
   }
   // A datagram socket cannot send while its peer's queue is full.
@@ -330,7 +330,7 @@ EventMask UnixEndpoint::Readiness() {
     MutexLock lock(peer->mu_);
     if (peer->peer_ != this && peer->QueueIsFullLocked()) {
       peer->BlockLocked(*this);
-      events &= ~static_cast<EventMask>(EPOLLOUT | EPOLLWRNORM);
+      events &= ~static_cast<EventMask>(EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
     }
   }
   return events;

@@ -53,32 +53,46 @@ Result<int64_t> SysSocket(Task& task, SocketFamily family, SocketType type, int 
   return fd;
 }
 
-Result<int64_t> SysSocketpair(Task& task, SocketFamily family, SocketType type, int protocol,
-                              UserPtr<int32_t> fds) {
-  if ((type & ~0xf & ~kTypeFlags) != 0) return Errno(EINVAL);
+namespace {
+
+struct Pair {
+  RefPtr<SocketFile> first, second;
+};
+
+Result<Pair> MakePair(Task& task, int family, int type, int protocol) {
   if (family != AF_UNIX) {
     // A family that is there has no pairs.
-    ASSIGN_OR_RETURN(RefPtr<SocketFile> socket,
-                     MakeSocket(task, family, type & 0xf, protocol, StatusFlags(type)));
+    RETURN_IF_ERROR(MakeSocket(task, family, type & 0xf, protocol, StatusFlags(type)));
     return Errno(EOPNOTSUPP);
   }
   ASSIGN_OR_RETURN(auto pair, UnixSocket::CreatePair(task, type & 0xf, protocol, StatusFlags(type)));
+  return Pair{std::move(pair.first), std::move(pair.second)};
+}
+
+}  // namespace
+
+// The order of __sys_socketpair(): the numbers are given, and written, before there is a socket.
+Result<int64_t> SysSocketpair(Task& task, SocketFamily family, SocketType type, int protocol,
+                              UserPtr<int32_t> fds) {
+  if ((type & ~0xf & ~kTypeFlags) != 0) return Errno(EINVAL);
   FDTable& table = task.fd_table();
   bool close_on_exec = (type & SOCK_CLOEXEC) != 0;
   ASSIGN_OR_RETURN(int first, table.Reserve(0, task.Limit(RLIMIT_NOFILE)));
   Result<int> second = table.Reserve(0, task.Limit(RLIMIT_NOFILE));
-  Result<void> written = second.ok() ? Ok() : Result<void>(second.error());
-  if (written.ok()) {
-    const int32_t numbers[2] = {first, *second};
-    written = task.memory().WriteArray(fds, std::span<const int32_t>(numbers));
-  }
-  if (!written.ok()) {
+  if (!second.ok()) {
     table.Cancel(first);
-    if (second.ok()) table.Cancel(*second);
-    return written.error();
+    return second.error();
   }
-  table.Install(first, std::move(pair.first), close_on_exec);
-  table.Install(*second, std::move(pair.second), close_on_exec);
+  const int32_t numbers[2] = {first, *second};
+  Result<void> written = task.memory().WriteArray(fds, std::span<const int32_t>(numbers));
+  Result<Pair> pair = written.ok() ? MakePair(task, family, type, protocol) : Result<Pair>(written.error());
+  if (!pair.ok()) {
+    table.Cancel(first);
+    table.Cancel(*second);
+    return pair.error();
+  }
+  table.Install(first, std::move(pair->first), close_on_exec);
+  table.Install(*second, std::move(pair->second), close_on_exec);
   return 0;
 }
 

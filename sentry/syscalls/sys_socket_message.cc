@@ -274,8 +274,20 @@ Result<void> CheckOwnFlags(int flags) {
 
 }  // namespace
 
+namespace {
+
+// What no user's memory can be, before the descriptor (Linux: import_ubuf()).
+Result<void> CheckRange(UserAddr start, uint64_t length) {
+  constexpr uint64_t kUserEnd = (uint64_t{1} << 47) - kPageSize;  // Linux: TASK_SIZE_MAX
+  length = std::min(length, kMaxTransfer);
+  return length > kUserEnd || start.value() > kUserEnd - length ? Result<void>(Errno(EFAULT)) : Ok();
+}
+
+}  // namespace
+
 Result<int64_t> SysSendto(Task& task, Fd fd, ConstUserBuffer buffer, uint64_t length, MessageFlags flags,
                           UserPtr<const UserSockaddr> address, int address_length) {
+  RETURN_IF_ERROR(CheckRange(buffer.addr, length));
   ASSIGN_OR_RETURN(OpenSocket socket, GetSocket(task, fd));
   SendRequest request;
   request.flags = flags;
@@ -288,6 +300,7 @@ Result<int64_t> SysSendto(Task& task, Fd fd, ConstUserBuffer buffer, uint64_t le
 
 Result<int64_t> SysRecvfrom(Task& task, Fd fd, UserBuffer buffer, uint64_t length, MessageFlags flags,
                             UserPtr<UserSockaddr> address, UserPtr<int32_t> address_length) {
+  RETURN_IF_ERROR(CheckRange(buffer.addr, length));
   ASSIGN_OR_RETURN(OpenSocket socket, GetSocket(task, fd));
   IoSequence to(task.memory(), buffer.addr, std::min(length, kMaxTransfer));
   ReceivedMessage received;

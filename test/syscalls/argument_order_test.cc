@@ -110,3 +110,29 @@ TEST(vectors_without_bytes) {
   EXPECT_ERRNO(read(directory, &byte, 0), EISDIR);
   close(directory);
 }
+
+TEST(memory_before_families_and_descriptors) {
+  EXPECT_ERRNO(syscall(SYS_socketpair, 99, SOCK_STREAM, 0, kNowhere), EFAULT);
+  EXPECT_ERRNO(syscall(SYS_socketpair, AF_INET, SOCK_STREAM, 0, kNowhere), EFAULT);
+  void* const kernel_memory = reinterpret_cast<void*>(1L << 60);
+  EXPECT_ERRNO(syscall(SYS_sendto, kNoFd, kernel_memory, 1, 0, nullptr, 0), EFAULT);
+  EXPECT_ERRNO(syscall(SYS_recvfrom, kNoFd, kernel_memory, 1, 0, nullptr, nullptr), EFAULT);
+  EXPECT_ERRNO(syscall(SYS_sendto, kNoFd, kNowhere, 1, 0, nullptr, 0), EBADF);
+}
+
+TEST(counts_and_bits_of_futexes_before_their_words) {
+  constexpr int kRequeue = 3, kCompareRequeue = 4, kWaitBitset = 9;
+  EXPECT_ERRNO(syscall(SYS_futex, kNowhere, kRequeue, -1, 0, kNowhere, 0), EINVAL);
+  EXPECT_ERRNO(syscall(SYS_futex, kNowhere, kCompareRequeue, 1, -1L, kNowhere, 0), EINVAL);
+  EXPECT_ERRNO(syscall(SYS_futex, kNowhere, kWaitBitset, 0, nullptr, nullptr, 0), EINVAL);
+}
+
+TEST(any_known_bit_makes_an_inotify_mask) {
+  int instance = inotify_init();
+  ASSERT_OK(instance);
+  EXPECT_OK(inotify_add_watch(instance, "/", IN_ISDIR));
+  EXPECT_OK(inotify_add_watch(instance, "/", IN_ONESHOT));
+  EXPECT_ERRNO(inotify_add_watch(instance, "/", 0), EINVAL);
+  EXPECT_ERRNO(inotify_add_watch(instance, "/", 1u << 20), EINVAL);
+  close(instance);
+}
