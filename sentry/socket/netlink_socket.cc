@@ -142,7 +142,7 @@ void NetlinkSocket::Deliver(std::string datagram) {
 
 EventMask NetlinkSocket::Readiness(EventMask mask) {
   MutexLock lock(mu_);
-  EventMask events = EPOLLOUT | EPOLLWRNORM;
+  EventMask events = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
   if (!queue_.empty()) events |= EPOLLIN | EPOLLRDNORM;
   return events & mask;
 }

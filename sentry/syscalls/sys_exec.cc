@@ -27,7 +27,8 @@ Result<std::vector<std::string>> ReadVector(Task& task, UserPtr<const uint64_t> 
 
 Result<int64_t> Exec(Task& task, int dirfd, UserPath user_path, UserPtr<const uint64_t> argv,
                      UserPtr<const uint64_t> envp, int flags) {
-  if ((flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) != 0) return Errno(EINVAL);
+  constexpr int kCheckOnly = 0x10000;  // AT_EXECVE_CHECK of Linux 6.14
+  if ((flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | kCheckOnly)) != 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(std::string path, task.ReadPath(user_path));
   bool by_descriptor = path.empty() && (flags & AT_EMPTY_PATH) != 0;
   if (path.empty() && !by_descriptor) return Errno(ENOENT);
@@ -58,6 +59,7 @@ Result<int64_t> Exec(Task& task, int dirfd, UserPath user_path, UserPtr<const ui
   ASSIGN_OR_RETURN(request.envp, ReadVector(task, envp, budget));
   // A program always has an argv[0].
   if (request.argv.empty()) request.argv.emplace_back();
+  if ((flags & kCheckOnly) != 0) return 0;
   RETURN_IF_ERROR(task.Execve(std::move(request)));
   return 0;
 }

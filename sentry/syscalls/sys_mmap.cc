@@ -20,7 +20,7 @@ constexpr int kMapTypeMask = 0x0f;
 constexpr int kLegacyMapFlags = MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE |
                                 MAP_EXECUTABLE | MAP_GROWSDOWN | MAP_HUGETLB | MAP_LOCKED | MAP_NONBLOCK |
                                 MAP_NORESERVE | MAP_POPULATE | MAP_STACK | MAP_32BIT | 0x3 |
-                                (0x3f << MAP_HUGE_SHIFT);
+                                (0x1f << MAP_HUGE_SHIFT);
 
 MemoryManager& MemoryWithLimits(Task& task) {
   task.memory().SetLimits(task.memory_limits());

@@ -344,6 +344,10 @@ Result<int64_t> SysArchPrctl(Task& task, int code, uint64_t address) {
     case ARCH_GET_FS:
       RETURN_IF_ERROR(task.memory().Write(UserPtr<uint64_t>(address), registers.fs_base));
       return 0;
+    case ARCH_GET_CPUID:
+      return 1;  // it does not fault
+    case ARCH_SET_CPUID:
+      return Errno(ENODEV);
     case ARCH_GET_GS:
       RETURN_IF_ERROR(task.memory().Write(UserPtr<uint64_t>(address), registers.gs_base));
       return 0;

@@ -84,12 +84,14 @@ Result<int64_t> SysWritev(Task& task, Fd fd, UserPtr<const iovec> vectors, uint6
 Result<int64_t> SysPreadv(Task& task, Fd fd, UserPtr<const iovec> vectors, uint64_t count, int64_t offset) {
   if (offset < 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(IoSequence to, ReadVectorsFor(task, fd, Transfer::kRead, vectors, count, true));
+  if (to.empty()) return 0;
   return ReadAt(task, fd, std::move(to), offset);
 }
 
 Result<int64_t> SysPwritev(Task& task, Fd fd, UserPtr<const iovec> vectors, uint64_t count, int64_t offset) {
   if (offset < 0) return Errno(EINVAL);
   ASSIGN_OR_RETURN(IoSequence from, ReadVectorsFor(task, fd, Transfer::kWrite, vectors, count, true));
+  if (from.empty()) return 0;
   return WriteAt(task, fd, std::move(from), offset);
 }
 

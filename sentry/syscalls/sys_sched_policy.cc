@@ -179,13 +179,15 @@ Result<int64_t> SysSchedGetscheduler(Task& task, pid_t pid) {
   return now.policy | (now.reset_on_fork ? int64_t{kResetOnFork} : 0);
 }
 
+constexpr int kSchedExt = 7;  // SCHED_EXT of Linux 6.12, which nobody can choose here
+
 Result<int64_t> SysSchedGetPriorityMax(Task&, int policy) {
-  if (!IsPolicy(policy)) return Errno(EINVAL);
+  if (!IsPolicy(policy) && policy != kSchedExt) return Errno(EINVAL);
   return IsRealTime(policy) ? kMaxPriority : 0;
 }
 
 Result<int64_t> SysSchedGetPriorityMin(Task&, int policy) {
-  if (!IsPolicy(policy)) return Errno(EINVAL);
+  if (!IsPolicy(policy) && policy != kSchedExt) return Errno(EINVAL);
   return IsRealTime(policy) ? 1 : 0;
 }
 

@@ -140,6 +140,7 @@ Result<int64_t> SysConnect(Task& task, Fd fd, UserPtr<const UserSockaddr> addres
   RETURN_IF_ERROR(task.GetFile(fd));
   ASSIGN_OR_RETURN(SocketAddress value, ReadSocketAddress(task, address.addr(), length));
   ASSIGN_OR_RETURN(OpenSocket socket, GetSocket(task, fd));
+  if (value.bytes.size() < sizeof(sa_family_t)) return Errno(EINVAL);  // whatever the family
   int64_t timeout = socket->send_timeout();
   bool in_progress = false;
   Result<void> connected =

@@ -95,8 +95,8 @@ Result<int64_t> SysGetrandom(Task& task, UserBuffer buffer, uint64_t length, uin
 // The kernel's log is empty.
 Result<int64_t> SysSyslog(Task& task, int type, UserBuffer, int length) {
   constexpr int kReadAll = 3, kSizeUnread = 9, kSizeBuffer = 10;
+  if (!task.creds().HasCapability(CAP_SYSLOG)) return Errno(EPERM);  // kernel.dmesg_restrict is 1
   if (type < 0 || type > kSizeBuffer) return Errno(EINVAL);
-  if (!task.creds().HasCapability(CAP_SYSLOG) && type != kReadAll && type != kSizeBuffer) return Errno(EPERM);
   if (type == kReadAll && length < 0) return Errno(EINVAL);
   if (type == kSizeUnread) return 0;
   if (type == kSizeBuffer) return 1 << 17;

@@ -89,7 +89,8 @@ Result<int64_t> SysClockGetres(Task& task, ClockId clock, UserPtr<timespec> to) 
 }
 
 Result<int64_t> SysClockSettime(Task& task, ClockId clock, UserPtr<const timespec> from) {
-  const std::optional<CpuClock> cpu = CpuClock::Decode(clock);
+  // Of CPU clocks only those that name whose they are have a way to be set, which then is EPERM.
+  const std::optional<CpuClock> cpu = clock < 0 ? CpuClock::Decode(clock) : std::nullopt;
   if (clock != CLOCK_REALTIME && !cpu) return Errno(EINVAL);
   if (cpu) {
     RETURN_IF_ERROR(task.memory().Read(from));

@@ -365,7 +365,7 @@ constexpr auto MakeTable() {
   // 157
   t[157] = {"prctl", Partial<SysPrctl>("of PR_SET_MM only addresses; no PR_SET_TSC, speculation control and user dispatch")};
   // 158
-  t[158] = {"arch_prctl", Partial<SysArchPrctl>("FS and GS only")};
+  t[158] = {"arch_prctl", Partial<SysArchPrctl>("FS and GS; CPUID never faults")};
   // 159
   t[159] = {"adjtimex", Partial<SysAdjtimex>("reads only")};
   // 160

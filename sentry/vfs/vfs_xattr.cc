@@ -26,6 +26,14 @@ Result<void> CheckName(std::string_view name) {
   return Errno(EOPNOTSUPP);
 }
 
+// What Linux says of a name that no handler knows: permission to write comes first (xattr_permission()).
+Result<void> CheckKnownName(const PathContext& context, Inode& inode, std::string_view name) {
+  Result<void> known = CheckName(name);
+  const bool unknown_prefix = known.is(EOPNOTSUPP) && !HasPrefix(name, "system.");
+  if (unknown_prefix) RETURN_IF_ERROR(inode.CheckAccess(*context.creds, W_OK));
+  return known;
+}
+
 // Linux: validheader() of security/commoncap.c.
 Result<void> CheckFileCapabilities(std::string_view value) {
   vfs_ns_cap_data data{};
@@ -69,8 +77,8 @@ Result<std::string> VfsGetXattr(const PathContext& context, const VfsPath& path,
 Result<void> VfsSetXattr(const PathContext& context, const VfsPath& path, std::string_view name,
                          std::string_view value, int flags) {
   RETURN_IF_ERROR(CheckWritableMount(path));
-  RETURN_IF_ERROR(CheckName(name));
   RefPtr<Inode> inode = path.inode();
+  RETURN_IF_ERROR(CheckKnownName(context, *inode, name));
   RETURN_IF_ERROR(CheckPermission(context, *inode, name, true));
   if (name == XATTR_NAME_CAPS) RETURN_IF_ERROR(CheckFileCapabilities(value));
   RETURN_IF_ERROR(inode->SetXattr(*path.dentry, name, value, flags));
@@ -87,8 +95,8 @@ Result<std::vector<std::string>> VfsListXattrs(const PathContext& context, const
 
 Result<void> VfsRemoveXattr(const PathContext& context, const VfsPath& path, std::string_view name) {
   RETURN_IF_ERROR(CheckWritableMount(path));
-  RETURN_IF_ERROR(CheckName(name));
   RefPtr<Inode> inode = path.inode();
+  RETURN_IF_ERROR(CheckKnownName(context, *inode, name));
   RETURN_IF_ERROR(CheckPermission(context, *inode, name, true));
   RETURN_IF_ERROR(inode->RemoveXattr(*path.dentry, name));
   InotifyNotify(*path.dentry, IN_ATTRIB);

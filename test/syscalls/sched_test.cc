@@ -280,3 +280,11 @@ TEST(sched_real_time_limit) {
 }
 
 }  // namespace
+
+TEST(EveryPolicyHasBounds) {
+  EXPECT_EQ(sched_get_priority_max(SCHED_RR), 99);
+  EXPECT_EQ(sched_get_priority_min(SCHED_RR), 1);
+  EXPECT_EQ(sched_get_priority_max(SCHED_IDLE), 0);
+  EXPECT_ERRNO(sched_get_priority_max(-1), EINVAL);
+  EXPECT_ERRNO(sched_get_priority_min(99), EINVAL);
+}

@@ -175,3 +175,18 @@ TEST(a_sealed_file_cannot_be_made_writable_through_its_mapping) {
   ASSERT_NE(at, MAP_FAILED);
   EXPECT_ERRNO(mprotect(at, 4096, PROT_READ | PROT_WRITE), EACCES);
 }
+
+TEST(random_devices_read_what_is_written) {
+  Fd random(open("/dev/urandom", O_WRONLY));
+  EXPECT_EQ(write(random, "entropy", 7), 7);
+  EXPECT_ERRNO(syscall(SYS_write, random.number, 8, 7), EFAULT);
+}
+
+TEST(no_vectors_are_no_bytes) {
+  iovec vector{nullptr, 0};
+  Fd full(open("/dev/full", O_RDWR));
+  EXPECT_EQ(pwritev(full, &vector, 0, 0), 0);
+  EXPECT_EQ(writev(full, &vector, 0), 0);
+  Fd proc(open("/proc/self/status", O_RDONLY));
+  EXPECT_OK(sync_file_range(proc, 0, 0, SYNC_FILE_RANGE_WRITE));
+}

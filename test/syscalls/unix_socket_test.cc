@@ -542,3 +542,12 @@ TEST(epoll_sees_edges) {
 }
 
 }  // namespace
+
+TEST(an_address_has_a_family) {
+  for (int type : {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET}) {
+    int socket_fd = socket(AF_UNIX, type, 0);
+    sockaddr_un address{};
+    EXPECT_ERRNO(connect(socket_fd, reinterpret_cast<sockaddr*>(&address), 1), EINVAL);
+    close(socket_fd);
+  }
+}
