@@ -160,6 +160,14 @@ RefPtr<SyntheticInode> MakeTextInode(Filesystem& filesystem, std::string text, u
 TextFile::TextFile(VfsPath path, int flags, RefPtr<TextInode> inode)
     : FileDescription(std::move(path), flags), text_inode_(std::move(inode)) {}
 
+// Of /proc Linux's proc_reg_mmap() answers for the files of the system, and nobody for those of a task, which
+// are told by their number (TaskFileIno()).
+Result<RefPtr<MappedObject>> TextFile::ConfigureMMap(int prot, bool shared) {
+  constexpr int kTaskBits = 32;
+  const bool of_system = inode()->filesystem().type_name() == "proc" && text_inode_->ino() >> kTaskBits == 0;
+  return Errno(of_system ? EIO : ENODEV);
+}
+
 Result<size_t> TextFile::Read(IoSequence& to) {
   uint64_t offset = offset_.load();
   ASSIGN_OR_RETURN(size_t done, PRead(to, offset));

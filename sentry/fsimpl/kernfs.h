@@ -137,6 +137,7 @@ class TextFile final : public FileDescription {
   Result<size_t> PWrite(IoSequence& from, uint64_t offset) override;
   Result<int64_t> Seek(int64_t offset, int whence) override;
   Result<void> Sync(bool data_only) override { return Errno(EINVAL); }
+  Result<RefPtr<MappedObject>> ConfigureMMap(int prot, bool shared) override;
 
  private:
   struct Text : RefCounted {
