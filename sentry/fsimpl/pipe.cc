@@ -257,7 +257,8 @@ Result<RefPtr<FileDescription>> OpenFifo(const VfsPath& path, const OpenOptions&
   if (!pipe) return Errno(ENXIO);
   const bool non_blocking = (options.flags & O_NONBLOCK) != 0;
   const int mode = options.flags & O_ACCMODE;
-  if (mode == O_ACCMODE) return Errno(EINVAL);
+  // (F_SETFL may set O_DIRECT, but no open: do_dentry_open() and setfl() of Linux.)
+  if (mode == O_ACCMODE || (options.flags & O_DIRECT) != 0) return Errno(EINVAL);
   auto file = MakeRef<PipeFile>(pipe, path, options.flags);
   // A pipe(2) that is opened again, through /proc/self/fd, waits for nobody.
   const bool is_fifo = &path.dentry->filesystem() != &AnonymousFilesystem();

@@ -1,4 +1,6 @@
 // execve(2): the new program takes the place of every thread of the process.
+#include <algorithm>
+
 #include "sentry/arch/xsave.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timers.h"
@@ -88,6 +90,11 @@ Result<void> Task::Execve(LoadRequest request) {
   RefPtr<const Credentials> new_creds = program.creds ? std::move(program.creds) : creds_;
   bool changed = program.secure || new_creds->euid != creds().euid || new_creds->egid != creds().egid;
   program.memory->SetExecutable(std::move(program.executable));
+  const uint64_t peak = memory_->GetUsage().peak_resident_bytes;
+  {
+    MutexLock tree(kernel_.task_tree_mu_);
+    group.dead_usage_.peak_resident = std::max(group.dead_usage_.peak_resident, peak);
+  }
   {
     RefPtr<MemoryManager> old = program.memory;
     {

@@ -1,6 +1,8 @@
 // The end of a task, and of its process with the last one.
 #include <linux/futex.h>
 
+#include <algorithm>
+
 #include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timers.h"
@@ -86,7 +88,8 @@ void Task::ReleaseResources(bool group_dead) {
   if (group_dead) {
     const uint64_t peak = memory->GetUsage().peak_resident_bytes;
     MutexLock tree(kernel_.task_tree_mu_);
-    thread_group_->dead_usage_.peak_resident = peak;
+    CpuUsage& usage = thread_group_->dead_usage_;
+    usage.peak_resident = std::max(usage.peak_resident, peak);
   }
   context_->Detach();
   seccomp_->Release();

@@ -194,7 +194,11 @@ void ThreadGroup::BecomeZombieLocked(std::vector<RefPtr<ThreadGroup>>& released)
     }
     if (send) (void)parent->SendLocked(info, nullptr, false);
   }
-  if (vanish) ReapLocked(released);
+  if (vanish) {
+    // What nobody has waited for is not counted (getrusage(2), RUSAGE_CHILDREN).
+    is_adopted_ = true;
+    ReapLocked(released);
+  }
   parent->child_queue_.Notify(EPOLLIN);
 }
 

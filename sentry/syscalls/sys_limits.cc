@@ -1,5 +1,7 @@
 #include "sentry/syscalls/sys_limits.h"
 
+#include <algorithm>
+
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timers.h"
 #include "sentry/syscalls/resource_usage.h"
@@ -79,7 +81,11 @@ Result<int64_t> SysGetrusage(Task& task, int who, UserPtr<struct rusage> user_us
     default:
       return Errno(EINVAL);
   }
-  uint64_t peak = who == RUSAGE_CHILDREN ? usage.peak_resident : task.memory().GetUsage().peak_resident_bytes;
+  uint64_t peak = usage.peak_resident;  // of children, or before execve(2)
+  if (who != RUSAGE_CHILDREN) {
+    if (who == RUSAGE_THREAD) peak = task.thread_group().GetCpuUsage().peak_resident;
+    peak = std::max(peak, task.memory().GetUsage().peak_resident_bytes);
+  }
   RETURN_IF_ERROR(task.memory().Write(user_usage, ResourceUsageOf(usage, peak)));
   return 0;
 }

@@ -68,3 +68,17 @@ TEST(TheLargestChildIsRemembered) {
   ASSERT_OK(getrusage(RUSAGE_CHILDREN, &usage));
   EXPECT_GT(usage.ru_maxrss, 0);
 }
+
+TEST(WhatIsNotWaitedForIsNotCounted) {
+  signal(SIGCHLD, SIG_IGN);
+  pid_t child = Fork([] {
+    for (volatile long i = 0; i < 30'000'000; i = i + 1) {
+    }
+  });
+  ASSERT_GT(child, 0);
+  EXPECT_ERRNO(waitpid(child, nullptr, 0), ECHILD);  // returns when it has ended
+  rusage usage;
+  ASSERT_OK(getrusage(RUSAGE_CHILDREN, &usage));
+  EXPECT_EQ(usage.ru_maxrss, 0);
+  EXPECT_EQ(usage.ru_utime.tv_sec + usage.ru_utime.tv_usec, 0);
+}
