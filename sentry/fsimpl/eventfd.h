@@ -20,6 +20,7 @@ class EventFile final : public FileDescription {
   // Adds one, unless the counter is at its end (io_setup(2), vhost: eventfd_signal).
   void Signal();
   uint64_t count() const;  // /proc/pid/fdinfo
+  bool semaphore() const { return semaphore_; }
 
  private:
   const bool semaphore_;

@@ -8,7 +8,6 @@
 #include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/namespace_handle.h"
 #include "sentry/vfs/anonymous.h"
-#include "sentry/vfs/inotify.h"
 
 namespace runsc {
 namespace {
@@ -87,14 +86,8 @@ class FdInfoInode final : public TaskInode<TextInode> {
     text.Add("pos:\t{}\nflags:\t0{:o}\nmnt_id:\t{}\nino:\t{}\n", file->Seek(0, SEEK_CUR).value_or(0),
              file->flags() | (close_on_exec ? O_CLOEXEC : 0),
              file->path().mount ? file->path().mount->id() : 0, ino);
-    if (auto* inotify = dynamic_cast<InotifyFile*>(file.get())) {
-      for (const InotifyFile::WatchInfo& watch : inotify->Watches()) {
-        Result<InodeAttributes> watched = watch.inode->Attributes();
-        if (!watched.ok()) continue;
-        text.Add("inotify wd:{:x} ino:{:x} sdev:{:x} mask:{:x} ignored_mask:0 \n", watch.descriptor,
-                 watched->ino, watched->device, watch.mask);
-      }
-    }
+    RefPtr<FDTable> table = task_->GetFDTable();
+    if (table) AddFileDetails(text, *file, *table, proc_.pid_namespace());
     return text.Take();
   }
 

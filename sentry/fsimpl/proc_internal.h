@@ -9,6 +9,7 @@
 
 #include "sentry/fsimpl/kernfs.h"
 #include "sentry/fsimpl/proc.h"
+#include "sentry/vfs/file_locks.h"
 
 namespace runsc {
 
@@ -99,6 +100,11 @@ void AddSystemFiles(ProcFilesystem& filesystem, StaticDirectory& root);
 void AddSysctls(ProcFilesystem& filesystem, StaticDirectory& root);
 void AddIpcFiles(ProcFilesystem& filesystem, StaticDirectory& root);
 RefPtr<SyntheticInode> MakeNetDirectory(ProcFilesystem& filesystem);
+// A lock as /proc/locks shows it.
+void AddLockLine(TextBuilder& text, int number, const FileLocks::Info& info,
+                 const InodeAttributes& attributes);
+// What fdinfo shows of a file of this kind; `table` is the process's, `view` the reader's.
+void AddFileDetails(TextBuilder& text, FileDescription& file, FDTable& table, const PidNamespace& view);
 std::string CpuInfoText(unsigned cpu_count);
 
 // Texts of a task's files.

@@ -1,11 +1,8 @@
 // The files of /proc's root that tell of the whole system.
-#include <sys/sysmacros.h>
-
 #include <algorithm>
 
 #include "sentry/fsimpl/proc_internal.h"
 #include "sentry/time/clock.h"
-#include "sentry/vfs/file_locks.h"
 
 namespace runsc {
 namespace {
@@ -149,16 +146,7 @@ std::string LocksText() {
     Result<InodeAttributes> attributes = inode->Attributes();
     if (!attributes.ok()) continue;
     for (const FileLocks::Info& info : inode->locks().List()) {
-      const RecordLock& lock = info.lock;
-      const char* kind = info.flock ? "FLOCK " : lock.pid == -1 ? "OFDLCK" : "POSIX ";
-      text.Add("{}: {} ADVISORY  {} {} {:02x}:{:02x}:{} {} ", ++number, kind,
-               lock.type == FileLockType::kExclusive ? "WRITE" : "READ", lock.pid, major(attributes->device),
-               minor(attributes->device), attributes->ino, lock.range.start);
-      if (lock.range.end == UINT64_MAX) {
-        text.Append("EOF\n");
-      } else {
-        text.Add("{}\n", lock.range.end - 1);
-      }
+      AddLockLine(text, ++number, info, *attributes);
     }
   }
   return text.Take();

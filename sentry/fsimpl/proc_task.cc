@@ -203,6 +203,12 @@ Result<void> WriteTimerSlack(Task& task, std::string_view text) {
   return Ok();
 }
 
+// 1 to 5: what is to be forgotten of the pages (proc(5)); nobody has remembered it.
+Result<void> WriteClearRefs(Task& task, std::string_view text) {
+  ASSIGN_OR_RETURN(int64_t what, ParseNumber(text));
+  return what >= 1 && what <= 5 ? Ok() : Result<void>(Errno(EINVAL));
+}
+
 Result<void> AcceptWrite(Task& task, std::string_view text) { return Ok(); }
 Result<void> RefuseWrite(Task& task, std::string_view text) { return Errno(EPERM); }
 
@@ -252,7 +258,7 @@ constexpr TaskFile kTaskFiles[] = {
     {"projid_map", 0644, IdMapText, RefuseWrite},
     {"setgroups", 0644, SetgroupsText, RefuseWrite},
     {"timerslack_ns", 0666, TimerSlackText, WriteTimerSlack, false, TaskFile::kProcess},
-    {"clear_refs", 0200, ZeroText, AcceptWrite, false, TaskFile::kProcess},
+    {"clear_refs", 0200, ZeroText, WriteClearRefs, false, TaskFile::kProcess},
     {"children", 0444, ChildrenText, nullptr, false, TaskFile::kThread},
 };
 
@@ -265,7 +271,7 @@ class TaskTextInode final : public TaskInode<TextInode> {
     return file_.text(proc_, *task_);
   }
   Result<void> WriteText(std::string_view text) override {
-    if (file_.writer == nullptr) return Errno(EIO);
+    if (file_.writer == nullptr) return Errno(EINVAL);  // Linux: a file without a write operation
     if (IsStale()) return Errno(ESRCH);
     return file_.writer(*task_, text);
   }

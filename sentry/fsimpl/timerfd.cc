@@ -50,8 +50,20 @@ TimerSetting TimerFile::Get() {
   return GetLocked();
 }
 
+uint64_t TimerFile::ticks() {
+  MutexLock lock(mu_);
+  (void)GetLocked();  // counts what has expired
+  return expirations_;
+}
+
+bool TimerFile::is_absolute() const {
+  MutexLock lock(mu_);
+  return absolute_;
+}
+
 TimerSetting TimerFile::Set(bool absolute, TimerSetting setting) {
   MutexLock lock(mu_);
+  absolute_ = absolute;
   TimerSetting old = GetLocked();
   expirations_ = 0;
   fired_ = false;

@@ -19,6 +19,8 @@ class TimerFile final : public FileDescription {
   TimerSetting Set(bool absolute, TimerSetting setting);
   TimerSetting Get();
   clockid_t clock() const { return clock_; }
+  uint64_t ticks();          // expirations that have not been read
+  bool is_absolute() const;  // TFD_TIMER_ABSTIME was set
 
   Result<size_t> Read(IoSequence& to) override;
   Result<int64_t> Seek(int64_t offset, int whence) override { return 0; }  // Linux: noop_llseek()
@@ -33,10 +35,11 @@ class TimerFile final : public FileDescription {
 
   const clockid_t clock_;
   WaitQueue wait_queue_;
-  Mutex mu_{LockRank::kTimerFile};
+  mutable Mutex mu_{LockRank::kTimerFile};
   int64_t when_ ABSL_GUARDED_BY(mu_) = 0;  // on clock_; 0: off
   int64_t interval_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t expirations_ ABSL_GUARDED_BY(mu_) = 0;
+  bool absolute_ ABSL_GUARDED_BY(mu_) = false;
   bool fired_ ABSL_GUARDED_BY(mu_) = false;  // the timer is not armed: when_ may have passed
   Timer timer_;                              // last: cancelled first
 };

@@ -3,12 +3,17 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/auxv.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/timerfd.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
@@ -409,3 +414,45 @@ TEST(others_are_protected) {
 }
 
 }  // namespace
+
+namespace {
+
+std::string FdInfo(int fd) { return ReadFile("/proc/self/fdinfo/" + std::to_string(fd)); }
+bool Contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST(what_kind_of_file_a_descriptor_is) {
+  int event = ASSERT_OK(eventfd(7, EFD_SEMAPHORE));
+  EXPECT_TRUE(Contains(FdInfo(event), "eventfd-count:                7\n"));
+  int timer = ASSERT_OK(timerfd_create(CLOCK_MONOTONIC, 0));
+  EXPECT_TRUE(Contains(FdInfo(timer), "clockid: 1\nticks: 0\nsettime flags: 00\nit_value: (0, 0)\n"));
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  EXPECT_TRUE(Contains(FdInfo(signalfd(-1, &set, 0)), "sigmask:\t0000000000000200\n"));
+  int interest = ASSERT_OK(epoll_create1(0));
+  epoll_event wanted{EPOLLIN, {.u64 = 0x1234}};
+  ASSERT_OK(epoll_ctl(interest, EPOLL_CTL_ADD, event, &wanted));
+  EXPECT_TRUE(Contains(FdInfo(interest), "tfd: "));
+  EXPECT_TRUE(Contains(FdInfo(interest), " data:             1234 "));
+  int process = static_cast<int>(ASSERT_OK(syscall(SYS_pidfd_open, getpid(), 0)));
+  EXPECT_TRUE(Contains(FdInfo(process), "\nPid:\t" + std::to_string(getpid()) + "\nNSpid:\t"));
+  char name[] = "/tmp/fdinfoXXXXXX";
+  int file = ASSERT_OK(mkstemp(name));
+  unlink(name);
+  EXPECT_FALSE(Contains(FdInfo(file), "lock:"));
+  ASSERT_OK(flock(file, LOCK_EX));
+  EXPECT_TRUE(Contains(FdInfo(file), "lock:\t1: FLOCK  ADVISORY  WRITE " + std::to_string(getpid()) + " "));
+}
+
+TEST(what_cannot_be_written) {
+  int fd = ASSERT_OK(open("/proc/self/clear_refs", O_WRONLY));
+  EXPECT_EQ(write(fd, "1", 1), 1);
+  EXPECT_ERRNO(write(fd, "9", 1), EINVAL);
+  if (geteuid() != 0) return;
+  int status = ASSERT_OK(open("/proc/self/status", O_WRONLY));
+  EXPECT_ERRNO(write(status, "x", 1), EINVAL);
+}
