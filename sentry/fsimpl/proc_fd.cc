@@ -103,6 +103,8 @@ class FdDirectory final : public TaskInode<SyntheticDirectory> {
 
   // A process may always look at its own, whatever it has become (proc_fd_permission).
   Result<void> CheckAccess(const Credentials& creds, int mask) override {
+    // Linux: proc_fdinfo_permission().
+    if (info_ && !CheckTaskAccess(creds, *task_).ok()) return Errno(EACCES);
     Result<void> normal = Inode::CheckAccess(creds, mask);
     if (normal.ok()) return normal;
     Task* reader = Task::CurrentOrNull();

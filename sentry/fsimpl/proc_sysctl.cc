@@ -32,6 +32,20 @@ std::string RandomUuid() {
   return text + "\n";
 }
 
+// A value that cannot be changed, by nobody: sysctls ask their mode alone (Linux: test_perm()).
+class FixedInode final : public TextInode {
+ public:
+  FixedInode(Filesystem& filesystem, std::string text)
+      : TextInode(filesystem, 0444), text_(std::move(text)) {}
+  Result<void> CheckOpen(const OpenOptions& options) override {
+    return (options.flags & O_ACCMODE) == O_RDONLY ? Ok() : Result<void>(Errno(EACCES));
+  }
+  Result<std::string> Generate() override { return text_; }
+
+ private:
+  const std::string text_;
+};
+
 // A number that is kept and given back, between two bounds.
 class NumberInode final : public TextInode {
  public:
@@ -259,7 +273,7 @@ void AddSysctls(ProcFilesystem& filesystem, StaticDirectory& root) {
   StaticDirectory& sys = root.Subdirectory("sys");
   for (const FixedValue& value : kFixed)
     sys.Subdirectory(value.directory)
-        .Add(value.name, MakeTextInode(filesystem, value.value + std::string("\n")));
+        .Add(value.name, MakeRef<FixedInode>(filesystem, value.value + std::string("\n")));
   sys.Subdirectory("vm").Add("mmap_min_addr",
                              MakeTextInode(filesystem, fmt::format("{}\n", kernel.platform().min_address())));
   for (const KeptNumber& number : kNumbers) {

@@ -25,6 +25,7 @@ Result<void> MemoryManager::NameAnonymous(UserAddr addr, uint64_t length, const 
     // Not a file's, but that of a shared anonymous mapping.
     MappedObject* object = it->second.object.get();
     if (object != nullptr && dynamic_cast<SharedAnonymous*>(object) == nullptr) return Errno(EBADF);
+    if (s.vmas.size() + 2 > kMaxVmas) return Errno(ENOMEM);
     s.SplitVmaAt(part.start);
     s.SplitVmaAt(part.end);
     Vma& vma = s.FindVma(part.start)->second;
