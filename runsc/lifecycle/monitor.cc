@@ -149,14 +149,28 @@ class Monitor {
   // The Sentry and the Gofer inherit them.
   void SetPriorities() {
     const oci::Process& process = *spec().process;
-    if (process.scheduler && process.scheduler->nice != 0 &&
-        ::setpriority(PRIO_PROCESS, 0, process.scheduler->nice) != 0)
-      options_.warn(
-          Error(fmt::format("process.scheduler.nice {} has no effect on the host", process.scheduler->nice)));
+    if (process.scheduler) SetScheduling(*process.scheduler);
     constexpr int kOfProcess = 1;  // IOPRIO_WHO_PROCESS
     if (process.io_priority &&
         ::syscall(SYS_ioprio_set, kOfProcess, 0, oci::IoPriorityNumber(*process.io_priority)) != 0)
       options_.warn(Error("process.ioPriority has no effect on the host"));
+  }
+
+  // What makes others wait is not for a sandbox, which runs several threads for one of the guest's.
+  void SetScheduling(const oci::Scheduler& scheduler) {
+    const ProcessSpec& inside = options_.sandbox.boot.process;
+    const int policy = inside.scheduling.policy;
+    if (policy != SCHED_OTHER && policy != SCHED_BATCH && policy != SCHED_IDLE)
+      options_.warn(
+          fmt::format("config.json: process.scheduler.policy: '{}' is shown in the container; the host "
+                      "schedules it as others",
+                      scheduler.policy));
+    const sched_param none{};
+    if ((policy == SCHED_BATCH || policy == SCHED_IDLE) && ::sched_setscheduler(0, policy, &none) != 0)
+      options_.warn(
+          Error(fmt::format("process.scheduler.policy {} has no effect on the host", scheduler.policy)));
+    if (inside.nice != 0 && ::setpriority(PRIO_PROCESS, 0, inside.nice) != 0)
+      options_.warn(Error(fmt::format("process.scheduler.nice {} has no effect on the host", inside.nice)));
   }
 
   std::string TakeTerminal() {

@@ -227,6 +227,45 @@ ControlMessage::Limits LimitsInside(const oci::Resources& resources) {
   return limits;
 }
 
+// As sched_setattr(2) decides, in a task whose policy is still SCHED_OTHER.
+absl::Status SetScheduling(const oci::Scheduler& wanted, ProcessSpec& spec) {
+  constexpr uint64_t kResetOnFork = 1, kReclaim = 2, kOverrun = 4, kKeepPolicy = 8, kKeepParams = 16;
+  constexpr uint64_t kUtilizationClamp = 96;
+  uint64_t flags = 0;
+  for (const std::string& name : wanted.flags) flags |= oci::SchedulingFlag(name).value_or(0);
+  if ((flags & kUtilizationClamp) != 0)
+    return Wrong("process.scheduler.flags", "utilization clamping is not supported");
+  Scheduling scheduling;
+  bool keeps_policy = (flags & kKeepPolicy) != 0;
+  if (!keeps_policy) scheduling.policy = oci::SchedulingPolicyNumber(wanted.policy).value_or(-1);
+  if (!keeps_policy) scheduling.reset_on_fork = (flags & kResetOnFork) != 0;
+  if ((flags & kKeepParams) != 0) {
+    // What is kept is what every task begins with, policy and all.
+    spec.scheduling = {};
+    spec.scheduling.reset_on_fork = scheduling.reset_on_fork;
+    return IsValid(scheduling) ? absl::OkStatus() : Wrong("process.scheduler", "invalid argument");
+  }
+  scheduling.priority = wanted.priority;
+  if (scheduling.policy == SCHED_DEADLINE) {
+    scheduling.runtime = wanted.runtime;
+    scheduling.deadline = wanted.deadline;
+    scheduling.period = wanted.period;
+    scheduling.deadline_flags = flags & (kReclaim | kOverrun);
+  }
+  if (!IsValid(scheduling)) {
+    if (!IsSchedulingPolicy(scheduling.policy))
+      return Wrong("process.scheduler.policy", fmt::format("Linux does not have '{}'", wanted.policy));
+    return Wrong("process.scheduler",
+                 scheduling.policy == SCHED_DEADLINE
+                     ? "runtime <= deadline <= period must hold, with 1024 ns and 100 us at least"
+                     : "the priority needs another policy");
+  }
+  if (scheduling.policy == SCHED_DEADLINE && scheduling.period == 0) scheduling.period = scheduling.deadline;
+  if (IsFairPolicy(scheduling.policy)) spec.nice = wanted.nice;
+  spec.scheduling = scheduling;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<SandboxOptions> MakeSandboxOptions(const oci::Spec& spec, const std::string& bundle,
                                                   const SandboxConfig& config) {
   if (!spec.process) return Wrong("process", "is missing");
@@ -267,7 +306,9 @@ absl::StatusOr<ProcessSpec> MakeProcessSpec(const oci::Process& process, const o
   spec.no_new_privileges = process.no_new_privileges;
   spec.oom_score_adj = process.oom_score_adj.value_or(0);
   spec.container = true;
-  if (process.scheduler) spec.nice = process.scheduler->nice;
+  if (process.scheduler) {
+    if (absl::Status set = SetScheduling(*process.scheduler, spec); !set.ok()) return set;
+  }
   if (process.io_priority) spec.io_priority = oci::IoPriorityNumber(*process.io_priority);
   if (container.personality && container.personality->domain == "LINUX32") spec.personality = PER_LINUX32;
   if (process.capabilities) {

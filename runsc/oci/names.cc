@@ -104,6 +104,25 @@ std::string_view CapabilityName(int number) {
   return number < 0 || number > kLastCapability ? std::string_view() : kCapabilities[number];
 }
 
+std::optional<int> SchedulingPolicyNumber(std::string_view name) {
+  // Of them SCHED_ISO (4) never came to be: Linux refuses it.
+  constexpr std::string_view kPolicies[] = {"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR",      "SCHED_BATCH",
+                                            "SCHED_ISO",   "SCHED_IDLE", "SCHED_DEADLINE"};
+  const auto* found = std::find(std::begin(kPolicies), std::end(kPolicies), name);
+  if (found == std::end(kPolicies)) return std::nullopt;
+  return static_cast<int>(found - std::begin(kPolicies));
+}
+
+std::optional<uint64_t> SchedulingFlag(std::string_view name) {
+  constexpr std::string_view kFlags[] = {"SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_RECLAIM",
+                                         "SCHED_FLAG_DL_OVERRUN",    "SCHED_FLAG_KEEP_POLICY",
+                                         "SCHED_FLAG_KEEP_PARAMS",   "SCHED_FLAG_UTIL_CLAMP_MIN",
+                                         "SCHED_FLAG_UTIL_CLAMP_MAX"};
+  const auto* found = std::find(std::begin(kFlags), std::end(kFlags), name);
+  if (found == std::end(kFlags)) return std::nullopt;
+  return uint64_t{1} << (found - std::begin(kFlags));
+}
+
 std::optional<int> RlimitNumber(std::string_view name) {
   for (const RlimitName& limit : kRlimits) {
     if (limit.name == name) return limit.number;

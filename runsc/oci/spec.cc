@@ -1,6 +1,7 @@
 #include "runsc/oci/spec.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <algorithm>
 
@@ -9,6 +10,9 @@
 
 namespace runsc::oci {
 namespace {
+
+constexpr int kMaxRealTimePriority = 99;
+bool IsRealTimePolicy(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
 
 void ReadAbsolutePath(const JsonValue& object, const char* name, std::string* path) {
   JsonValue member = object[name];
@@ -76,6 +80,28 @@ void Read(const JsonValue& json, Scheduler* scheduler) {
   ReadMember(json, "runtime", &scheduler->runtime);
   ReadMember(json, "deadline", &scheduler->deadline);
   ReadMember(json, "period", &scheduler->period);
+
+  // config.md, "Linux Process"; which policy takes which parameters.
+  const std::string& policy = scheduler->policy;
+  std::optional<int> number = SchedulingPolicyNumber(policy);
+  if (json["policy"].present() && !number)
+    json["policy"].Fail(fmt::format("there is no policy '{}'", policy));
+  if (scheduler->priority != 0 && number && !IsRealTimePolicy(*number))
+    json["priority"].Fail("can only be specified for the policies SCHED_FIFO and SCHED_RR");
+  if (number && IsRealTimePolicy(*number) &&
+      (scheduler->priority < 1 || scheduler->priority > kMaxRealTimePriority))
+    json[json["priority"].present() ? "priority" : "policy"].Fail(
+        fmt::format("{} needs a priority from 1 to {}", policy, kMaxRealTimePriority));
+  for (auto [name, value] : {std::pair("runtime", scheduler->runtime),
+                             {"deadline", scheduler->deadline},
+                             {"period", scheduler->period}}) {
+    if (value != 0 && number && *number != SCHED_DEADLINE)
+      json[name].Fail("can only be specified for the policy SCHED_DEADLINE");
+  }
+  JsonValue flags = json["flags"];
+  for (const std::string& flag : scheduler->flags) {
+    if (!SchedulingFlag(flag)) flags.Fail(fmt::format("there is no flag '{}'", flag));
+  }
 }
 
 void Read(const JsonValue& json, IoPriority* priority) {

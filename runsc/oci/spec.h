@@ -278,6 +278,9 @@ std::string_view CapabilityName(int number);  // "CAP_CHOWN"; "" if there is non
 inline constexpr int kLastCapability = 40;    // CAP_CHECKPOINT_RESTORE
 // As of ioprio_set(2).
 int IoPriorityNumber(const IoPriority& priority);
+// "SCHED_BATCH" as its number, and "SCHED_FLAG_RECLAIM" as its bit for sched_setattr(2).
+std::optional<int> SchedulingPolicyNumber(std::string_view name);
+std::optional<uint64_t> SchedulingFlag(std::string_view name);
 // "RLIMIT_NOFILE" as its number.
 std::optional<int> RlimitNumber(std::string_view name);
 

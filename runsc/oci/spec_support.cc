@@ -30,14 +30,6 @@ class Refusals {
   std::string text_;
 };
 
-void CheckProcess(const Process& process, Refusals& refuse) {
-  if (process.scheduler.has_value()) {
-    refuse.If(process.scheduler->policy != "SCHED_OTHER", "process.scheduler.policy",
-              "only SCHED_OTHER is supported");
-    refuse.If(!process.scheduler->flags.empty(), "process.scheduler.flags", "are not supported");
-  }
-}
-
 void CheckMounts(const std::vector<Mount>& mounts, Refusals& refuse) {
   for (size_t i = 0; i < mounts.size(); ++i) {
     const Mount& mount = mounts[i];
@@ -111,7 +103,6 @@ void CheckLinux(const Linux& part, Refusals& refuse) {
 absl::Status CheckSupported(const Spec& spec, const std::string& file) {
   Refusals refuse(file);
   refuse.If(spec.has_vm, "vm", "virtual machines are not supported");
-  if (spec.process.has_value()) CheckProcess(*spec.process, refuse);
   CheckMounts(spec.mounts, refuse);
   CheckLinux(spec.linux, refuse);
   CheckTogether(spec, refuse);

@@ -44,7 +44,7 @@ TEST_CASE("a process, all of it") {
                      "permitted": [], "inheritable": ["CAP_CHECKPOINT_RESTORE"]},
     "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 18446744073709551615}],
     "noNewPrivileges": true, "oomScoreAdj": -999, "apparmorProfile": "p", "selinuxLabel": "l",
-    "scheduler": {"policy": "SCHED_BATCH", "nice": 4, "flags": ["SCHED_FLAG_RECLAIM"], "runtime": 7},
+    "scheduler": {"policy": "SCHED_DEADLINE", "nice": 4, "flags": ["SCHED_FLAG_RECLAIM"], "runtime": 7},
     "ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 4}, "somethingNew": {"x": []}})",
                                                  "p.json");
   REQUIRE(process.ok());
@@ -158,6 +158,26 @@ TEST_CASE("an error names the file and the field") {
         "config.json: process.rlimits: items 0 and 1 are the same limit");
   CHECK(ProcessError(R"("args":["a"],"cwd":"x\ny")") ==
         "config.json: process.cwd: must be an absolute path, not 'x\\x0ay'");
+  auto scheduler_error = [](const std::string& members) {
+    return ProcessError(R"("args":["a"],"cwd":"/","scheduler":{)" + members + "}");
+  };
+  CHECK(scheduler_error("") == "config.json: process.scheduler.policy: is missing");
+  CHECK(scheduler_error(R"("policy":"SCHED_X")") ==
+        "config.json: process.scheduler.policy: there is no policy 'SCHED_X'");
+  CHECK(scheduler_error(R"("policy":"SCHED_OTHER","nice":20)") ==
+        "config.json: process.scheduler.nice: must be from -20 to 19");
+  CHECK(scheduler_error(R"("policy":"SCHED_BATCH","priority":1)") ==
+        "config.json: process.scheduler.priority: can only be specified for the policies SCHED_FIFO and "
+        "SCHED_RR");
+  CHECK(scheduler_error(R"("policy":"SCHED_RR")") ==
+        "config.json: process.scheduler.policy: SCHED_RR needs a priority from 1 to 99");
+  CHECK(scheduler_error(R"("policy":"SCHED_FIFO","priority":100)") ==
+        "config.json: process.scheduler.priority: SCHED_FIFO needs a priority from 1 to 99");
+  CHECK(scheduler_error(R"("policy":"SCHED_FIFO","priority":1,"deadline":9)") ==
+        "config.json: process.scheduler.deadline: can only be specified for the policy SCHED_DEADLINE");
+  CHECK(scheduler_error(R"("policy":"SCHED_IDLE","flags":["RESET"])") ==
+        "config.json: process.scheduler.flags: there is no flag 'RESET'");
+  CHECK(scheduler_error(R"("policy":"SCHED_RR","priority":99,"runtime":0)").empty());
   CHECK(LinuxError(R"("namespaces":[{"type":"pid"},{"type":"pid"}])") ==
         "config.json: linux.namespaces: names the pid namespace twice");
   CHECK(LinuxError(R"("namespaces":[{"type":"nope"}])") ==

@@ -267,6 +267,7 @@ class Starter {
     task->nice.store(spec.nice);
     task->io_priority.store(spec.io_priority);
     task->personality.store(static_cast<int>(spec.personality));
+    SetScheduling(*task, spec.scheduling);
   }
 
   // Engines take their exit codes from these words, which are runc's.

@@ -23,7 +23,8 @@ bool IsWellFormed(const ProcessSpec& spec) {
   auto holds_zero = [](const std::string& text) { return text.find('\0') != std::string::npos; };
   if (std::any_of(spec.arguments.begin(), spec.arguments.end(), holds_zero)) return false;
   if (std::any_of(spec.environment.begin(), spec.environment.end(), holds_zero)) return false;
-  if (holds_zero(spec.program) || spec.nice < -20 || spec.nice > 19) return false;
+  if (holds_zero(spec.program) || spec.nice < -20 || spec.nice > 19 || !IsValid(spec.scheduling))
+    return false;
   if (holds_zero(spec.working_directory) || (spec.umask & ~0777u) != 0) return false;
   return std::all_of(spec.limits.begin(), spec.limits.end(),
                      [](const ResourceLimit& limit) { return limit.current <= limit.maximum; });

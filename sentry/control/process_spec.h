@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sentry/kernel/resource_limits.h"
+#include "sentry/kernel/scheduling.h"
 
 namespace runsc {
 
@@ -36,7 +37,8 @@ struct ProcessSpec {
   // (for the first process only), and its own name for the terminal.
   bool container = false;
   int32_t oom_score_adj = 0;
-  int32_t nice = 0;              // -20 to 19
+  int32_t nice = 0;  // -20 to 19
+  Scheduling scheduling;
   int32_t io_priority = 0;       // as of ioprio_set(2): class and priority
   uint32_t personality = 0;      // as of personality(2)
   uint64_t ignored_signals = 0;  // what it inherits; bit n-1 for signal n
@@ -51,6 +53,7 @@ struct ProcessSpec {
     coder(arguments, program, environment, working_directory, uid, gid, groups, bounding, permitted,
           effective, inheritable, ambient, umask, no_new_privileges, shell_fallback, container, oom_score_adj,
           nice, io_priority, personality, ignored_signals, blocked_signals, seccomp_program, seccomp_flags);
+    scheduling.Fields(coder);
     for (ResourceLimit& limit : limits) coder(limit.current, limit.maximum);
   }
 };

@@ -18,7 +18,27 @@ Table& Tasks() {
   return *table;
 }
 
+// Linux: __checkparam_dl(), with the defaults of kernel.sched_deadline_period_{min,max}_us.
+bool IsValidDeadline(const Scheduling& wanted) {
+  constexpr uint64_t kMinRuntime = 1024, kMinPeriod = 100'000, kMaxPeriod = uint64_t{4194304} * 1000;  // ns
+  const uint64_t period = wanted.period != 0 ? wanted.period : wanted.deadline;
+  return wanted.deadline != 0 && wanted.runtime >= kMinRuntime && period >= wanted.deadline &&
+         wanted.deadline >= wanted.runtime && period >= kMinPeriod && period <= kMaxPeriod;
+}
+
 }  // namespace
+
+bool IsSchedulingPolicy(int policy) {
+  return IsRealTimePolicy(policy) || IsFairPolicy(policy) || policy == kSchedulingIdle ||
+         policy == SCHED_DEADLINE;
+}
+
+bool IsValid(const Scheduling& scheduling) {
+  if (!IsSchedulingPolicy(scheduling.policy)) return false;
+  if (scheduling.priority < 0 || scheduling.priority > kMaxRealTimePriority) return false;
+  if (scheduling.policy == SCHED_DEADLINE && !IsValidDeadline(scheduling)) return false;
+  return IsRealTimePolicy(scheduling.policy) == (scheduling.priority != 0);
+}
 
 Scheduling GetScheduling(const Task& task) {
   Table& table = Tasks();

@@ -7,6 +7,8 @@
 #ifndef SENTRY_KERNEL_SCHEDULING_H_
 #define SENTRY_KERNEL_SCHEDULING_H_
 
+#include <sched.h>
+
 #include <cstdint>
 
 namespace runsc {
@@ -22,7 +24,22 @@ struct Scheduling {
   uint64_t deadline_flags = 0;
 
   friend bool operator==(const Scheduling&, const Scheduling&) = default;
+
+  template <typename Coder>
+  void Fields(Coder& coder) {
+    coder(policy, priority, reset_on_fork, runtime, deadline, period, deadline_flags);
+  }
 };
+
+inline constexpr int kSchedulingIdle = 5;  // SCHED_IDLE
+inline constexpr int kMaxRealTimePriority = 99;
+inline bool IsRealTimePolicy(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
+// Those that nice values are for.
+inline bool IsFairPolicy(int policy) { return policy == SCHED_OTHER || policy == SCHED_BATCH; }
+
+// Whether Linux has that policy, and it takes these parameters (EINVAL else).
+bool IsSchedulingPolicy(int policy);
+bool IsValid(const Scheduling& scheduling);
 
 Scheduling GetScheduling(const Task& task);
 void SetScheduling(const Task& task, const Scheduling& scheduling);

@@ -10,9 +10,7 @@
 namespace runsc {
 namespace {
 
-constexpr int kIdlePolicy = 5;
 constexpr int kKeepPolicy = -1;
-constexpr int kMaxPriority = 99;
 constexpr uint32_t kResetOnFork = 0x40000000;  // SCHED_RESET_ON_FORK in a policy
 constexpr uint32_t kFirstSize = 48;            // SCHED_ATTR_SIZE_VER0
 constexpr int kNiceMin = -20, kNiceMax = 19;
@@ -29,20 +27,6 @@ struct Request {
   bool keeps_all = false;  // but for what a fork resets (SCHED_FLAG_KEEP_PARAMS)
 };
 
-bool IsRealTime(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
-bool IsFair(int policy) { return policy == SCHED_OTHER || policy == SCHED_BATCH; }
-bool IsPolicy(int policy) {
-  return IsRealTime(policy) || IsFair(policy) || policy == kIdlePolicy || policy == SCHED_DEADLINE;
-}
-
-// Linux: __checkparam_dl(), with the defaults of kernel.sched_deadline_period_{min,max}_us.
-bool IsValidDeadline(const Scheduling& wanted) {
-  constexpr uint64_t kMinRuntime = 1024, kMinPeriod = 100'000, kMaxPeriod = uint64_t{4194304} * 1000;  // ns
-  const uint64_t period = wanted.period != 0 ? wanted.period : wanted.deadline;
-  return wanted.deadline != 0 && wanted.runtime >= kMinRuntime && period >= wanted.deadline &&
-         wanted.deadline >= wanted.runtime && period >= kMinPeriod && period <= kMaxPeriod;
-}
-
 bool AllowsNice(Task& target, int nice) {
   // RLIMIT_NICE counts from 1 (nice 19) to 40 (nice -20).
   return static_cast<uint64_t>(20 - nice) <= target.Limit(RLIMIT_NICE);
@@ -51,8 +35,9 @@ bool AllowsNice(Task& target, int nice) {
 // Linux: user_check_sched_setscheduler(). Whether only CAP_SYS_NICE allows it.
 bool NeedsPrivilege(Task& target, const Scheduling& now, const Request& wanted) {
   const int policy = wanted.scheduling.policy;
-  if (IsFair(policy) && wanted.nice < target.nice.load() && !AllowsNice(target, wanted.nice)) return true;
-  if (IsRealTime(policy)) {
+  if (IsFairPolicy(policy) && wanted.nice < target.nice.load() && !AllowsNice(target, wanted.nice))
+    return true;
+  if (IsRealTimePolicy(policy)) {
     const uint64_t limit = target.Limit(RLIMIT_RTPRIO);
     if (policy != now.policy && limit == 0) return true;
     if (wanted.scheduling.priority > now.priority &&
@@ -61,7 +46,7 @@ bool NeedsPrivilege(Task& target, const Scheduling& now, const Request& wanted) 
   }
   if (policy == SCHED_DEADLINE) return true;
   // SCHED_IDLE counts as nice 20.
-  if (now.policy == kIdlePolicy && policy != kIdlePolicy && !AllowsNice(target, target.nice.load()))
+  if (now.policy == kSchedulingIdle && policy != kSchedulingIdle && !AllowsNice(target, target.nice.load()))
     return true;
   return now.reset_on_fork && !wanted.scheduling.reset_on_fork;
 }
@@ -72,12 +57,8 @@ Result<void> Change(Task& task, Task& target, Request wanted) {
   if (next.policy == kKeepPolicy) {
     next.policy = now.policy;
     next.reset_on_fork = now.reset_on_fork;
-  } else if (!IsPolicy(next.policy)) {
-    return Errno(EINVAL);
   }
-  if (next.priority < 0 || next.priority > kMaxPriority) return Errno(EINVAL);
-  if (next.policy == SCHED_DEADLINE && !IsValidDeadline(next)) return Errno(EINVAL);
-  if (IsRealTime(next.policy) != (next.priority != 0)) return Errno(EINVAL);
+  if (!IsValid(next)) return Errno(EINVAL);
   if (!task.creds().HasCapability(CAP_SYS_NICE)) {
     RETURN_IF_ERROR(CheckSchedulingOwner(task, target));
     if (NeedsPrivilege(target, now, wanted)) return Errno(EPERM);
@@ -91,7 +72,7 @@ Result<void> Change(Task& task, Task& target, Request wanted) {
   if (next.policy != SCHED_DEADLINE) next.runtime = next.deadline = next.period = next.deadline_flags = 0;
   if (next.policy == SCHED_DEADLINE && next.period == 0) next.period = next.deadline;
   SetScheduling(target, next);
-  if (IsFair(next.policy)) target.nice.store(wanted.nice);
+  if (IsFairPolicy(next.policy)) target.nice.store(wanted.nice);
   return Ok();
 }
 
@@ -182,13 +163,13 @@ Result<int64_t> SysSchedGetscheduler(Task& task, pid_t pid) {
 constexpr int kSchedExt = 7;  // SCHED_EXT of Linux 6.12, which nobody can choose here
 
 Result<int64_t> SysSchedGetPriorityMax(Task&, int policy) {
-  if (!IsPolicy(policy) && policy != kSchedExt) return Errno(EINVAL);
-  return IsRealTime(policy) ? kMaxPriority : 0;
+  if (!IsSchedulingPolicy(policy) && policy != kSchedExt) return Errno(EINVAL);
+  return IsRealTimePolicy(policy) ? kMaxRealTimePriority : 0;
 }
 
 Result<int64_t> SysSchedGetPriorityMin(Task&, int policy) {
-  if (!IsPolicy(policy) && policy != kSchedExt) return Errno(EINVAL);
-  return IsRealTime(policy) ? 1 : 0;
+  if (!IsSchedulingPolicy(policy) && policy != kSchedExt) return Errno(EINVAL);
+  return IsRealTimePolicy(policy) ? 1 : 0;
 }
 
 Result<int64_t> SysSchedRrGetInterval(Task& task, pid_t pid, UserPtr<timespec> interval) {
@@ -197,7 +178,7 @@ Result<int64_t> SysSchedRrGetInterval(Task& task, pid_t pid, UserPtr<timespec> i
   const int policy = GetScheduling(*target).policy;
   int64_t slice = 0;  // FIFO and deadline tasks run on
   if (policy == SCHED_RR) slice = kRoundRobinSlice;
-  if (IsFair(policy) || policy == kIdlePolicy) slice = kFairSlice;
+  if (IsFairPolicy(policy) || policy == kSchedulingIdle) slice = kFairSlice;
   RETURN_IF_ERROR(task.memory().Write(interval, ToTimespec(slice)));
   return 0;
 }
@@ -247,7 +228,7 @@ Result<int64_t> SysSchedGetattr(Task& task, pid_t pid, UserPtr<SchedulingAttribu
   attributes.policy = static_cast<uint32_t>(now.policy);
   attributes.flags = now.deadline_flags | (now.reset_on_fork ? kFlagResetOnFork : 0);
   attributes.priority = static_cast<uint32_t>(now.priority);
-  if (IsFair(now.policy)) attributes.nice = target->nice.load();
+  if (IsFairPolicy(now.policy)) attributes.nice = target->nice.load();
   attributes.runtime = now.runtime;
   attributes.deadline = now.deadline;
   attributes.period = now.period;

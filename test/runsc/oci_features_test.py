@@ -131,6 +131,69 @@ def attributes(box):
     check(box.run("delete", "--force", "attr").returncode == 0, "delete without it")
 
 
+# sched_getattr(2) of the process itself, the host's python3 in a read-only view of the host's root.
+SCHED_GETATTR = """
+import ctypes, os, struct
+data = ctypes.create_string_buffer(48)
+ctypes.CDLL(None).syscall(315, 0, data, 48, 0)
+size, policy, flags, nice, priority, runtime, deadline, period = struct.unpack("IIQiIQQQ", data.raw)
+print(policy, flags, nice, priority, runtime, deadline, period, flush=True)
+"""
+HOSTS_ROOT = {"root": {"path": "/", "readonly": True}}
+
+
+def schedulers(box):
+    """Every policy of process.scheduler, as sched_getattr(2) tells it inside; and what Linux would not take."""
+    def process(**scheduler):
+        return {"args": ["python3", "-c", SCHED_GETATTR], "env": ["PATH=/usr/bin:/bin"], "scheduler": scheduler}
+    rows = (({"policy": "SCHED_OTHER", "nice": 7}, "0 0 7 0 0 0 0"),
+            ({"policy": "SCHED_BATCH", "nice": -5, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}, "3 1 -5 0 0 0 0"),
+            ({"policy": "SCHED_IDLE", "nice": 3}, "5 0 0 0 0 0 0"),
+            ({"policy": "SCHED_FIFO", "priority": 12}, "1 0 0 12 0 0 0"),
+            ({"policy": "SCHED_RR", "priority": 99, "nice": 4}, "2 0 0 99 0 0 0"),
+            ({"policy": "SCHED_DEADLINE", "runtime": 5000000, "deadline": 10000000, "flags": ["SCHED_FLAG_RECLAIM"]},
+             "6 2 0 0 5000000 10000000 10000000"),
+            ({"policy": "SCHED_FIFO", "priority": 0, "flags": ["SCHED_FLAG_KEEP_POLICY"]}, None),
+            ({"policy": "SCHED_BATCH", "nice": 9, "flags": ["SCHED_FLAG_KEEP_PARAMS"]}, "0 0 0 0 0 0 0"))
+    for scheduler, told in rows:
+        result = box.run("run", "--bundle", box.bundle([], process=process(**scheduler), **HOSTS_ROOT), "sched")
+        if told is None:
+            check(result.returncode == 1 and b"process.scheduler" in result.stderr, f"{scheduler}", result)
+            continue
+        check(result.stdout.decode().strip() == told, f"{scheduler}", result)
+        real_time = scheduler["policy"] in ("SCHED_FIFO", "SCHED_RR", "SCHED_DEADLINE")
+        check((b"process.scheduler.policy" in result.stderr) == real_time, f"{scheduler}: the host does not do it, and says so",
+              result.stderr)
+    refused = (({"policy": "SCHED_ISO"}, "policy"), ({"policy": "x"}, "policy"), ({"nice": 1}, "policy"),
+               ({"policy": "SCHED_OTHER", "nice": -21}, "nice"), ({"policy": "SCHED_BATCH", "priority": 1}, "priority"),
+               ({"policy": "SCHED_RR"}, "priority"), ({"policy": "SCHED_RR", "priority": 100}, "priority"),
+               ({"policy": "SCHED_FIFO", "priority": 3, "period": 5}, "period"),
+               ({"policy": "SCHED_DEADLINE", "runtime": 10, "deadline": 5}, "deadline"),
+               ({"policy": "SCHED_DEADLINE"}, "deadline"), ({"policy": "SCHED_IDLE", "flags": ["SCHED_FLAG_X"]}, "flags"),
+               ({"policy": "SCHED_IDLE", "flags": ["SCHED_FLAG_UTIL_CLAMP_MIN"]}, "flags"))
+    for scheduler, word in refused:
+        result = box.run("run", "--bundle", box.bundle([], process=process(**scheduler), **HOSTS_ROOT), "sched")
+        check(result.returncode == 1 and b"process.scheduler" in result.stderr and word.encode() in result.stderr and
+              result.stderr.count(b"\n") == 1, f"{scheduler} is refused", result)
+    # exec: what the file says, and else what the container's process has.
+    box.create("sched", box.bundle([], process={**process(policy="SCHED_RR", priority=7), "args": ["sleep", "1000"]},
+                                   **HOSTS_ROOT))
+    box.run("start", "sched")
+    document = {**process(policy="SCHED_FIFO", priority=3), "cwd": "/", "user": {"uid": 0, "gid": 0}}
+    with open(box.path("process.json"), "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    result = box.run("exec", "--process", box.path("process.json"), "sched")
+    check(result.stdout == b"1 0 0 3 0 0 0\n", "exec --process", result)
+    result = box.run("exec", "sched", "python3", "-c", SCHED_GETATTR)
+    check(result.stdout == b"2 0 0 7 0 0 0\n", "exec of a command", result)
+    document["scheduler"] = {"policy": "SCHED_OTHER", "priority": 1}
+    with open(box.path("process.json"), "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    result = box.run("exec", "--process", box.path("process.json"), "sched")
+    check(result.returncode == 255 and b"scheduler.priority" in result.stderr, "exec --process: a wrong one", result)
+    box.run("delete", "--force", "sched")
+
+
 def debugging(box):
     bundle = box.bundle(["sh", "-c", "(while :; do :; done) & sleep 1000 & read line < /tmp/fifo"])
     os.mkfifo(f"{bundle}/rootfs/tmp/fifo")
@@ -264,7 +327,7 @@ def main():
         skip("needs a static busybox (package busybox-static)")
     adopt_orphans()
     only = os.environ.get("RUNSC_TEST_ONLY")
-    for part in (start_container_hooks, limits, attributes, debugging, out_of_memory,
+    for part in (start_container_hooks, limits, attributes, schedulers, debugging, out_of_memory,
                  mount_propagation_and_attributes):
         if only and part.__name__ not in only.split(","):
             continue
