@@ -40,6 +40,7 @@ struct CreateFlags {
     if (options.bundle.empty()) options.bundle = ".";
     options.sandbox.platform = Globals().platform;
     options.sandbox.network = Globals().network;
+    options.sandbox.own_for_hosts = Globals().host_namespaces == "own";
     options.systemd_cgroup = Globals().systemd_cgroup;
     options.rootless = IsRootless();
     options.debug = Globals().debug;

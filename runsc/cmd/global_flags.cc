@@ -106,6 +106,11 @@ std::string GlobalFlags::Finish() {
   if (log_format != "text" && log_format != "json") {
     std::string wrong = std::exchange(log_format, "text");
     return fmt::format("invalid log-format: {}", wrong);
+  flags.Choice("host-namespaces", {"refuse", "own"},
+               "where a container is to share the host's PID or IPC namespace (docker run --pid=host,\n"
+               "hostPID of Kubernetes): refuse: it is not made; own: it gets its own, with a warning\n"
+               "(default: refuse)",
+               &host_namespaces);
   }
   if (log.empty()) return "";
   UniqueFd fd(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0644));

@@ -22,6 +22,7 @@ struct GlobalFlags {
   bool systemd_cgroup = false;
   std::optional<bool> rootless;  // unset: as the caller's rights say
   std::string platform;          // "": the fastest that this machine has
+  std::string host_namespaces;   // "": refuse
   std::string network;           // "": nothing for `do`, passed through for containers
   std::string debug_log;
   bool strace = false;

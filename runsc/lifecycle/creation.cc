@@ -18,6 +18,7 @@
 #include "runsc/lifecycle/control_client.h"
 #include "runsc/lifecycle/guest_hooks.h"
 #include "runsc/lifecycle/monitor.h"
+#include "runsc/lifecycle/namespace_joins.h"
 #include "runsc/lifecycle/pod_annotations.h"
 #include "runsc/lifecycle/report.h"
 #include "runsc/oci/json_reader.h"
@@ -92,10 +93,9 @@ class Creation {
     spec_ = *std::move(spec);
     absl::Status status = oci::CheckSupported(spec_);
     if (!status.ok()) return status;
-    absl::StatusOr<std::optional<std::string>> pod = FindPod(containers_, spec_);
-    if (!pod.ok()) return pod.status();
-    status = CheckNamespaces(spec_, pod->has_value());
-    if (!status.ok()) return status;
+    absl::StatusOr<NamespaceJoins> joins =
+        FindNamespaceJoins(containers_, spec_, options_.sandbox.own_for_hosts, options_.warn);
+    if (!joins.ok()) return joins.status();
     if (!spec_.process) return absl::InvalidArgumentError("config.json: process: is missing");
     status = CheckTerminal(spec_, options_);
     if (!status.ok()) return status;
@@ -103,9 +103,10 @@ class Creation {
     absl::StatusOr<SandboxOptions> sandbox = MakeSandboxOptions(spec_, bundle_, options_.sandbox);
     if (!sandbox.ok()) return sandbox.status();
     sandbox_ = *std::move(sandbox);
-    state_.sandbox_id = pod->value_or(options_.id);
-    if (*pod) {
-      status = ConnectToPod(**pod);
+    sandbox_.boot.container_id = options_.id;
+    state_.sandbox_id = joins->sandbox.empty() ? options_.id : joins->sandbox;
+    if (!joins->sandbox.empty()) {
+      status = ConnectToSandbox(*joins);
       if (!status.ok()) return status;
     }
     if (!options_.console_socket.empty()) {
@@ -139,19 +140,45 @@ class Creation {
     warn(spec_.linux.mount_label, "linux.mountLabel");
   }
 
-  absl::Status ConnectToPod(const std::string& id) {
+  absl::Status ConnectToSandbox(const NamespaceJoins& joins) {
     auto failed = [&](const absl::Status& why) {
-      return absl::Status(why.code(),
-                          fmt::format("the sandbox {} of the pod: {}", id, std::string(why.message())));
+      return absl::Status(
+          why.code(), fmt::format("the sandbox {}{}: {}", joins.sandbox, joins.is_pod ? " of the pod" : "",
+                                  std::string(why.message())));
     };
-    absl::StatusOr<ContainerDirectory> directory = containers_.Open(id);
+    absl::StatusOr<ContainerDirectory> directory = containers_.Open(joins.sandbox);
     if (!directory.ok()) return failed(directory.status());
+    absl::StatusOr<ContainerState> state = directory->Load();
+    if (!state.ok()) return failed(state.status());
     absl::StatusOr<ControlClient> client = ControlClient::Connect(directory->path());
     if (!client.ok()) return failed(client.status());
-    sandbox_.container->pod = client->Release();
-    const oci::Namespace* pids = spec_.linux.FindNamespace(oci::NamespaceType::kPid);
-    sandbox_.container->shares_pids = pids == nullptr || !pids->path.empty();
+    SandboxContainer& container = *sandbox_.container;
+    container.pod = client->Release();
+    container.pods_monitor = state->monitor.pid;
+    container.pid = joins.pid;
+    container.uts = joins.uts;
+    container.ipc = joins.ipc;
+    container.time = joins.time;
+    if (joins.is_pod) return absl::OkStatus();
+    if (sandbox_.boot.host_sockets && !state->host_sockets)
+      return failed(
+          absl::FailedPreconditionError("it has no sockets (--network=off), and so it gives none"));
+    WarnOfSharedSandbox(joins.sandbox);
     return absl::OkStatus();
+  }
+
+  // Pods are limited as a whole, which engines know. Of others one would expect that their limits hold.
+  void WarnOfSharedSandbox(const std::string& id) {
+    const oci::Resources& resources = spec_.linux.resources;
+    const bool is_limited =
+        (resources.memory && resources.memory->limit.value_or(-1) > 0) ||
+        resources.pids_limit.value_or(-1) > 0 ||
+        (resources.cpu && (resources.cpu->quota.value_or(-1) > 0 || !resources.cpu->cpus.empty()));
+    if (is_limited)
+      options_.warn(
+          fmt::format("config.json: linux.resources: hold for this container's own processes on the host; "
+                      "what runs inside is in the sandbox of the container {}, and limited with it",
+                      id));
   }
 
   void FillState() {

@@ -58,6 +58,7 @@ class Builder {
     AddNames();
     AddLimits();
     AddMappings();
+    AddTimeOffsets();
     absl::StatusOr<ProcessSpec> process = MakeProcessSpec(*spec_.process, spec_.linux);
     if (!process.ok()) return process.status();
     options_.boot.process = *std::move(process);
@@ -174,6 +175,15 @@ class Builder {
       options_.container->gid_mappings.push_back({mapping.container_id, mapping.host_id, mapping.size});
   }
 
+  void AddTimeOffsets() {
+    TimeOffsetsSpec& offsets = options_.boot.time_offsets;
+    for (const auto& [clock, offset] : spec_.linux.time_offsets) {
+      const bool is_boottime = clock == "boottime";
+      (is_boottime ? offsets.boottime_seconds : offsets.monotonic_seconds) = offset.secs;
+      (is_boottime ? offsets.boottime_nanoseconds : offsets.monotonic_nanoseconds) = offset.nanosecs;
+    }
+  }
+
   const oci::Spec& spec_;
   const std::string& bundle_;
   const SandboxConfig& config_;
@@ -181,24 +191,6 @@ class Builder {
 };
 
 }  // namespace
-
-absl::Status CheckNamespaces(const oci::Spec& spec, bool in_pod) {
-  if (in_pod) return absl::OkStatus();
-  using oci::NamespaceType;
-  for (size_t i = 0; i < spec.linux.namespaces.size(); ++i) {
-    const oci::Namespace& space = spec.linux.namespaces[i];
-    if (space.path.empty() || space.type == NamespaceType::kNetwork) continue;
-    return Wrong(fmt::format("linux.namespaces[{}].path", i),
-                 fmt::format("joining a {} namespace is not supported", oci::NamespaceName(space.type)));
-  }
-  for (NamespaceType type : {NamespaceType::kPid, NamespaceType::kIpc}) {
-    if (spec.linux.FindNamespace(type) == nullptr)
-      return Wrong("linux.namespaces",
-                   fmt::format("the host's {} namespace cannot be shared: the list must have a new one",
-                               oci::NamespaceName(type)));
-  }
-  return absl::OkStatus();
-}
 
 ControlMessage::Limits LimitsInside(const oci::Resources& resources) {
   using Limits = ControlMessage::Limits;
@@ -226,6 +218,14 @@ ControlMessage::Limits LimitsInside(const oci::Resources& resources) {
   }
   return limits;
 }
+
+absl::StatusOr<SandboxOptions> MakeSandboxOptions(const oci::Spec& spec, const std::string& bundle,
+                                                  const SandboxConfig& config) {
+  if (!spec.process) return Wrong("process", "is missing");
+  return Builder(spec, bundle, config).Build();
+}
+
+namespace {
 
 // As sched_setattr(2) decides, in a task whose policy is still SCHED_OTHER.
 absl::Status SetScheduling(const oci::Scheduler& wanted, ProcessSpec& spec) {
@@ -265,14 +265,6 @@ absl::Status SetScheduling(const oci::Scheduler& wanted, ProcessSpec& spec) {
   spec.scheduling = scheduling;
   return absl::OkStatus();
 }
-
-absl::StatusOr<SandboxOptions> MakeSandboxOptions(const oci::Spec& spec, const std::string& bundle,
-                                                  const SandboxConfig& config) {
-  if (!spec.process) return Wrong("process", "is missing");
-  return Builder(spec, bundle, config).Build();
-}
-
-namespace {
 
 // Of a variable that is set twice the last value counts, in the first one's place.
 std::vector<std::string> LastOfEach(const std::vector<std::string>& environment) {

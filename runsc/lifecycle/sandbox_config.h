@@ -17,11 +17,8 @@ namespace runsc {
 struct SandboxConfig {
   std::string platform, network;  // of the global flags; "": the default
   bool overlay = false;           // writes to the root filesystem stay in the sandbox's memory
+  bool own_for_hosts = false;     // its own PID and IPC namespace where it was to have the host's
 };
-
-// What a namespace of the list cannot be, as "config.json: FIELD: …". A container `in_pod` has the pod's,
-// however the list names them, but for PID and mount namespaces.
-absl::Status CheckNamespaces(const oci::Spec& spec, bool in_pod);
 
 // Of the limits that config.json or `update` gives, those that the Sentry enforces or shows.
 ControlMessage::Limits LimitsInside(const oci::Resources& resources);

@@ -81,9 +81,14 @@ void CheckLinux(const Linux& part, Refusals& refuse) {
                 std::end(kPropagations),
             "linux.rootfsPropagation", fmt::format("'{}' is not supported", part.rootfs_propagation));
   refuse.If(part.intel_rdt.has_value(), "linux.intelRdt", "is not supported");
-  refuse.If(!part.time_offsets.empty(), "linux.timeOffsets", "is not supported");
-  if (const Namespace* time = part.FindNamespace(NamespaceType::kTime); time != nullptr)
-    refuse.If(!time->path.empty(), "linux.namespaces", "joining a time namespace is not supported");
+  const Namespace* time = part.FindNamespace(NamespaceType::kTime);
+  refuse.If(!part.time_offsets.empty() && time == nullptr, "linux.timeOffsets",
+            "time namespace offsets specified, but time namespace isn't enabled in the config");
+  refuse.If(!part.time_offsets.empty() && time != nullptr && !time->path.empty(), "linux.timeOffsets",
+            "those of a time namespace that is joined cannot be set");
+  for (const auto& [clock, offset] : part.time_offsets)
+    refuse.If(clock != "monotonic" && clock != "boottime", "linux.timeOffsets",
+              fmt::format("the clock '{}' is not one of monotonic and boottime", clock));
   if (part.personality.has_value()) {
     refuse.If(part.personality->domain != "LINUX" && part.personality->domain != "LINUX32",
               "linux.personality.domain",

@@ -29,6 +29,7 @@
 #include "runsc/sandbox/network.h"
 #include "runsc/sandbox/pod_member.h"
 #include "sentry/boot/channel.h"
+#include "sentry/boot/socket_maker.h"
 
 namespace runsc {
 namespace {
@@ -315,16 +316,19 @@ class Watch {
 
   int Run() {
     while (!done_) {
-      pollfd polls[4] = {{channel_.get(), POLLIN, 0},
-                         {signals_.get(), POLLIN, 0},
-                         {container_ != nullptr ? container_->listener.get() : -1, POLLIN, 0},
-                         {container_ != nullptr ? container_->creator : -1, POLLIN, 0}};
-      if (::poll(polls, 4, -1) < 0) continue;
+      pollfd polls[] = {{channel_.get(), POLLIN, 0},
+                        {signals_.get(), POLLIN, 0},
+                        {container_ != nullptr ? container_->listener.get() : -1, POLLIN, 0},
+                        {container_ != nullptr ? container_->creator : -1, POLLIN, 0},
+                        {container_ != nullptr ? container_->socket_requests.get() : -1, POLLIN, 0}};
+      if (::poll(polls, std::size(polls), -1) < 0) continue;
       // Messages first: the Sentry says why it ends before it does.
       if (polls[0].revents != 0) OnMessage();
       if (!done_ && polls[1].revents != 0) OnSignal();
       if (!done_ && polls[2].revents != 0) OnConnection();
       if (!done_ && polls[3].revents != 0) OnCreator();
+      if (!done_ && polls[4].revents != 0 && !ServeSocketRequest(container_->socket_requests.get()))
+        container_->socket_requests.reset();
     }
     terminal_.Restore();
     return code_;

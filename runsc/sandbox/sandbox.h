@@ -13,6 +13,7 @@
 
 #include "platform/host/clone_process.h"
 #include "sentry/boot/boot.h"
+#include "sentry/boot/pod.h"
 
 namespace runsc {
 
@@ -32,9 +33,11 @@ struct SandboxContainer {
   // The guest's ids as the host's files have them; empty: they are the same.
   std::vector<IdMapping> uid_mappings, gid_mappings;
   // A control connection to the Sentry that the container is to be in (pod_member.h); invalid: one of its
-  // own.
+  // own. The rest is about that.
   UniqueFd pod;
-  bool shares_pids = false;  // of a pod: its PID namespace
+  pid_t pods_monitor = -1;  // of the container that the Sentry was started for
+  NamespaceOrigin pid, uts, ipc, time;
+  UniqueFd socket_requests;  // sandbox.cc serves them (sentry/boot/socket_maker.h); invalid: there are none
   // The processes are there; `sentry` is -1 in a pod.
   std::function<void(pid_t sentry, pid_t gofer)> on_processes;
   // The first process waits to be started.

@@ -68,10 +68,12 @@ uint64_t MaxTasks(uint64_t host_tasks) {
   return std::max(host_tasks / 2 / kHostThreads, kLeast);
 }
 
-GuestProcess StartFirstProcess(Kernel& kernel, RefPtr<MountNamespace> mounts, BootOptions& options) {
+GuestProcess StartFirstProcess(Kernel& kernel, RefPtr<MountNamespace> mounts, TaskNamespaces namespaces,
+                               BootOptions& options) {
   GuestProcessOptions process;
   process.spec = std::move(options.process);
   process.mounts = std::move(mounts);
+  process.namespaces = std::move(namespaces);
   for (int fd : options.stdio) process.files.emplace_back(fd);
   for (int fd : options.more_files) process.files.emplace_back(fd);
   process.ask = [channel = options.channel.get()](bool to_change) {
@@ -269,7 +271,10 @@ int BootSentry(BootOptions options) {
   auto mounts = BuildMountTree(kernel, gofer, options, &wrong);
   if (!mounts.ok()) return Fail(options, kFailedCode, fmt::format("{}: {}", wrong, mounts.error().message()));
 
-  GuestProcess init = StartFirstProcess(kernel, *mounts, options);
+  TaskNamespaces namespaces;
+  if (wrong = MakeTimeNamespace(options.time_offsets, &namespaces.time); !wrong.empty())
+    return Fail(options, kFailedCode, wrong);
+  GuestProcess init = StartFirstProcess(kernel, *mounts, std::move(namespaces), options);
   if (!init.group) return Fail(options, init.exit_code, init.wrong);
   if (options.container && init.terminal) {
     if (auto bound = BindConsole(kernel, *mounts, *init.terminal); !bound.ok())
@@ -301,7 +306,8 @@ int BootSentry(BootOptions options) {
       SetLimits(settings, limits, options.host_memory);
     };
     served.set_strace = [&](bool on, UniqueFd log) { return live_strace.Set(on, std::move(log)); };
-    served.foreign = [&pod] { return pod.OwnNamespaces(); };
+    served.is_alone = [&pod] { return !pod.HasContainers(); };
+    pod.SetFirst(options.container_id, init.group);
     control.emplace(kernel, std::move(served));
     SendMessage(channel, ChannelMessage::Make(ChannelMessage::kReady, 0));
   } else {

@@ -30,6 +30,17 @@ std::span<const sock_filter> SentryFilter(std::string_view platform, bool host_s
 // The name of the fastest platform that this machine has.
 std::string DefaultPlatform();
 
+// Of config.json: linux.timeOffsets.
+struct TimeOffsetsSpec {
+  int64_t monotonic_seconds = 0, boottime_seconds = 0;
+  uint32_t monotonic_nanoseconds = 0, boottime_nanoseconds = 0;
+
+  template <typename Coder>
+  void Fields(Coder& coder) {
+    coder(monotonic_seconds, boottime_seconds, monotonic_nanoseconds, boottime_nanoseconds);
+  }
+};
+
 struct BootOptions {
   struct Volume {
     uint32_t gofer_root = 0;  // index among the Gofer's roots; 0 is the root filesystem
@@ -80,6 +91,8 @@ struct BootOptions {
   CgroupLimits limits_inside;        // what /sys/fs/cgroup shows; of these, tasks are limited here
   uint64_t host_tasks = UINT64_MAX;  // how many threads the host allows
 
+  std::string container_id;      // "": of a command
+  TimeOffsetsSpec time_offsets;  // all zero: the machine's clocks
   std::string hostname = "runsc";
   std::string domainname = "(none)";
   ProcessSpec process;

@@ -45,9 +45,8 @@ struct ChannelMessage {
   }
 };
 
-// With a descriptor, unless `fd` is -1.
-inline bool SendMessage(int socket, const ChannelMessage& message, int flags = 0, int fd = -1) {
-  iovec data{const_cast<ChannelMessage*>(&message), sizeof(message)};
+// A whole packet, with a descriptor unless `fd` is -1.
+inline bool SendData(int socket, iovec data, int flags, int fd) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr header{};
   if (fd >= 0) {
@@ -61,11 +60,10 @@ inline bool SendMessage(int socket, const ChannelMessage& message, int flags = 0
   }
   header.msg_iov = &data;
   header.msg_iovlen = 1;
-  return ::sendmsg(socket, &header, MSG_NOSIGNAL | flags) == static_cast<ssize_t>(sizeof(message));
+  return ::sendmsg(socket, &header, MSG_NOSIGNAL | flags) == static_cast<ssize_t>(data.iov_len);
 }
-// False when the other end is gone (or sent something that is no message).
-inline bool ReceiveMessage(int socket, ChannelMessage* message, UniqueFd* fd = nullptr) {
-  iovec data{message, sizeof(*message)};
+// False when the other end is gone, or sent a packet of another size.
+inline bool ReceiveData(int socket, iovec data, UniqueFd* fd) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
   msghdr header{};
   if (fd != nullptr) {
@@ -84,8 +82,16 @@ inline bool ReceiveMessage(int socket, ChannelMessage* message, UniqueFd* fd = n
     std::memcpy(&received, CMSG_DATA(rights), sizeof(received));
     fd->reset(received);
   }
+  return size == static_cast<ssize_t>(data.iov_len);
+}
+
+inline bool SendMessage(int socket, const ChannelMessage& message, int flags = 0, int fd = -1) {
+  return SendData(socket, {const_cast<ChannelMessage*>(&message), sizeof(message)}, flags, fd);
+}
+inline bool ReceiveMessage(int socket, ChannelMessage* message, UniqueFd* fd = nullptr) {
+  const bool received = ReceiveData(socket, {message, sizeof(*message)}, fd);
   message->text[sizeof(message->text) - 1] = '\0';
-  return size == static_cast<ssize_t>(sizeof(*message));
+  return received;
 }
 
 }  // namespace runsc

@@ -16,8 +16,10 @@
 #include "sentry/boot/channel.h"
 #include "sentry/boot/container_tree.h"
 #include "sentry/boot/mount_tree.h"
+#include "sentry/boot/socket_maker.h"
 #include "sentry/control/control_server.h"
 #include "sentry/fsimpl/gofer_filesystem.h"
+#include "sentry/ipc/ipc_namespace.h"
 
 namespace runsc {
 namespace {
@@ -58,8 +60,10 @@ void CodeList(Coder& coder, std::vector<T>& list, void (*code)(Coder&, T&), size
 template <typename Coder>
 void CodeSpec(Coder& coder, PodContainerSpec& spec) {
   spec.process.Fields(coder);
-  coder(spec.root_overlay, spec.root_read_only, spec.shares_pids, spec.root_propagation,
-        spec.tree.masked_paths, spec.tree.read_only_paths);
+  coder(spec.root_overlay, spec.root_read_only, spec.root_propagation, spec.id, spec.hostname, spec.domainname, spec.own_network,
+        spec.has_sockets, spec.tree.masked_paths, spec.tree.read_only_paths);
+  for (NamespaceOrigin* origin : {&spec.pid, &spec.uts, &spec.ipc, &spec.time}) origin->Fields(coder);
+  spec.time_offsets.Fields(coder);
   CodeList<Coder, BootOptions::MountSpec>(coder, spec.tree.mounts, CodeMount, kMaxMounts);
   CodeList<Coder, BootOptions::DeviceSpec>(coder, spec.tree.devices, CodeDevice, kMaxMounts);
   CodeList<Coder, std::pair<std::string, std::string>>(coder, spec.tree.sysctls, CodeSysctl, kMaxMounts);
@@ -71,6 +75,8 @@ bool IsPath(const std::string& path) {
 
 bool IsWellFormed(const PodContainerSpec& spec) {
   if (!IsWellFormed(spec.process)) return false;
+  for (const NamespaceOrigin* origin : {&spec.pid, &spec.uts, &spec.ipc, &spec.time})
+    if (origin->kind > NamespaceOrigin::kContainer) return false;
   const BootOptions::ContainerTree& tree = spec.tree;
   auto all_paths = [](const auto& list) { return std::all_of(list.begin(), list.end(), IsPath); };
   if (!all_paths(tree.masked_paths) || !all_paths(tree.read_only_paths)) return false;
@@ -82,6 +88,18 @@ bool IsWellFormed(const PodContainerSpec& spec) {
 }
 
 }  // namespace
+
+std::string MakeTimeNamespace(const TimeOffsetsSpec& spec, RefPtr<TimeNamespace>* made) {
+  constexpr uint32_t kSecond = 1'000'000'000;
+  if (spec.monotonic_nanoseconds >= kSecond || spec.boottime_nanoseconds >= kSecond)
+    return "linux.timeOffsets: invalid argument";
+  *made = MakeRef<TimeNamespace>();
+  const TimeNamespace::Change changes[] = {
+      {CLOCK_MONOTONIC, spec.monotonic_seconds, int64_t{spec.monotonic_nanoseconds}},
+      {CLOCK_BOOTTIME, spec.boottime_seconds, int64_t{spec.boottime_nanoseconds}}};
+  auto set = (*made)->Set(changes, std::size(changes));
+  return set.ok() ? "" : "linux.timeOffsets: numerical result out of range";
+}
 
 std::vector<std::byte> EncodePodContainer(const PodContainerSpec& spec) {
   std::vector<std::byte> bytes;
@@ -101,7 +119,7 @@ std::optional<PodContainerSpec> DecodePodContainer(std::span<const std::byte> by
 class Pod::Container {
  public:
   struct Sockets {
-    UniqueFd gofer, channel, ended, wake;
+    UniqueFd gofer, channel, ended, wake, sockets;
   };
 
   Container(Kernel& kernel, Sockets sockets)
@@ -110,6 +128,7 @@ class Pod::Container {
         channel_(std::move(sockets.channel)),
         bell_(MakeRef<Bell>(std::move(sockets.ended))),
         wake_(std::move(sockets.wake)),
+        socket_maker_(std::move(sockets.sockets)),
         gofer_(MakeRef<GoferConnection>(std::move(sockets.gofer), [bell = bell_] { bell->Ring(); })) {}
 
   ~Container() {
@@ -117,14 +136,17 @@ class Pod::Container {
     if (control_) control_->Stop();
   }
 
-  int Start(PodContainerSpec spec, std::vector<UniqueFd> files, std::string* wrong) {
-    if (!spec.shares_pids) own_pids_ = MakeRef<PidNamespace>(kernel_, kernel_.root_pid_namespace());
+  int Start(PodContainerSpec spec, TaskNamespaces namespaces, std::vector<UniqueFd> files,
+            std::string* wrong) {
+    id_ = spec.id;
+    member_ = MakeRef<Member>(spec.own_network, std::move(socket_maker_));
+    Kernel::ActingIn acting(namespaces);
     BootOptions options;
     options.container = std::move(spec.tree);
     options.root_overlay = spec.root_overlay;
     options.root_read_only = spec.root_read_only;
     options.root_propagation = spec.root_propagation;
-    auto mounts = BuildMountTree(kernel_, gofer_, options, wrong, own_pids_);
+    auto mounts = BuildMountTree(kernel_, gofer_, options, wrong, namespaces.pid);
     if (!mounts.ok()) {
       *wrong = fmt::format("{}: {}", *wrong, mounts.error().message());
       return kFailedCode;
@@ -132,7 +154,8 @@ class Pod::Container {
     GuestProcessOptions process;
     process.spec = std::move(spec.process);
     process.mounts = *mounts;
-    process.pid_namespace = own_pids_;
+    process.namespaces = namespaces;
+    process.container = member_;
     process.files = std::move(files);
     process.ask = [this](bool to_change) {
       SendMessage(channel_.get(), ChannelMessage::Make(ChannelMessage::kAskForeground, to_change ? 1 : 0),
@@ -164,7 +187,8 @@ class Pod::Container {
     return 0;
   }
 
-  const RefPtr<PidNamespace>& own_pids() const { return own_pids_; }
+  const std::string& id() const { return id_; }
+  const RefPtr<ThreadGroup>& first() const { return first_.group; }
   bool is_over() const { return is_over_.load(std::memory_order_acquire); }
   void Kill() {
     control_->KillHeld();
@@ -172,6 +196,20 @@ class Pod::Container {
   }
 
  private:
+  class Member final : public GuestContainer {
+   public:
+    Member(bool has_own_network, UniqueFd sockets)
+        : has_own_network_(has_own_network), sockets_(std::move(sockets)) {}
+    bool has_own_network() const override { return has_own_network_; }
+    Result<UniqueFd> OpenSocket(int family, int type, int protocol) override {
+      return sockets_.Open(family, type, protocol);
+    }
+
+   private:
+    const bool has_own_network_;
+    SocketMaker sockets_;
+  };
+
   // Wakes the container's thread. Files may outlive the container, and with them who rings it.
   struct Bell final : RefCounted {
     explicit Bell(UniqueFd eventfd) : fd(std::move(eventfd)) {}
@@ -227,6 +265,9 @@ class Pod::Container {
     }
     waiter_.reset();
     control_->Stop();
+    // With another one's PID namespace there is no init whose end would end them.
+    for (const RefPtr<ThreadGroup>& group : kernel_.root_pid_namespace()->ThreadGroups())
+      if (group->container() == member_) group->BeginExit(SIGKILL);
     SendMessage(channel_.get(), ChannelMessage::Make(ChannelMessage::kExited, first_.group->exit_status()),
                 MSG_DONTWAIT);
     ::shutdown(channel_.get(), SHUT_WR);
@@ -261,9 +302,10 @@ class Pod::Container {
   const int gofer_socket_;
   const UniqueFd channel_;
   const RefPtr<Bell> bell_;
-  UniqueFd wake_;
+  UniqueFd wake_, socket_maker_;
   const RefPtr<GoferConnection> gofer_;
-  RefPtr<PidNamespace> own_pids_;
+  std::string id_;
+  RefPtr<GuestContainer> member_;
   GuestProcess first_;
   std::optional<ControlServer> control_;
   std::optional<ExitWaiter> waiter_;
@@ -295,27 +337,69 @@ int Pod::Add(std::vector<UniqueFd> files, int streams, std::string* wrong) {
   auto bytes = ReadControlFile(files[0].get());
   auto spec = bytes ? DecodePodContainer(*bytes) : std::nullopt;
   size_t own_streams = static_cast<size_t>(__builtin_popcount(static_cast<unsigned>(streams) & 7));
-  if (!spec || files.size() < kFilesBeforeStreams + own_streams) return kFailedCode;
+  if (!spec) return kFailedCode;
+  size_t next = kFilesBeforeStreams + (spec->has_sockets ? 1 : 0);
+  if (files.size() < next + own_streams) return kFailedCode;
+  TaskNamespaces namespaces;
+  if (*wrong = FindNamespaces(*spec, &namespaces); !wrong->empty()) return kFailedCode;
+  UniqueFd sockets = spec->has_sockets ? std::move(files[kFilesBeforeStreams]) : UniqueFd();
   auto container = std::make_unique<Container>(
-      kernel_,
-      Container::Sockets{std::move(files[1]), std::move(files[2]), std::move(files[3]), std::move(files[4])});
+      kernel_, Container::Sockets{std::move(files[1]), std::move(files[2]), std::move(files[3]),
+                                  std::move(files[4]), std::move(sockets)});
   std::vector<UniqueFd> guest_files;
-  size_t next = kFilesBeforeStreams;
   for (int fd = 0; fd < 3; ++fd)
     guest_files.push_back((streams >> fd & 1) != 0 ? std::move(files[next++]) : UniqueFd());
   while (next < files.size()) guest_files.push_back(std::move(files[next++]));
-  if (int code = container->Start(std::move(*spec), std::move(guest_files), wrong); code != 0) return code;
+  if (int code = container->Start(std::move(*spec), std::move(namespaces), std::move(guest_files), wrong);
+      code != 0)
+    return code;
   MutexLock lock(mu_);
   containers_.push_back(std::move(container));
   return 0;
 }
 
-std::vector<RefPtr<PidNamespace>> Pod::OwnNamespaces() const {
-  std::vector<RefPtr<PidNamespace>> spaces;
+void Pod::SetFirst(std::string id, RefPtr<ThreadGroup> group) {
+  first_id_ = std::move(id);
+  first_ = std::move(group);
+}
+
+RefPtr<ThreadGroup> Pod::FirstProcessOf(const std::string& id) const {
+  if (id == first_id_) return first_;
   MutexLock lock(mu_);
   for (const auto& container : containers_)
-    if (container->own_pids() && !container->is_over()) spaces.push_back(container->own_pids());
-  return spaces;
+    if (container->id() == id && !container->is_over()) return container->first();
+  return nullptr;
+}
+
+std::string Pod::FindNamespaces(const PodContainerSpec& spec, TaskNamespaces* namespaces) const {
+  std::string wrong;
+  // Null: a new one.
+  auto find = [&](const NamespaceOrigin& origin, auto member, const auto& first) {
+    using Space = std::remove_cvref_t<decltype(first)>;
+    if (origin.kind == NamespaceOrigin::kNew) return Space();
+    if (origin.kind == NamespaceOrigin::kSandbox) return first;
+    RefPtr<ThreadGroup> group = FirstProcessOf(origin.container);
+    Space space = group ? NamespacesOf(*group).*member : Space();
+    if (!space)
+      wrong = fmt::format("the container {}, whose namespace it was to have, has ended", origin.container);
+    return space;
+  };
+  namespaces->pid = find(spec.pid, &TaskNamespaces::pid, kernel_.root_pid_namespace());
+  namespaces->uts = find(spec.uts, &TaskNamespaces::uts, kernel_.root_uts_namespace());
+  namespaces->ipc = find(spec.ipc, &TaskNamespaces::ipc, kernel_.root_ipc_namespace());
+  namespaces->time = find(spec.time, &TaskNamespaces::time, kernel_.root_time_namespace());
+  if (!wrong.empty()) return wrong;
+  if (!namespaces->pid) namespaces->pid = MakeRef<PidNamespace>(kernel_, kernel_.root_pid_namespace());
+  if (!namespaces->uts) namespaces->uts = MakeRef<UtsNamespace>(spec.hostname, spec.domainname);
+  if (!namespaces->ipc) namespaces->ipc = kernel_.MakeIpcNamespace();
+  if (!namespaces->time) return MakeTimeNamespace(spec.time_offsets, &namespaces->time);
+  return "";
+}
+
+bool Pod::HasContainers() const {
+  MutexLock lock(mu_);
+  return std::any_of(containers_.begin(), containers_.end(),
+                     [](const auto& container) { return !container->is_over(); });
 }
 
 void Pod::End() {

@@ -272,8 +272,7 @@ void ControlServer::AddContainer(Connection& connection, const ControlMessage& r
 
 // The Sentry's tasks stop all together or not at all.
 void ControlServer::Pause(Connection& connection) {
-  bool is_alone = options_.add_container && (!options_.foreign || options_.foreign().empty());
-  if (!is_alone)
+  if (!options_.is_alone || !options_.is_alone())
     return Reply(connection, ControlMessage::Make(ControlMessage::kFailed, EOPNOTSUPP,
                                                   "a container that shares its sandbox cannot be paused"));
   if (kernel_.Pause()) return Reply(connection, ControlMessage::Make(ControlMessage::kDone));
@@ -283,9 +282,8 @@ void ControlServer::Pause(Connection& connection) {
 
 std::vector<RefPtr<ThreadGroup>> ControlServer::Processes() const {
   std::vector<RefPtr<ThreadGroup>> groups = options_.first.group->pid_namespace().ThreadGroups();
-  if (!options_.foreign) return groups;
-  for (const RefPtr<PidNamespace>& space : options_.foreign())
-    std::erase_if(groups, [&](const auto& group) { return space->IdOf(*group) != 0; });
+  std::erase_if(groups,
+                [&](const auto& group) { return group->container() != options_.first.group->container(); });
   return groups;
 }
 
@@ -308,7 +306,8 @@ void ControlServer::Exec(Connection& connection, const ControlMessage& request, 
   GuestProcessOptions process;
   process.spec = std::move(*spec);
   process.mounts = fs->Get().mounts;
-  process.pid_namespace = RefPtr<PidNamespace>(&options_.first.group->pid_namespace());
+  process.namespaces = NamespacesOf(*options_.first.group);
+  process.container = options_.first.group->container();
   size_t next = 1;
   for (int fd = 0; fd < 3; ++fd) {
     bool has = (request.value >> fd & 1) != 0;

@@ -34,8 +34,8 @@ class ControlServer {
     std::function<void(const ControlMessage::Limits&)> set_limits = nullptr;
     // strace on or off, into that log if there is one; what is wrong, or "". Null: it cannot be had here.
     std::function<std::string(bool on, UniqueFd log)> set_strace = nullptr;
-    // Whose processes are other containers' although they can be seen from here.
-    std::function<std::vector<RefPtr<PidNamespace>>()> foreign = nullptr;
+    // Whether there are other containers in the sandbox; null: there are.
+    std::function<bool()> is_alone = nullptr;
   };
   ControlServer(Kernel& kernel, Options options);
   ~ControlServer();
@@ -80,7 +80,7 @@ class ControlServer {
   void Update(Connection& connection, const ControlMessage& request);
   void ReportExit(Connection& connection);
   void Reply(Connection& connection, const ControlMessage& message);
-  // The container's, without those of others that its PID namespace shows.
+  // The container's, and not those of others that its PID namespace shows.
   std::vector<RefPtr<ThreadGroup>> Processes() const;
 
   Kernel& kernel_;

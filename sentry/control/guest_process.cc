@@ -11,6 +11,7 @@
 
 #include "sentry/fsimpl/devpts.h"
 #include "sentry/fsimpl/host_file.h"
+#include "sentry/ipc/ipc_namespace.h"
 #include "sentry/vfs/path_walk.h"
 #include "sentry/wait/deferred.h"
 
@@ -137,7 +138,8 @@ class Starter {
     init_.limits = spec.limits;
     init_.ignored_signals = SignalSet(spec.ignored_signals);
     init_.blocked_signals = SignalSet(spec.blocked_signals);
-    init_.pid_namespace = options_.pid_namespace;
+    init_.namespaces = options_.namespaces;
+    init_.container = options_.container;
     init_.seccomp_flags = spec.seccomp_flags;
     for (uint64_t instruction : spec.seccomp_program)
       init_.seccomp_program.push_back(std::bit_cast<sock_filter>(instruction));
@@ -265,9 +267,9 @@ class Starter {
     process_.group->oom_score_adj.store(spec.oom_score_adj);
     RefPtr<Task> task = process_.group->leader();
     task->nice.store(spec.nice);
+    SetScheduling(*task, spec.scheduling);
     task->io_priority.store(spec.io_priority);
     task->personality.store(static_cast<int>(spec.personality));
-    SetScheduling(*task, spec.scheduling);
   }
 
   // Engines take their exit codes from these words, which are runc's.
@@ -333,6 +335,17 @@ void GuestProcess::SignalFromTerminal(int signal) const {
   // A hang-up concerns the session's leader too.
   if (signal == SIGHUP) (void)group->SendSignal(MakeSignalInfo(signal, SI_KERNEL), true);
   RunDeferred();
+}
+
+TaskNamespaces NamespacesOf(const ThreadGroup& group) {
+  TaskNamespaces namespaces;
+  namespaces.pid = RefPtr<PidNamespace>(&group.pid_namespace());
+  RefPtr<Task> leader = group.leader();
+  if (!leader || !leader->GetFs()) return namespaces;
+  namespaces.uts = leader->uts();
+  namespaces.ipc = leader->ipc();
+  namespaces.time = leader->GetTimeNamespace();
+  return namespaces;
 }
 
 GuestProcess StartGuestProcess(Kernel& kernel, GuestProcessOptions options) {

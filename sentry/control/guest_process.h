@@ -29,16 +29,20 @@ struct GuestProcess {
   void SignalFromTerminal(int signal) const;
 };
 
+// Those that a process is in; without UTS, IPC and time namespaces if it has ended.
+TaskNamespaces NamespacesOf(const ThreadGroup& group);
+
 struct GuestProcessOptions {
   ProcessSpec spec;
   RefPtr<MountNamespace> mounts;
-  RefPtr<PidNamespace> pid_namespace;  // null: the first one
-  std::vector<UniqueFd> files;         // host descriptors for 0, 1, 2, …; invalid: closed
-  std::function<void(bool)> ask;       // see HostJob
-  bool is_init = false;                // of the sandbox: everything ends with it; else a child of nobody
-  bool is_first = false;               // of a container
-  bool is_ordinary = false;            // InitOptions::is_ordinary
-  bool is_held = false;                // InitOptions::is_held
+  TaskNamespaces namespaces;         // null: the first ones
+  RefPtr<GuestContainer> container;  // null: the first
+  std::vector<UniqueFd> files;       // host descriptors for 0, 1, 2, …; invalid: closed
+  std::function<void(bool)> ask;     // see HostJob
+  bool is_init = false;              // of the sandbox: everything ends with it; else a child of nobody
+  bool is_first = false;             // of a container
+  bool is_ordinary = false;          // InitOptions::is_ordinary
+  bool is_held = false;              // InitOptions::is_held
 };
 GuestProcess StartGuestProcess(Kernel& kernel, GuestProcessOptions options);
 

@@ -215,9 +215,7 @@ class MqueueType final : public FilesystemType {
   explicit MqueueType(Kernel& kernel) : kernel_(kernel) {}
   std::string_view name() const override { return "mqueue"; }
   Result<NewFilesystem> Make(const FilesystemSource& source) override {
-    Task* task = Task::CurrentOrNull();
-    RefPtr<IpcNamespace> ipc = task != nullptr ? task->ipc() : kernel_.root_ipc_namespace();
-    RefPtr<Mount> mount = MqueuesOf(*ipc);
+    RefPtr<Mount> mount = MqueuesOf(*kernel_.current_ipc_namespace());
     return NewFilesystem{RefPtr<Filesystem>(&mount->filesystem()), mount->root(), false};
   }
 

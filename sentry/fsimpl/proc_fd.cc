@@ -169,8 +169,10 @@ constexpr NamespaceKind kNamespaces[] = {
     {"net", "net", 4026531840, CLONE_NEWNET, nullptr},
     {"pid", "pid", 4026531836, CLONE_NEWPID, PidNamespaceOf},
     {"pid_for_children", "pid", 4026531836, CLONE_NEWPID, PidNamespaceOf},
-    {"time", "time", 4026531834, CLONE_NEWTIME, nullptr},
-    {"time_for_children", "time", 4026531834, CLONE_NEWTIME, nullptr},
+    {"time", "time", 4026531834, CLONE_NEWTIME,
+     [](Task& task) -> RefPtr<RefCounted> { return task.GetTimeNamespace(); }},
+    {"time_for_children", "time", 4026531834, CLONE_NEWTIME,
+     [](Task& task) -> RefPtr<RefCounted> { return task.GetTimeNamespace(true); }},
     {"user", "user", 4026531837, CLONE_NEWUSER, nullptr},
     {"uts", "uts", 4026531838, CLONE_NEWUTS, [](Task& task) -> RefPtr<RefCounted> { return task.uts(); }},
 };

@@ -107,6 +107,12 @@ void AddLockLine(TextBuilder& text, int number, const FileLocks::Info& info,
 void AddFileDetails(TextBuilder& text, FileDescription& file, FDTable& table, const PidNamespace& view);
 std::string CpuInfoText(unsigned cpu_count);
 
+// What the reader's time namespace adds to the time since boot; nanoseconds.
+inline int64_t ReadersBootOffset() {
+  const Task* reader = Task::CurrentOrNull();
+  return reader != nullptr ? reader->time_namespace().offsets().boottime : 0;
+}
+
 // Texts of a task's files.
 using TaskText = Result<std::string> (*)(ProcFilesystem& filesystem, Task& task);
 Result<std::string> TaskStatText(ProcFilesystem& filesystem, Task& task, bool is_process);

@@ -8,12 +8,6 @@
 namespace runsc {
 namespace {
 
-RefPtr<IpcNamespace> CurrentIpc(Kernel& kernel) {
-  Task* task = Task::CurrentOrNull();
-  RefPtr<IpcNamespace> own = task != nullptr ? task->ipc() : nullptr;
-  return own ? own : kernel.root_ipc_namespace();
-}
-
 constexpr const char* kMessageHeading =
     "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      "
     "rtime  "
@@ -29,7 +23,7 @@ std::string MessageText(ProcFilesystem& filesystem) {
   TextBuilder text;
   text.Append(kMessageHeading);
   PidNamespace& pids = filesystem.pid_namespace();
-  for (const auto& [id, queue] : CurrentIpc(filesystem.kernel())->message_queues().List()) {
+  for (const auto& [id, queue] : filesystem.kernel().current_ipc_namespace()->message_queues().List()) {
     const ipc_perm& perm = queue.msg_perm;
     text.Add("{:10} {:10}  {:4o}  {:10} {:10} {:5} {:5} {:5} {:5} {:5} {:5} {:10} {:10} {:10}\n", perm.__key,
              id, perm.mode, queue.__msg_cbytes, queue.msg_qnum, pids.FromRoot(queue.msg_lspid),
@@ -42,7 +36,7 @@ std::string MessageText(ProcFilesystem& filesystem) {
 std::string SemaphoreText(ProcFilesystem& filesystem) {
   TextBuilder text;
   text.Append(kSemaphoreHeading);
-  for (const auto& [id, set] : CurrentIpc(filesystem.kernel())->semaphores().List()) {
+  for (const auto& [id, set] : filesystem.kernel().current_ipc_namespace()->semaphores().List()) {
     const ipc_perm& perm = set.sem_perm;
     text.Add("{:10} {:10}  {:4o} {:10} {:5} {:5} {:5} {:5} {:10} {:10}\n", perm.__key, id, perm.mode,
              set.sem_nsems, perm.uid, perm.gid, perm.cuid, perm.cgid, set.sem_otime, set.sem_ctime);
@@ -54,7 +48,8 @@ std::string SharedText(ProcFilesystem& filesystem) {
   TextBuilder text;
   text.Append(kSharedHeading);
   PidNamespace& pids = filesystem.pid_namespace();
-  for (const SharedMemory::Listed& listed : CurrentIpc(filesystem.kernel())->shared_memory().List()) {
+  for (const SharedMemory::Listed& listed :
+       filesystem.kernel().current_ipc_namespace()->shared_memory().List()) {
     const shmid_ds& segment = listed.status.description;
     const ipc_perm& perm = segment.shm_perm;
     text.Add("{:10} {:10}  {:4o} {:21} {:5} {:5}  {:5} {:5} {:5} {:5} {:5} {:10} {:10} {:10} {:21} {:21}\n",
@@ -155,7 +150,7 @@ constexpr Setting kSettings[] = {
 };
 
 Result<void> Write(const Setting& setting, Kernel& kernel, std::string_view text) {
-  RefPtr<IpcNamespace> ipc = CurrentIpc(kernel);
+  RefPtr<IpcNamespace> ipc = kernel.current_ipc_namespace();
   ASSIGN_OR_RETURN(std::vector<uint64_t> values, ParseNumbers(text));
   std::vector<uint64_t> all = setting.get(*ipc);
   if (values.empty() || values.size() > all.size()) return Errno(EINVAL);
@@ -199,7 +194,7 @@ void AddQueueSettings(ProcFilesystem& filesystem, StaticDirectory& directory) {
   Kernel& kernel = filesystem.kernel();
   for (const QueueSetting& setting : kQueueSettings) {
     auto limit = [&setting, &kernel]() -> std::atomic<int>& {
-      return MqueueFilesystemOf(*CurrentIpc(kernel)).limits.*setting.limit;
+      return MqueueFilesystemOf(*kernel.current_ipc_namespace()).limits.*setting.limit;
     };
     auto reader = [limit]() -> Result<std::string> { return fmt::format("{}\n", limit().load()); };
     auto writer = [limit, &setting](std::string_view text) -> Result<void> {
@@ -228,7 +223,7 @@ void AddIpcFiles(ProcFilesystem& filesystem, StaticDirectory& root) {
   Kernel& kernel = filesystem.kernel();
   for (const Setting& setting : kSettings) {
     auto reader = [&setting, &kernel]() -> Result<std::string> {
-      return fmt::format("{}\n", fmt::join(setting.get(*CurrentIpc(kernel)), "\t"));
+      return fmt::format("{}\n", fmt::join(setting.get(*kernel.current_ipc_namespace()), "\t"));
     };
     auto writer = [&setting, &kernel](std::string_view text) { return Write(setting, kernel, text); };
     sysctls.Add(setting.name, MakeRef<FunctionInode>(filesystem, 0644, reader, writer));

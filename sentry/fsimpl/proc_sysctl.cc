@@ -13,12 +13,6 @@
 namespace runsc {
 namespace {
 
-RefPtr<UtsNamespace> CurrentUts(Kernel& kernel) {
-  if (Task* task = Task::CurrentOrNull()) return task->uts();
-  RefPtr<Task> init = kernel.root_pid_namespace()->FindTask(1);
-  return init ? init->uts() : nullptr;
-}
-
 std::string RandomUuid() {
   std::array<unsigned char, 16> bytes{};
   if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) return {};
@@ -73,13 +67,13 @@ class UtsNameInode final : public TextInode {
   UtsNameInode(ProcFilesystem& filesystem, bool domain)
       : TextInode(filesystem, 0644), kernel_(filesystem.kernel()), domain_(domain) {}
   Result<std::string> Generate() override {
-    RefPtr<UtsNamespace> uts = CurrentUts(kernel_);
+    RefPtr<UtsNamespace> uts = kernel_.current_uts_namespace();
     if (!uts) return Errno(ESRCH);
     return (domain_ ? uts->domain_name() : uts->host_name()) + "\n";
   }
   Result<void> WriteText(std::string_view text) override {
     Task* task = Task::CurrentOrNull();
-    RefPtr<UtsNamespace> uts = CurrentUts(kernel_);
+    RefPtr<UtsNamespace> uts = kernel_.current_uts_namespace();
     if (task == nullptr || !uts || !task->creds().HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
     constexpr size_t kMaxLength = 64;
     std::string name(text.substr(0, std::min(kMaxLength, text.find_first_of(std::string_view("\n\0", 2)))));

@@ -41,7 +41,7 @@ std::string StatText(Kernel& kernel) {
     text.Add("cpu{} {} 0 {} {} 0 0 0 0 0 0\n", cpu, totals.user / kTick / cpus, totals.system / kTick / cpus,
              totals.idle / kTick / cpus);
   }
-  int64_t boot = (ClockNow(CLOCK_REALTIME) - Uptime(kernel)) / kNanosecondsPerSecond;
+  int64_t boot = (ClockNow(CLOCK_REALTIME) - Uptime(kernel) - ReadersBootOffset()) / kNanosecondsPerSecond;
   text.Add("intr 0\nctxt {}\nbtime {}\nprocesses {}\nprocs_running {}\nprocs_blocked 0\n", totals.switches,
            boot, kernel.total_forks(), std::max<size_t>(1, totals.running));
   text.Append("softirq 0 0 0 0 0 0 0 0 0 0 0\n");
@@ -49,7 +49,7 @@ std::string StatText(Kernel& kernel) {
 }
 
 std::string UptimeText(Kernel& kernel) {
-  int64_t up = Uptime(kernel) / kTick;
+  int64_t up = std::max<int64_t>(0, Uptime(kernel) + ReadersBootOffset()) / kTick;
   int64_t idle = SumUp(kernel).idle / kTick;
   return fmt::format("{}.{:02} {}.{:02}\n", up / 100, up % 100, idle / 100, idle % 100);
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 
 #include "sentry/fsimpl/proc_internal.h"
 
@@ -96,6 +97,18 @@ Result<std::string> PersonalityText(ProcFilesystem& filesystem, Task& task) {
 
 Result<std::string> TimerSlackText(ProcFilesystem& filesystem, Task& task) {
   return fmt::format("{}\n", task.timer_slack.load());
+}
+
+Result<std::string> TimeOffsetsText(ProcFilesystem& filesystem, Task& task) {
+  RefPtr<TimeNamespace> space = task.GetTimeNamespace(true);
+  if (!space) return Errno(ESRCH);
+  const TimeOffsets offsets = space->offsets();
+  TextBuilder text;
+  for (auto [name, offset] : {std::pair("monotonic", offsets.monotonic), {"boottime", offsets.boottime}}) {
+    const timespec value = ToTimespec(offset);
+    text.Add("{:<10} {:>10} {:>9}\n", name, value.tv_sec, value.tv_nsec);
+  }
+  return text.Take();
 }
 
 Result<std::string> OomScoreText(ProcFilesystem& filesystem, Task& task) {
@@ -209,6 +222,42 @@ Result<void> WriteClearRefs(Task& task, std::string_view text) {
   return what >= 1 && what <= 5 ? Ok() : Result<void>(Errno(EINVAL));
 }
 
+// Linux: timens_offsets_write().
+Result<void> WriteTimeOffsets(Task& task, std::string_view text) {
+  if (text.size() >= kPageSize) return Errno(EINVAL);
+  text = text.substr(0, text.find('\0'));
+  TimeNamespace::Change changes[2];
+  size_t count = 0;
+  do {
+    const size_t end = std::min(text.find('\n'), text.size());
+    char clock[10];
+    unsigned long nanoseconds = 0;
+    TimeNamespace::Change& change = changes[count];
+    long long seconds = 0;
+    if (std::sscanf(std::string(text.substr(0, end)).c_str(), "%9s %lld %lu", clock, &seconds,
+                    &nanoseconds) != 3 ||
+        nanoseconds >= static_cast<unsigned long>(kNanosecondsPerSecond))
+      return Errno(EINVAL);
+    const std::string_view name(clock);
+    if (name == "monotonic" || name == "1") {
+      change.clock = CLOCK_MONOTONIC;
+    } else if (name == "boottime" || name == "7") {
+      change.clock = CLOCK_BOOTTIME;
+    } else {
+      return Errno(EINVAL);
+    }
+    change.seconds = seconds;
+    change.nanoseconds = static_cast<int64_t>(nanoseconds);
+    ++count;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  } while (!text.empty() && count < std::size(changes));
+  Task* writer = Task::CurrentOrNull();
+  if (writer != nullptr && !writer->creds().HasCapability(CAP_SYS_TIME)) return Errno(EPERM);
+  RefPtr<TimeNamespace> space = task.GetTimeNamespace(true);
+  if (!space) return Errno(ESRCH);
+  return space->Set(changes, count);
+}
+
 Result<void> AcceptWrite(Task& task, std::string_view text) { return Ok(); }
 Result<void> RefuseWrite(Task& task, std::string_view text) { return Errno(EPERM); }
 
@@ -259,6 +308,7 @@ constexpr TaskFile kTaskFiles[] = {
     {"setgroups", 0644, SetgroupsText, RefuseWrite},
     {"timerslack_ns", 0666, TimerSlackText, WriteTimerSlack, false, TaskFile::kProcess},
     {"clear_refs", 0200, ZeroText, WriteClearRefs, false, TaskFile::kProcess},
+    {"timens_offsets", 0644, TimeOffsetsText, WriteTimeOffsets, false, TaskFile::kProcess},
     {"children", 0444, ChildrenText, nullptr, false, TaskFile::kThread},
 };
 

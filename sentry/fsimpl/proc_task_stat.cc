@@ -115,7 +115,8 @@ Result<std::string> TaskStatText(ProcFilesystem& filesystem, Task& task, bool is
            children.system / kNanosecondsPerTick);
   text.Add("{} {} {} 0 {} {} {} {} ", ShownPriority(task), task.nice.load(),
            std::max<size_t>(group.task_count(), 1),
-           std::max<int64_t>(0, task.start_time() - filesystem.kernel().boot_time_monotonic()) /
+           std::max<int64_t>(
+               0, task.start_time() - filesystem.kernel().boot_time_monotonic() + ReadersBootOffset()) /
                kNanosecondsPerTick,
            usage.virtual_bytes, usage.resident_bytes / kPageSize, group.Limit(RLIMIT_RSS));
   // kstkesp and kstkeip are 0 but for a task that is dumping core.

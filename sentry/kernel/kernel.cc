@@ -45,7 +45,34 @@ Kernel::Kernel(KernelOptions options)
       boot_id_(MakeBootId()),
       root_pid_namespace_(MakeRef<PidNamespace>(*this, nullptr)),
       uts_(MakeRef<UtsNamespace>(std::move(options.host_name), std::move(options.domain_name))),
-      ipc_(MakeIpcNamespace()) {}
+      ipc_(MakeIpcNamespace()),
+      time_namespace_(MakeRef<TimeNamespace>()) {
+  time_namespace_->Freeze();
+}
+
+namespace {
+
+thread_local const TaskNamespaces* acting_in = nullptr;
+
+}  // namespace
+
+Kernel::ActingIn::ActingIn(const TaskNamespaces& namespaces) { acting_in = &namespaces; }
+Kernel::ActingIn::~ActingIn() { acting_in = nullptr; }
+
+RefPtr<IpcNamespace> Kernel::current_ipc_namespace() const {
+  RefPtr<IpcNamespace> own;
+  if (const Task* task = Task::CurrentOrNull()) {
+    own = task->ipc();
+  } else if (acting_in != nullptr) {
+    own = acting_in->ipc;
+  }
+  return own ? own : ipc_;
+}
+
+RefPtr<UtsNamespace> Kernel::current_uts_namespace() const {
+  if (const Task* task = Task::CurrentOrNull()) return task->uts();
+  return acting_in != nullptr && acting_in->uts ? acting_in->uts : uts_;
+}
 
 Kernel::~Kernel() {
   Kill();
@@ -104,6 +131,10 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
   request.limits.address_space = options.limits[RLIMIT_AS].current;
   request.limits.data = options.limits[RLIMIT_DATA].current;
   request.limits.locked = options.limits[RLIMIT_MEMLOCK].current;
+  TaskNamespaces& spaces = options.namespaces;
+  if (!spaces.time) spaces.time = time_namespace_;
+  spaces.time->Freeze();
+  request.time_offsets = spaces.time->offsets();
   ASSIGN_OR_RETURN(LoadedProgram program, loader_->Load(request));
 
   auto handlers = MakeRef<SignalHandlers>();
@@ -111,10 +142,11 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
     constexpr uint64_t kIgnore = 1;  // SIG_IGN
     if (options.ignored_signals.Has(signal)) handlers->Exchange(signal, {.handler = kIgnore});
   }
-  RefPtr<PidNamespace> space = options.pid_namespace ? std::move(options.pid_namespace) : root_pid_namespace_;
+  RefPtr<PidNamespace> space = spaces.pid ? std::move(spaces.pid) : root_pid_namespace_;
   auto group = MakeRef<ThreadGroup>(*this, space, std::move(handlers), SIGCHLD);
   group->limits_.SetAll(options.limits);
   group->has_execed.store(true);
+  group->container_ = std::move(options.container);
   group->is_ordinary_init_ = is_init && options.is_ordinary;
   if (group->Limit(RLIMIT_CPU) != RLIM_INFINITY) group->posix_timers().UpdateCpuLimit();
   auto task = RefPtr<Task>::Adopt(new Task(*this, group));
@@ -124,8 +156,9 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
   task->fd_table_ = std::move(options.fd_table);
   task->fs_ = std::move(options.fs);
   task->creds_ = program.creds ? std::move(program.creds) : std::move(options.creds);
-  task->uts_ = uts_;
-  task->ipc_ = ipc_;
+  task->uts_ = spaces.uts ? std::move(spaces.uts) : uts_;
+  task->ipc_ = spaces.ipc ? std::move(spaces.ipc) : ipc_;
+  task->time_namespace_ = task->child_time_namespace_ = std::move(spaces.time);
   task->name_ = program.name;
   task->blocked_.store((options.blocked_signals & ~kUnblockableSignals).bits(), std::memory_order_relaxed);
   task->initial_fp_state_ = InitialFpState(platform_->fp_state_size());

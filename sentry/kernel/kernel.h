@@ -40,6 +40,19 @@ struct KernelOptions {
   uint64_t max_tasks = 32768;  // a fork bomb gets EAGAIN here
 };
 
+// Of a process that somebody outside starts.
+struct TaskNamespaces {
+  TaskNamespaces();
+  TaskNamespaces(const TaskNamespaces& other);
+  TaskNamespaces& operator=(const TaskNamespaces& other);
+  ~TaskNamespaces();
+
+  RefPtr<PidNamespace> pid;
+  RefPtr<UtsNamespace> uts;
+  RefPtr<IpcNamespace> ipc;
+  RefPtr<TimeNamespace> time;
+};
+
 // What the first process of the sandbox starts with.
 struct InitOptions {
   RefPtr<FDTable> fd_table;
@@ -53,7 +66,8 @@ struct InitOptions {
   // A process like any other, although it is number 1: signals have their default actions, also stops,
   // as if its parent were a shell outside; orphans are reaped for it, as by the init of that shell's machine.
   bool is_ordinary = false;
-  RefPtr<PidNamespace> pid_namespace;  // null: the first one; its first process is its init
+  TaskNamespaces namespaces;         // null: the first ones; a PID namespace's first process is its init
+  RefPtr<GuestContainer> container;  // null: the first
   // It runs no code before StartHeld: `create` is over, `start` has not come.
   bool is_held = false;
   std::array<ResourceLimit, ResourceLimits::kCount> limits;
@@ -92,6 +106,17 @@ class Kernel {
   Mutex& task_tree_lock() ABSL_LOCK_RETURNED(task_tree_mu_) { return task_tree_mu_; }
   const RefPtr<IpcNamespace>& root_ipc_namespace() const { return ipc_; }
   RefPtr<IpcNamespace> MakeIpcNamespace();
+  const RefPtr<UtsNamespace>& root_uts_namespace() const { return uts_; }
+  const RefPtr<TimeNamespace>& root_time_namespace() const { return time_namespace_; }
+  // Those of the task that asks; on another thread those of an ActingIn, or the first ones.
+  RefPtr<IpcNamespace> current_ipc_namespace() const;
+  RefPtr<UtsNamespace> current_uts_namespace() const;
+  // While it lives, what a thread that is no task's does is done in these namespaces.
+  class ActingIn {
+   public:
+    explicit ActingIn(const TaskNamespaces& namespaces);
+    ~ActingIn();
+  };
   const RefPtr<PidNamespace>& root_pid_namespace() const { return root_pid_namespace_; }
   // Makes the first process and starts it. Errors of loading are execve's.
   Result<RefPtr<ThreadGroup>> StartInit(InitOptions options);
@@ -162,6 +187,7 @@ class Kernel {
   RefPtr<PidNamespace> root_pid_namespace_;
   RefPtr<UtsNamespace> uts_;
   RefPtr<IpcNamespace> ipc_;
+  const RefPtr<TimeNamespace> time_namespace_;
   RefPtr<ThreadGroup> init_ ABSL_GUARDED_BY(task_tree_mu_);
 };
 

@@ -208,6 +208,12 @@ Result<TimerSetting> PosixTimers::Get(int id) {
   return GetLocked(*place->second);
 }
 
+clockid_t PosixTimers::ClockOf(int id) const {
+  Lock lock(mu_);
+  auto place = timers_.find(id);
+  return place != timers_.end() ? place->second->clock : CLOCK_REALTIME;
+}
+
 Result<TimerSetting> PosixTimers::Set(int id, bool absolute, TimerSetting setting) {
   Lock lock(mu_);
   auto place = timers_.find(id);

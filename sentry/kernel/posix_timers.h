@@ -60,6 +60,7 @@ class PosixTimers {
   // EINVAL: no such timer.
   Result<void> Delete(int id);
   Result<TimerSetting> Get(int id);
+  clockid_t ClockOf(int id) const;  // CLOCK_REALTIME if there is no such timer
   Result<TimerSetting> Set(int id, bool absolute, TimerSetting setting);
   Result<int> Overrun(int id);
 

@@ -9,6 +9,7 @@
 #include "platform/base/result.h"
 #include "platform/registers.h"
 #include "sentry/mm/memory_manager.h"
+#include "sentry/time/time_namespace.h"
 #include "sentry/vfs/path_walk.h"
 
 namespace runsc {
@@ -19,6 +20,7 @@ struct LoadRequest {
   std::string filename;          // as given to execve: AT_EXECFN and "#!" arguments
   std::vector<std::string> argv, envp;
   MemoryLimits limits;
+  TimeOffsets time_offsets;         // of the time namespace that it will be in
   bool close_on_exec_file = false;  // execveat(AT_EMPTY_PATH) of a close-on-exec fd: no "#!"
 };
 
@@ -37,6 +39,8 @@ class ProgramLoader {
   virtual ~ProgramLoader() = default;
   // ENOENT, EACCES, ENOEXEC, ELIBBAD, E2BIG, ENOMEM, ELOOP (too many "#!").
   virtual Result<LoadedProgram> Load(const LoadRequest& request) = 0;
+  // A program that was loaded by this loader is in another time namespace from now on. No task runs in it.
+  virtual Result<void> SetTimeOffsets(MemoryManager& memory, const TimeOffsets& offsets) { return Ok(); }
   // Address of the vDSO's rt_sigreturn trampoline in a program that was loaded by this loader; 0: none.
   virtual uint64_t sigreturn_trampoline(const MemoryManager& memory) const { return 0; }
 };

@@ -29,6 +29,7 @@
 #include "sentry/kernel/uts_namespace.h"
 #include "sentry/mm/memory_manager.h"
 #include "sentry/time/clock.h"
+#include "sentry/time/time_namespace.h"
 #include "sentry/vfs/path_walk.h"
 #include "sentry/wait/wait_queue.h"
 
@@ -84,6 +85,9 @@ class Task final : public RefCounted {
   void SetCreds(RefPtr<const Credentials> creds);  // task thread only
   RefPtr<UtsNamespace> uts() const;
   RefPtr<IpcNamespace> ipc() const;  // null after exit
+  // The bare form is for the task's thread, and never null there.
+  const TimeNamespace& time_namespace() const { return *time_namespace_; }
+  RefPtr<TimeNamespace> GetTimeNamespace(bool for_children = false) const;
   // What SEM_UNDO keeps, made at first use; task thread only.
   SemaphoreUndo& semaphore_undo();
   RefPtr<SemaphoreUndo> GetSemaphoreUndo() const;  // any thread; null: none was made
@@ -237,11 +241,14 @@ class Task final : public RefCounted {
   void SetIpc(RefPtr<IpcNamespace> ipc);
   void DropSemaphoreUndo();
   Result<void> EnterPidNamespace(RefPtr<PidNamespace> space);
+  // That of its children too.
+  Result<void> EnterTimeNamespace(RefPtr<TimeNamespace> space);
 
   // --- clone (task_clone.cc) ---
   Result<void> CheckCloneFlags(const CloneOptions& options) const;
   Result<void> CopyResources(Task& child, const CloneOptions& options);
   Result<RefPtr<FsContext>> CopyMountNamespace() const;
+  Result<void> CopyTimeNamespace(Task& child, uint64_t flags) const;
   Result<void> EnterTree(Task& child, const CloneOptions& options);
   bool IsOverProcessLimitLocked() const;
 
@@ -288,6 +295,7 @@ class Task final : public RefCounted {
   RefPtr<const Credentials> creds_;
   RefPtr<UtsNamespace> uts_;
   RefPtr<IpcNamespace> ipc_;
+  RefPtr<TimeNamespace> time_namespace_, child_time_namespace_;
   RefPtr<SemaphoreUndo> semaphore_undo_;  // shared with CLONE_SYSVSEM
   std::string name_;
 

@@ -6,6 +6,7 @@
 
 #include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespace_handle.h"
 #include "sentry/kernel/posix_timers.h"
 #include "sentry/kernel/scheduling.h"
 #include "sentry/kernel/seccomp_state.h"
@@ -14,17 +15,13 @@
 #include "sentry/kernel/vfork_done.h"
 #include "sentry/memory/live_limits.h"
 
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x80
-#endif
-
 namespace runsc {
 namespace {
 
 constexpr uint64_t kCloneClearSighand = 0x100000000;
 constexpr uint64_t kForbiddenNamespaces = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWCGROUP;
 constexpr uint64_t kPrivilegedNamespaces =
-    CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWCGROUP;
+    CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME;
 
 // Which namespaces may be made: those that are missing look as in a kernel built without them.
 Result<void> CheckNamespaces(uint64_t flags, const Credentials& creds) {
@@ -82,6 +79,21 @@ Result<RefPtr<FsContext>> Task::CopyMountNamespace() const {
   return MakeRef<FsContext>(std::move(mounts), std::move(view.root), std::move(view.cwd), view.umask);
 }
 
+// Linux: timens_on_fork(). With memory in common the child stays where its parent is, until it calls
+// execve(2).
+Result<void> Task::CopyTimeNamespace(Task& child, uint64_t flags) const {
+  child.time_namespace_ = time_namespace_;
+  child.child_time_namespace_ = child_time_namespace_;
+  if ((flags & CLONE_NEWTIME) != 0)
+    child.child_time_namespace_ = MakeRef<TimeNamespace>(child_time_namespace_->offsets());
+  if ((flags & CLONE_VM) != 0 || child.child_time_namespace_ == time_namespace_) return Ok();
+  child.time_namespace_ = child.child_time_namespace_;
+  child.time_namespace_->Freeze();
+  const TimeOffsets offsets = child.time_namespace_->offsets();
+  if (offsets == time_namespace_->offsets()) return Ok();
+  return kernel_.loader().SetTimeOffsets(*child.memory_, offsets);
+}
+
 Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   uint64_t flags = options.flags;
   if ((flags & CLONE_VM) != 0) {
@@ -100,6 +112,7 @@ Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   child.creds_ = creds_;
   child.uts_ = (flags & CLONE_NEWUTS) != 0 ? uts_->Clone() : uts_;
   child.ipc_ = (flags & CLONE_NEWIPC) != 0 ? kernel_.MakeIpcNamespace() : ipc_;
+  RETURN_IF_ERROR(CopyTimeNamespace(child, flags));
   if ((flags & CLONE_SYSVSEM) != 0) child.semaphore_undo_ = RefPtr<SemaphoreUndo>(&semaphore_undo());
   child.name_ = name();
 
@@ -237,6 +250,7 @@ Result<pid_t> Task::Clone(const CloneOptions& options) {
     }
     int exit_signal = (flags & CLONE_PARENT) != 0 ? group->exit_signal() : options.exit_signal;
     group = MakeRef<ThreadGroup>(kernel_, std::move(space), std::move(handlers), exit_signal);
+    group->container_ = thread_group_->container_;
     group->limits_.SetAll(thread_group_->limits_.GetAll());
     group->oom_score_adj.store(thread_group_->oom_score_adj.load());
     group->membarrier_registered.store(thread_group_->membarrier_registered.load());
@@ -295,7 +309,6 @@ Result<void> Task::Unshare(uint64_t flags) {
   if ((flags & (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)) != 0 && thread_group_->task_count() > 1)
     return Errno(EINVAL);
   if ((flags & CLONE_VM) != 0 && memory_->ref_count() > 1) return Errno(EINVAL);
-  if ((flags & CLONE_NEWTIME) != 0) return Errno(creds().HasCapability(CAP_SYS_ADMIN) ? EINVAL : EPERM);
   RETURN_IF_ERROR(CheckNamespaces(flags, creds()));
   if ((flags & CLONE_NEWPID) != 0) {
     if (child_pid_namespace_) return Errno(EINVAL);
@@ -314,6 +327,11 @@ Result<void> Task::Unshare(uint64_t flags) {
     RefPtr<UtsNamespace> uts = uts_->Clone();
     MutexLock lock(state_mu_);
     std::swap(uts_, uts);
+  }
+  if ((flags & CLONE_NEWTIME) != 0) {
+    auto time = MakeRef<TimeNamespace>(child_time_namespace_->offsets());
+    MutexLock lock(state_mu_);
+    std::swap(child_time_namespace_, time);
   }
   return Ok();
 }

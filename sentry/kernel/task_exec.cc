@@ -67,6 +67,7 @@ void Task::BecomeLeader() {
 
 Result<void> Task::Execve(LoadRequest request) {
   request.limits = memory_limits();
+  request.time_offsets = child_time_namespace_->offsets();
   if (tracee_->IsUnsafeForExec() && !creds().no_new_privs) {
     // Whoever traces it must not get hold of what a set-user-ID program is.
     RefPtr<Credentials> restricted = creds().Clone();
@@ -97,9 +98,12 @@ Result<void> Task::Execve(LoadRequest request) {
   }
   {
     RefPtr<MemoryManager> old = program.memory;
+    RefPtr<TimeNamespace> old_time = child_time_namespace_;
+    old_time->Freeze();
     {
       MutexLock lock(state_mu_);
       std::swap(memory_, old);
+      std::swap(time_namespace_, old_time);
     }
     context_->Detach();
     FinishVfork();

@@ -5,6 +5,11 @@
 
 namespace runsc {
 
+TaskNamespaces::TaskNamespaces() = default;
+TaskNamespaces::TaskNamespaces(const TaskNamespaces& other) = default;
+TaskNamespaces& TaskNamespaces::operator=(const TaskNamespaces& other) = default;
+TaskNamespaces::~TaskNamespaces() = default;
+
 RefPtr<UtsNamespace> Task::uts() const {
   MutexLock lock(state_mu_);
   return uts_;
@@ -51,6 +56,25 @@ Result<void> Task::EnterPidNamespace(RefPtr<PidNamespace> space) {
   return Ok();
 }
 
+RefPtr<TimeNamespace> Task::GetTimeNamespace(bool for_children) const {
+  MutexLock lock(state_mu_);
+  return for_children ? child_time_namespace_ : time_namespace_;
+}
+
+// Linux: timens_install(), which wants the memory for itself.
+Result<void> Task::EnterTimeNamespace(RefPtr<TimeNamespace> space) {
+  if (thread_group_->task_count() > 1 || memory_->ref_count() > 1) return Errno(EUSERS);
+  space->Freeze();
+  const TimeOffsets offsets = space->offsets();
+  if (offsets != time_namespace_->offsets())
+    RETURN_IF_ERROR(kernel_.loader().SetTimeOffsets(*memory_, offsets));
+  RefPtr<TimeNamespace> old = space, old_for_children = std::move(space);
+  MutexLock lock(state_mu_);
+  std::swap(time_namespace_, old);
+  std::swap(child_time_namespace_, old_for_children);
+  return Ok();
+}
+
 Result<void> Task::EnterNamespace(const NamespaceHandle& handle) {
   if (handle.type == CLONE_NEWUSER) return Errno(EINVAL);  // it is in it
   if (!creds().HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
@@ -67,6 +91,8 @@ Result<void> Task::EnterNamespace(const NamespaceHandle& handle) {
     }
     case CLONE_NEWPID:
       return EnterPidNamespace(RefPtr<PidNamespace>(static_cast<PidNamespace*>(handle.object.get())));
+    case CLONE_NEWTIME:
+      return EnterTimeNamespace(RefPtr<TimeNamespace>(static_cast<TimeNamespace*>(handle.object.get())));
     case CLONE_NEWNS: {
       if (!creds().HasCapability(CAP_SYS_CHROOT)) return Errno(EPERM);
       if (thread_group_->task_count() > 1) return Errno(EINVAL);  // others would go along

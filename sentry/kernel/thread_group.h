@@ -17,6 +17,7 @@
 #include "platform/base/mutex.h"
 #include "platform/base/ref.h"
 #include "platform/base/result.h"
+#include "sentry/kernel/guest_container.h"
 #include "sentry/kernel/pid_namespace.h"
 #include "sentry/kernel/process_group.h"
 #include "sentry/kernel/resource_limits.h"
@@ -106,6 +107,8 @@ class ThreadGroup final : public RefCounted {
   // Whether it has called execve(2) since fork (setpgid(2)).
   std::atomic<bool> has_execed{false};
   PosixTimers& posix_timers() { return *posix_timers_; }
+  // Of the sandbox's containers the one that it belongs to; null: the first.
+  const RefPtr<GuestContainer>& container() const { return container_; }
 
  private:
   friend class Kernel;
@@ -167,8 +170,9 @@ class ThreadGroup final : public RefCounted {
 
   Kernel& kernel_;
   const RefPtr<PidNamespace> pid_namespace_;
-  PidNumbers numbers_;             // fixed once it is in the tree
-  bool is_ordinary_init_ = false;  // fixed before it runs
+  PidNumbers numbers_;                // fixed once it is in the tree
+  bool is_ordinary_init_ = false;     // fixed before it runs
+  RefPtr<GuestContainer> container_;  // fixed before it runs
   ResourceLimits limits_;
   WaitQueue signal_queue_, exit_queue_, child_queue_;
   std::unique_ptr<PosixTimers> posix_timers_;

@@ -156,7 +156,7 @@ Result<LoadedProgram> ElfLoader::Load(const LoadRequest& request) {
   if (image.position_independent && !interpreter) break_base = UserAddr(ElfProgramBase(max_address));
   UserAddr break_start = break_base + RandomBelow(kBreakRandomPages) * kPageSize;
   memory->SetBrk(break_start);
-  ASSIGN_OR_RETURN(UserAddr vdso, vdso_->MapInto(*memory));
+  ASSIGN_OR_RETURN(UserAddr vdso, vdso_->MapInto(*memory, request.time_offsets));
 
   const Credentials& ids = *creds.creds;
   std::vector<std::pair<uint64_t, uint64_t>> auxv{

@@ -19,6 +19,9 @@ class ElfLoader final : public ProgramLoader {
   static Result<std::unique_ptr<ElfLoader>> Create(Platform& platform, MemoryFile& memory_file,
                                                    GuestClock& clock, unsigned cpu_count);
   Result<LoadedProgram> Load(const LoadRequest& request) override;
+  Result<void> SetTimeOffsets(MemoryManager& memory, const TimeOffsets& offsets) override {
+    return vdso_->SetOffsets(memory, offsets);
+  }
 
  private:
   ElfLoader(Platform& platform, MemoryFile& memory_file, RefPtr<Vdso> vdso)

@@ -38,11 +38,16 @@ const sockaddr* HostAddress(const SocketAddress& address) {
 
 }  // namespace
 
-Result<RefPtr<SocketFile>> HostSocket::Create(int family, int type, int protocol, int flags) {
+Result<RefPtr<SocketFile>> HostSocket::Create(Task& task, int family, int type, int protocol, int flags) {
   if (type == SOCK_RAW || type == SOCK_PACKET) return Errno(EPERM);
   if (type != SOCK_STREAM && type != SOCK_DGRAM) return Errno(ESOCKTNOSUPPORT);
-  UniqueFd fd(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
-  if (!fd) return HostErrno();
+  UniqueFd fd;
+  if (const auto& container = task.thread_group().container(); container && container->has_own_network()) {
+    ASSIGN_OR_RETURN(fd, container->OpenSocket(family, type, protocol));
+  } else {
+    fd.reset(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+    if (!fd) return HostErrno();
+  }
   return RefPtr<SocketFile>(MakeRef<HostSocket>(family, type, protocol, flags, std::move(fd)));
 }
 
@@ -214,8 +219,8 @@ Result<int64_t> HostSocket::Ioctl(UserMemory& memory, uint32_t request, uint64_t
 void RegisterHostNetwork(uint32_t first_free_port) {
   first_unprivileged_port = first_free_port;
   for (int family : {AF_INET, AF_INET6}) {
-    RegisterSocketFamily(family, [family](Task&, int type, int protocol, int flags) {
-      return HostSocket::Create(family, type, protocol, flags);
+    RegisterSocketFamily(family, [family](Task& task, int type, int protocol, int flags) {
+      return HostSocket::Create(task, family, type, protocol, flags);
     });
   }
 }

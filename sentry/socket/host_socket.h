@@ -14,7 +14,7 @@ namespace runsc {
 class HostSocket final : public SocketFile {
  public:
   // EPERM: raw sockets; else as socket(2).
-  static Result<RefPtr<SocketFile>> Create(int family, int type, int protocol, int flags);
+  static Result<RefPtr<SocketFile>> Create(Task& task, int family, int type, int protocol, int flags);
   HostSocket(int family, int type, int protocol, int flags, UniqueFd fd)
       : SocketFile(family, type, protocol, flags), fd_(std::move(fd)) {}
   ~HostSocket() override;

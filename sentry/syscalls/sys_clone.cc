@@ -123,7 +123,7 @@ Result<int64_t> EnterNamespacesOf(Task& task, ThreadGroup& process, uint64_t typ
   if ((types & CLONE_NEWUSER) != 0) return Errno(EINVAL);  // it is in it
   if (!task.creds().HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
   NamespaceHandle mounts{CLONE_NEWNS, nullptr}, uts{CLONE_NEWUTS, target->uts()},
-      ipc{CLONE_NEWIPC, target->ipc()};
+      ipc{CLONE_NEWIPC, target->ipc()}, time{CLONE_NEWTIME, target->GetTimeNamespace()};
   RefPtr<FsContext> fs = target->GetFs();
   if (!fs || !uts.object || !ipc.object) return Errno(ESRCH);  // it has ended
   mounts.object = fs->Get().mounts;
@@ -131,9 +131,11 @@ Result<int64_t> EnterNamespacesOf(Task& task, ThreadGroup& process, uint64_t typ
     if (!task.creds().HasCapability(CAP_SYS_CHROOT)) return Errno(EPERM);
     if (task.thread_group().task_count() > 1) return Errno(EINVAL);
   }
+  // What may fail comes first.
+  if ((types & CLONE_NEWTIME) != 0) RETURN_IF_ERROR(task.EnterNamespace(time));
   if ((types & CLONE_NEWPID) != 0)
     RETURN_IF_ERROR(task.EnterNamespace({CLONE_NEWPID, RefPtr<PidNamespace>(&process.pid_namespace())}));
-  // From here on nothing fails. There is one network, cgroup and time namespace.
+  // From here on nothing fails. There is one network and one cgroup namespace.
   for (const NamespaceHandle& handle : {mounts, uts, ipc}) {
     if ((types & static_cast<uint64_t>(handle.type)) != 0) RETURN_IF_ERROR(task.EnterNamespace(handle));
   }

@@ -99,7 +99,9 @@ Result<int64_t> SysTimerfdSettime(Task& task, Fd fd, int flags, UserPtr<const it
   ASSIGN_OR_RETURN(TimerSetting setting, ToSetting(value));
   TimerFile* timer = nullptr;
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, GetTimer(task, fd, &timer));
-  TimerSetting before = timer->Set((flags & TFD_TIMER_ABSTIME) != 0, setting);
+  const bool absolute = (flags & TFD_TIMER_ABSTIME) != 0;
+  if (absolute) setting = OnMachine(task, timer->clock(), setting);
+  TimerSetting before = timer->Set(absolute, setting);
   if (old) RETURN_IF_ERROR(task.memory().Write(old, FromSetting(before)));
   return 0;
 }

@@ -130,8 +130,8 @@ Result<int64_t> SysFutex(Task& task, UserPtr<uint32_t> word, FutexOperation oper
     if (time && command == FUTEX_WAIT) {
       call.deadline = Deadline::After(*time);
     } else if (time) {
-      call.deadline =
-          Deadline::AtClock(realtime || command == FUTEX_LOCK_PI ? CLOCK_REALTIME : CLOCK_MONOTONIC, *time);
+      const clockid_t clock = realtime || command == FUTEX_LOCK_PI ? CLOCK_REALTIME : CLOCK_MONOTONIC;
+      call.deadline = Deadline::AtClock(clock, task.time_namespace().ToMachine(clock, *time));
     }
   }
   switch (command) {

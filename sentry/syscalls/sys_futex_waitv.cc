@@ -64,7 +64,7 @@ Result<int64_t> SysFutexWaitv(Task& task, UserPtr<const FutexWaitDescription> us
   if (timeout) {
     if (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME) return Errno(EINVAL);
     ASSIGN_OR_RETURN(std::optional<int64_t> time, ReadTimespec(task, timeout));
-    deadline = Deadline::AtClock(clock, *time);
+    deadline = Deadline::AtClock(clock, task.time_namespace().ToMachine(clock, *time));
   }
   ASSIGN_OR_RETURN(std::vector<FutexWaitDescription> descriptions,
                    ReadDescriptions(task, user_waiters, count));

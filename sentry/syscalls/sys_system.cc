@@ -61,7 +61,8 @@ Result<int64_t> SysSysinfo(Task& task, UserPtr<struct sysinfo> user_info) {
   Kernel& kernel = task.kernel();
   struct sysinfo info;
   memset(&info, 0, sizeof(info));
-  info.uptime = (MonotonicNow() - kernel.boot_time_monotonic()) / kNanosecondsPerSecond;
+  info.uptime = (MonotonicNow() - kernel.boot_time_monotonic() + task.time_namespace().offsets().boottime) /
+                kNanosecondsPerSecond;
   info.totalram = kernel.memory_file().limit();
   uint64_t used = kernel.memory_file().allocated_bytes();
   info.freeram = used < info.totalram ? info.totalram - used : 0;

@@ -31,7 +31,8 @@ bool IsMachineClock(clockid_t clock) {
 }
 
 Result<int64_t> Now(Task& task, clockid_t clock) {
-  if (IsMachineClock(clock)) return task.kernel().clock().Now(WithoutAlarm(clock));
+  if (IsMachineClock(clock))
+    return task.kernel().clock().Now(WithoutAlarm(clock)) + task.time_namespace().offsets().Of(clock);
   std::optional<CpuClock> cpu = CpuClock::Decode(clock);
   if (!cpu) return Errno(EINVAL);
   return ReadCpuClock(task, *cpu);
@@ -146,6 +147,7 @@ Result<int64_t> SysClockNanosleep(Task& task, ClockId clock, int flags, UserPtr<
     return SleepOnCpuClock(task, *cpu, end, absolute, remaining);
   }
   if (!absolute) return SleepUntil(task, Deadline::After(nanoseconds), remaining);
+  nanoseconds = task.time_namespace().ToMachine(clock, nanoseconds);
   for (;;) {
     Result<void> slept = task.Block(Deadline::AtClock(WithoutAlarm(clock), nanoseconds));
     if (slept.is(ETIMEDOUT) && ClockNow(WithoutAlarm(clock)) >= nanoseconds) return 0;

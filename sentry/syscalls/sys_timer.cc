@@ -119,7 +119,9 @@ Result<int64_t> SysTimerSettime(Task& task, int id, int flags, UserPtr<const iti
   if (!from) return Errno(EINVAL);
   ASSIGN_OR_RETURN(itimerspec value, task.memory().Read(from));
   ASSIGN_OR_RETURN(TimerSetting setting, ToSetting(value));
-  ASSIGN_OR_RETURN(TimerSetting before, TimersOf(task).Set(id, (flags & TIMER_ABSTIME) != 0, setting));
+  const bool absolute = (flags & TIMER_ABSTIME) != 0;
+  if (absolute) setting = OnMachine(task, TimersOf(task).ClockOf(id), setting);
+  ASSIGN_OR_RETURN(TimerSetting before, TimersOf(task).Set(id, absolute, setting));
   if (old) RETURN_IF_ERROR(task.memory().Write(old, FromSetting(before)));
   return 0;
 }

@@ -665,7 +665,7 @@ constexpr auto MakeTable() {
   // 307
   t[307] = {"sendmmsg", Full<SysSendmmsg>()};
   // 308
-  t[308] = {"setns", Partial<SysSetns>("IPC, UTS, mount and PID namespaces")};
+  t[308] = {"setns", Partial<SysSetns>("IPC, UTS, mount, PID and time namespaces")};
   // 309
   t[309] = {"getcpu", Full<SysGetcpu>()};
   // 310

@@ -41,6 +41,13 @@ inline itimerspec FromSetting(TimerSetting setting) {
   return itimerspec{ToTimespec(setting.interval), ToTimespec(setting.value)};
 }
 
+// An absolute time of the task's time namespace; what was before the machine's time is over.
+inline TimerSetting OnMachine(const Task& task, clockid_t clock, TimerSetting setting) {
+  if (setting.value != 0)
+    setting.value = std::max<int64_t>(task.time_namespace().ToMachine(clock, setting.value), 1);
+  return setting;
+}
+
 // The clocks that wake a machine up are the plain ones here.
 inline clockid_t WithoutAlarm(clockid_t clock) {
   return clock == CLOCK_REALTIME_ALARM   ? CLOCK_REALTIME

@@ -22,4 +22,11 @@ struct VvarPage {
   int64_t boottime_offset;
 };
 
+/* The page right below it, which each time namespace has its own of: nanoseconds to add. It does not change
+ * while somebody can read it. */
+struct TimeOffsetsPage {
+  int64_t monotonic;
+  int64_t boottime;
+};
+
 #endif /* SENTRY_TIME_VVAR_PAGE_H_ */

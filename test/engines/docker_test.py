@@ -272,10 +272,92 @@ def sharing(docker):
         joined = docker.run("--rm", "--network", "container:first", IMAGE, "hostname")
         check(joined.returncode == 0, "--network container:NAME", str(joined))
         docker.remove("first")
+    if docker.start("first", IMAGE, "sleep", "1234"):
+        seen = docker.run("--rm", "--pid", "container:first", IMAGE, "sh", "-c", "ps; hostname; ip -o addr | grep -c 'inet 127'")
+        check(seen.returncode == 0 and "sleep 1234" in seen.stdout, "--pid container:NAME: its processes are seen", str(seen))
+        if docker.start("second", "--pid", "container:first", IMAGE, "sleep", "4321"):
+            for name in ("first", "second"):
+                ps = docker("exec", name, "ps").stdout
+                check("sleep 1234" in ps and "sleep 4321" in ps, f"--pid container:NAME: exec in the {name}", ps)
+            top = docker("top", "second").stdout
+            check("sleep 4321" in top and "sleep 1234" not in top, "--pid container:NAME: top", top)
+            expect(docker("stop", "-t", "1", "second"), 0, None, "--pid container:NAME: stop")
+            expect(docker("exec", "first", "echo", "up"), 0, "up\n", "--pid container:NAME: the other runs on")
+            expect(docker("start", "second"), 0, None, "--pid container:NAME: start again")
+            docker("kill", "first")
+            check(wait_until(lambda: docker.inspect("second", "{{.State.Status}} {{.State.ExitCode}}") == "exited 137", 20),
+                  "--pid container:NAME: the end of its process 1 ends both", docker.inspect("second", "{{json .State}}"))
+            docker.remove("second")
+        docker.remove("first")
+    segments = segment_program(docker)
+    if segments is None:
+        print("SKIPPED: --ipc container:NAME: gcc cannot make a static program here")
+    elif docker.start("first", "--ipc", "shareable", "-v", f"{segments}:/segment", IMAGE, "sh", "-c",
+                      "/segment 4711 make; echo here > /dev/shm/file; exec sleep 1000"):
+        check(wait_until(lambda: "made" in docker("logs", "first").stdout, 20), "a segment", str(docker("logs", "first")))
+        find = ("-v", f"{segments}:/segment", IMAGE, "sh", "-c", "/segment 4711; cat /dev/shm/file")
+        expect(docker.run("--rm", "--ipc", "container:first", *find), 0, "found: written\nhere\n", "--ipc container:NAME")
+        expect(docker.run("--rm", *find), 1, "none\n", "without it")
+        docker.remove("first")
+
+
+SEGMENT = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/shm.h>
+int main(int argc, char** argv) {
+  int id = shmget(atoi(argv[1]), 4096, argc > 2 ? IPC_CREAT | 0600 : 0);
+  if (id < 0) return puts("none"), 1;
+  char* text = shmat(id, 0, 0);
+  if (argc > 2) return strcpy(text, "written"), puts("made"), 0;
+  return printf("found: %s\n", text), 0;
+}
+"""
+
+
+def segment_program(docker):
+    """A static program: busybox makes no System V segments."""
+    source, program = docker.place.write("segment.c", SEGMENT), docker.place.path("segment")
+    made = run(["gcc", "-static", "-o", program, source]) if shutil.which("gcc") else None
+    return program if made is not None and made.returncode == 0 else None
+
+
+def compose(docker):
+    """Two services by docker-compose, one in the other's namespaces."""
+    if shutil.which("docker-compose") is None:
+        print("SKIPPED: compose: docker-compose is not installed")
+        return
+    docker.place.write("compose.json", json.dumps({"version": "2.4", "services": {
+        "web": {"image": IMAGE, "runtime": docker.runtime, "cgroup_parent": docker.place.cgroup_parent,
+                "command": ["sh", "-c", "mkdir -p /w; echo served >/w/index.html; exec httpd -f -p 8080 -h /w"]},
+        "client": {"image": IMAGE, "runtime": docker.runtime, "cgroup_parent": docker.place.cgroup_parent, "depends_on": ["web"],
+                   "command": ["sh", "-c", "until wget -qO- http://web:8080/; do sleep 0.2; done; exec sleep 1000"]},
+        "beside": {"image": IMAGE, "runtime": docker.runtime, "cgroup_parent": docker.place.cgroup_parent, "depends_on": ["web"],
+                   "pid": "service:web", "network_mode": "service:web",
+                   "command": ["sh", "-c", "ps | grep -c 'http[d]'; until wget -qO- http://127.0.0.1:8080/; do sleep 0.2; done"]}}}))
+
+    def call(*arguments, **options):
+        return run(["docker-compose", "-H", "unix://" + docker.socket, "-p", "both", "-f", docker.place.path("compose.json"),
+                    *arguments], **options)
+    up = call("up", "-d", timeout=120)
+    if not check(up.returncode == 0, "compose up", str(up)):
+        print(call("down"))
+        return
+    check(wait_until(lambda: "served" in call("logs", "client").stdout, 30), "compose: one reaches the other by name",
+          str(call("logs", "client")))
+    check(wait_until(lambda: "served" in call("logs", "beside").stdout, 30), "compose: one in the other's namespaces",
+          str(call("logs", "beside")))
+    listed = call("ps")
+    check(listed.stdout.count(" Up ") == 2, "compose ps", str(listed))
+    expect(call("exec", "-T", "web", "echo", "inside"), 0, "inside\n", "compose exec")
+    expect(call("restart", "-t", "1", "client"), 0, None, "compose restart")
+    down = call("down", "-t", "1", timeout=120)
+    check(down.returncode == 0 and docker("ps", "-aq").stdout == "", "compose down", str(down))
 
 
 PARTS = {"running": running, "terminals": terminals, "background": background, "restarts": restarts, "files": files, "users": users,
-         "limits": limits, "networks": networks, "health": health, "sharing": sharing}
+         "limits": limits, "networks": networks, "health": health, "sharing": sharing, "compose": compose}
 
 
 def main():

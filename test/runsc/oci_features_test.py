@@ -194,6 +194,62 @@ def schedulers(box):
     box.run("delete", "--force", "sched")
 
 
+def times(box):
+    """linux.timeOffsets in a time namespace of the container's own."""
+    with_time = [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "time")]
+    script = "cut -d. -f1 /proc/uptime; cat /proc/self/timens_offsets; readlink /proc/self/ns/time"
+
+    def run(**linux):
+        bundle = box.bundle(["sh", "-c", script], linux=linux)
+        for name in ("cut", "readlink"):
+            os.symlink("busybox", f"{bundle}/rootfs/bin/{name}")
+        return box.run("run", "--bundle", bundle, "times")
+    result = run(namespaces=with_time, timeOffsets={"monotonic": {"secs": 172800, "nanosecs": 5}, "boottime": {"secs": 604800}})
+    lines = result.stdout.decode().splitlines()
+    check(result.returncode == 0 and 604800 <= int(lines[0]) < 604900 and lines[1].split() == ["monotonic", "172800", "5"] and
+          lines[2].split() == ["boottime", "604800", "0"], "timeOffsets", result)
+    result = run(namespaces=with_time)
+    check(result.returncode == 0 and int(result.stdout.split()[0]) < 604800, "a time namespace without", result)
+    # The vDSO tells the same as the system call.
+    program = ("import ctypes, time; c = ctypes.CDLL(None); t = (ctypes.c_long * 2)(); c.syscall(228, 1, t); "
+               "print(time.clock_gettime(1) - t[0] < 2, t[0] >= 7000000, flush=True)")
+    result = box.run("run", "--bundle", box.bundle([], process={"args": ["python3", "-c", program], "env": ["PATH=/usr/bin:/bin"]},
+                                                   linux={"namespaces": with_time, "timeOffsets": {"monotonic": {"secs": 7000000}}},
+                                                   **HOSTS_ROOT), "times")
+    check(result.stdout == b"True True\n", "clock_gettime", result)
+    for offsets, namespaces, word in (
+            ({"boottime": {"secs": 1}}, with_time[:-1], b"isn't enabled"), ({"realtime": {"secs": 1}}, with_time, b"realtime"),
+            ({"boottime": {"secs": -1 << 40}}, with_time, b"out of range"),
+            ({"monotonic": {"secs": 1, "nanosecs": 1000000000}}, with_time, b"timeOffsets")):
+        result = run(namespaces=namespaces, timeOffsets=offsets)
+        check(result.returncode == 1 and b"timeOffsets" in result.stderr and word in result.stderr and
+              result.stderr.count(b"\n") == 1, f"{offsets} is refused", result)
+    # exec is in it too.
+    bundle = box.bundle(["sleep", "1000"], linux={"namespaces": with_time, "timeOffsets": {"boottime": {"secs": 604800}}})
+    box.create("times", bundle)
+    box.run("start", "times")
+    result = box.run("exec", "times", "sh", "-c", "read up rest < /proc/uptime; echo ${up%.*}")
+    check(int(result.stdout or 0) >= 604800, "exec", result)
+    box.run("delete", "--force", "times")
+
+
+def features(box):
+    """`runsc features` says what is so."""
+    told = json.loads(box.run("features").stdout)
+    kinds = told["linux"]["namespaces"]
+    check(kinds == sorted(kinds) and "time" in kinds, "namespaces", kinds)
+    for kind in kinds:
+        spaces = [{"type": name} for name in ("pid", "ipc", "mount", "uts", "network")]
+        if kind not in [space["type"] for space in spaces]:
+            spaces.append({"type": kind})
+        maps = {f"{which}Mappings": [{"containerID": 0, "hostID": 0, "size": 70000}] for which in ("uid", "gid")}
+        result = box.run("run", "--bundle", box.bundle(["echo", "up"], linux={"namespaces": spaces,
+                                                                             **(maps if kind == "user" else {})}), "kind")
+        check(result.stdout == b"up\n", f"a new {kind} namespace", result)
+    check(not told["linux"]["mountExtensions"]["idmap"]["enabled"] and not told["linux"]["intelRdt"]["enabled"],
+          "what is refused is disabled", told["linux"])
+
+
 def debugging(box):
     bundle = box.bundle(["sh", "-c", "(while :; do :; done) & sleep 1000 & read line < /tmp/fifo"])
     os.mkfifo(f"{bundle}/rootfs/tmp/fifo")
@@ -327,7 +383,7 @@ def main():
         skip("needs a static busybox (package busybox-static)")
     adopt_orphans()
     only = os.environ.get("RUNSC_TEST_ONLY")
-    for part in (start_container_hooks, limits, attributes, schedulers, debugging, out_of_memory,
+    for part in (start_container_hooks, limits, attributes, schedulers, times, features, debugging, out_of_memory,
                  mount_propagation_and_attributes):
         if only and part.__name__ not in only.split(","):
             continue

@@ -41,6 +41,12 @@ static inline const volatile struct VvarPage* Vvar(void) {
   return (const volatile struct VvarPage*)(start - 4096);
 }
 
+static inline const struct TimeOffsetsPage* TimeOffsets(void) {
+  const char* start = image_start;
+  __asm__("" : "+r"(start));
+  return (const struct TimeOffsetsPage*)(start - 2 * 4096);
+}
+
 static inline long Syscall(long number, long a, long b, long c) {
   long result;
   __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
@@ -69,8 +75,13 @@ static inline int ReadClock(int clock, uint64_t* nanoseconds) {
     uint64_t multiplier = vvar->multiplier;
     uint64_t value = vvar->monotonic_base;
     int64_t offset = 0;
-    if (clock == kClockRealtime || clock == kClockRealtimeCoarse) offset = vvar->realtime_offset;
-    if (clock == kClockBoottime) offset = vvar->boottime_offset;
+    if (clock == kClockRealtime || clock == kClockRealtimeCoarse) {
+      offset = vvar->realtime_offset;
+    } else if (clock == kClockBoottime) {
+      offset = vvar->boottime_offset + TimeOffsets()->boottime;
+    } else {
+      offset = TimeOffsets()->monotonic;
+    }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (__atomic_load_n(&vvar->sequence, __ATOMIC_RELAXED) != sequence) continue;
     // Counters of other CPUs may be a few ticks behind.
