@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -16,9 +17,20 @@
 namespace runsc {
 namespace {
 
+// Not the machine's first one, in which each id is itself.
+bool InUserNamespace() {
+  std::ifstream map("/proc/self/uid_map");
+  uint64_t inside = 0, outside = 0, count = 0;
+  return map >> inside >> outside >> count && !(inside == 0 && outside == 0 && count == UINT32_MAX);
+}
+
 std::string DefaultRoot() {
-  if (::geteuid() == 0) return "/run/runsc";
+  // The root of an ordinary user's namespace has his directories, unless it calls itself root (podman does
+  // not).
+  const char* user = ::getenv("USER");
+  const bool is_users_root = InUserNamespace() && (user == nullptr || std::string_view(user) != "root");
   const char* runtime_directory = ::getenv("XDG_RUNTIME_DIR");
+  if (::geteuid() == 0 && (!is_users_root || runtime_directory == nullptr)) return "/run/runsc";
   if (runtime_directory != nullptr && runtime_directory[0] == '/')
     return std::string(runtime_directory) + "/runsc";
   return fmt::format("/run/user/{}/runsc", ::geteuid());
@@ -94,6 +106,11 @@ FlagSet GlobalFlags::Set() {
                "namespace, passed through; off: no internet sockets (default: host for\n"
                "containers, none for do)",
                &network);
+  flags.Choice("host-namespaces", {"refuse", "own"},
+               "where a container is to share the host's PID or IPC namespace (docker run --pid=host,\n"
+               "hostPID of Kubernetes): refuse: it is not made; own: it gets its own, with a warning\n"
+               "(default: refuse)",
+               &host_namespaces);
   flags.String("debug-log", "FILE", "append the sandboxes' own log to FILE", &debug_log);
   flags.Bool("strace", "log every system call of containers, to --debug-log", &strace);
   flags.Bool("help, h", "print this text", &help);
@@ -106,11 +123,6 @@ std::string GlobalFlags::Finish() {
   if (log_format != "text" && log_format != "json") {
     std::string wrong = std::exchange(log_format, "text");
     return fmt::format("invalid log-format: {}", wrong);
-  flags.Choice("host-namespaces", {"refuse", "own"},
-               "where a container is to share the host's PID or IPC namespace (docker run --pid=host,\n"
-               "hostPID of Kubernetes): refuse: it is not made; own: it gets its own, with a warning\n"
-               "(default: refuse)",
-               &host_namespaces);
   }
   if (log.empty()) return "";
   UniqueFd fd(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0644));
@@ -123,7 +135,7 @@ GlobalFlags& Globals() {
   return flags;
 }
 
-bool IsRootless() { return Globals().rootless.value_or(::geteuid() != 0); }
+bool IsRootless() { return Globals().rootless.value_or(::geteuid() != 0 || InUserNamespace()); }
 
 int Fail(std::string_view message) {
   std::string entry = Entry("error", message);

@@ -15,7 +15,7 @@ from engine_harness import IMAGE, Place, Terminal, busybox_tar, check, finish, r
 
 class Podman:
     def __init__(self, place, runtime, binary, flags):
-        self.place = place
+        self.place, self.tested = place, (runtime, binary, flags)
         path = binary
         if runtime != "runsc":
             path = shutil.which(runtime)
@@ -150,7 +150,119 @@ def pods(podman):
     expect(podman("pod", "rm", "-f", "pod"), 0, None, "pod rm")
 
 
-PARTS = {"running": running, "background": background, "files": files, "limits": limits, "pods": pods}
+def sharing(podman):
+    """One container in another one's namespaces, without a pod."""
+    started = podman.run("-d", "--name", "first", "--hostname", "the-first", IMAGE, "sleep", "1234")
+    if not check(started.returncode == 0, "run -d", str(started)):
+        return
+    seen = podman.run("--rm", "--pid", "container:first", IMAGE, "sh", "-c", "ps; hostname")
+    check(seen.returncode == 0 and "sleep 1234" in seen.stdout and "the-first" not in seen.stdout, "--pid container:NAME", str(seen))
+    expect(podman.run("--rm", "--uts", "container:first", IMAGE, "hostname"), 0, "the-first\n", "--uts container:NAME")
+    expect(podman("exec", "first", "sh", "-c", "echo here >/dev/shm/file"), 0, "", "write in /dev/shm")
+    expect(podman.run("--rm", "--ipc", "container:first", IMAGE, "cat", "/dev/shm/file"), 0, "here\n", "--ipc container:NAME")
+    expect(podman("rm", "-f", "-t", "0", "first"), 0, None, "rm")
+
+
+class RootlessPodman:
+    """Everything as an ordinary user, with ids of his own by newuidmap(1) and files by the driver vfs."""
+    USER = 54321
+
+    def __init__(self, podman, runtime, binary, flags):
+        place = self.place = podman.place
+        home, run_folder = place.path("home"), place.path("user-run")
+        # In this test's mount namespace alone.
+        for file, line in (("passwd", f"tester:x:{self.USER}:{self.USER}::{home}:/bin/sh\n"), ("group", f"tester:x:{self.USER}:\n"),
+                           ("subuid", "tester:200000:65536\n"), ("subgid", "tester:200000:65536\n")):
+            content = ""
+            if os.path.exists(f"/etc/{file}"):
+                with open(f"/etc/{file}", encoding="utf-8") as original:
+                    content = original.read()
+            else:
+                with open(f"/etc/{file}", "w", encoding="utf-8"):
+                    pass
+            run(["mount", "--bind", place.write(f"etc-{file}", content + line), f"/etc/{file}"])
+        self.has_tap = os.path.exists("/dev/net/tun")
+        if self.has_tap:
+            node = place.path("tun")
+            os.mknod(node, 0o600 | 0o020000, os.makedev(10, 200))
+            os.chmod(node, 0o666)
+            run(["mount", "--bind", node, "/dev/net/tun"])
+        for folder in (home, run_folder):
+            os.mkdir(folder, 0o700)
+            os.chown(folder, self.USER, self.USER)
+        path = shutil.which(runtime)
+        if runtime == "runsc":
+            path = place.path("runsc-of-user")
+            shutil.copy(binary, path)
+            os.chmod(path, 0o755)
+            if flags:
+                path = place.write("runsc-of-user-with-flags", f"#!/bin/sh\nexec {path} {' '.join(flags)} \"$@\"\n")
+                os.chmod(path, 0o755)
+        config = place.write("user.conf", """
+[containers]
+default_ulimits = ["nofile=1024:1024"]
+cgroupns = "private"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+[network]
+network_backend = "cni"
+""")
+        os.chmod(place.path("image.tar"), 0o644)
+        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": home, "XDG_RUNTIME_DIR": run_folder,
+                            "CONTAINERS_CONF": config, "CONTAINERS_REGISTRIES_CONF": place.path("registries.conf")}
+        self.command = ["podman", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", path]
+        self.imported = self("import", place.path("image.tar"), IMAGE)
+
+    def __call__(self, *arguments, timeout=60, **options):
+        return run([*self.command, *arguments], timeout, user=self.USER, group=self.USER, extra_groups=[], cwd=self.environment["HOME"],
+                   env=self.environment, **options)
+
+
+def rootless(podman):
+    for program in ("newuidmap", "newgidmap", "slirp4netns"):
+        if shutil.which(program) is None:
+            print(f"SKIPPED: rootless: {program} is not installed")
+            return
+    user = RootlessPodman(podman, *podman.tested)
+    if user.imported.returncode != 0:
+        print(f"SKIPPED: rootless: podman does not work here for an ordinary user: {user.imported}")
+        return
+    expect(user("run", "--rm", IMAGE, "sh", "-c", "id -u; hostname | wc -l; touch /x && echo written"), 0, "0\n1\nwritten\n", "rootless: run") \
+        if user.has_tap else print("SKIPPED: rootless: the default network: there is no /dev/net/tun")
+    alone = ("run", "--rm", "--network", "none")
+    expect(user(*alone, IMAGE, "sh", "-c", "echo out; echo err >&2; exit 3"), 3, "out\n", "rootless: exit code and streams", "err")
+    expect(user(*alone, "--user", "user", IMAGE, "id", "-u"), 0, "1000\n", "rootless: --user")
+    expect(user(*alone, IMAGE, "sh", "-c", "touch /tmp/x; chown user /tmp/x; stat -c %u /tmp/x"), 0, "1000\n", "rootless: ids of its own")
+    expect(user(*alone, "-i", IMAGE, "cat", input=b"through stdin"), 0, "through stdin", "rootless: run -i")
+    volume = os.path.join(user.environment["HOME"], "volume")
+    os.mkdir(volume)
+    os.chown(volume, user.USER, user.USER)
+    expect(user(*alone, "-v", f"{volume}:/v", IMAGE, "sh", "-c", "echo inside >/v/new"), 0, "", "rootless: -v")
+    made = os.path.join(volume, "new")
+    check(os.path.exists(made) and os.stat(made).st_uid == user.USER, "rootless: what root inside makes is the user's")
+    started = user("run", "-d", "--network", "none", "--name", "back", IMAGE, "sleep", "1234")
+    if check(started.returncode == 0, "rootless: run -d", str(started)):
+        expect(user("exec", "back", "sh", "-c", "echo in; exit 6"), 6, "in\n", "rootless: exec")
+        seen = user(*alone, "--pid", "container:back", IMAGE, "ps")
+        check("sleep 1234" in seen.stdout, "rootless: --pid container:NAME", str(seen))
+        expect(user("stop", "-t", "1", "back"), 0, None, "rootless: stop")
+        check(user("inspect", "-f", "{{.State.ExitCode}}", "back").stdout.strip() == "137", "rootless: its exit code")
+        expect(user("start", "back"), 0, None, "rootless: start again")
+        expect(user("rm", "-f", "-t", "0", "back"), 0, None, "rootless: rm")
+    if user.has_tap:
+        served = user("run", "-d", "-p", "127.0.0.1:8082:8080", "--name", "web", IMAGE, "sh", "-c",
+                      "mkdir -p /w; echo served >/w/index.html; exec httpd -f -p 8080 -h /w")
+        check(served.returncode == 0, "rootless: run -p", str(served))
+        check(wait_until(lambda: run(["busybox", "wget", "-qO-", "http://127.0.0.1:8082/"]).stdout == "served\n", 20),
+              "rootless: a published port", str(user("logs", "web")))
+        expect(user("rm", "-f", "-t", "0", "web"), 0, None, "rootless: rm")
+    left = user("ps", "-aq").stdout
+    check(left == "", "rootless: no container left", left)
+
+
+PARTS = {"running": running, "background": background, "files": files, "limits": limits, "pods": pods, "sharing": sharing,
+         "rootless": rootless}
 
 
 def main():
