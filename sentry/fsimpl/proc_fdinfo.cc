@@ -2,6 +2,7 @@
 // and its locks.
 #include <sys/sysmacros.h>
 
+#include "platform/base/log.h"
 #include "sentry/fsimpl/epoll.h"
 #include "sentry/fsimpl/eventfd.h"
 #include "sentry/fsimpl/pidfd.h"
@@ -85,7 +86,9 @@ void AddFileDetails(TextBuilder& text, FileDescription& file, FDTable& table, co
   if (auto* epoll = dynamic_cast<EpollFile*>(&file)) AddInterest(text, *epoll, table);
   if (auto* inotify = dynamic_cast<InotifyFile*>(&file)) AddWatches(text, *inotify);
   if (auto* pidfd = dynamic_cast<PidfdFile*>(&file)) AddProcess(text, *pidfd->process(), view);
-  FileLocks* locks = file.inode()->locks_if_any();
+  const RefPtr<Inode> inode = file.inode();
+  CHECK(inode);  // never null, which GCC cannot know
+  FileLocks* locks = inode->locks_if_any();
   if (locks == nullptr) return;
   int number = 0;
   for (const FileLocks::Info& info : locks->List()) {
