@@ -82,7 +82,7 @@ inline bool ReceiveData(int socket, iovec data, UniqueFd* fd) {
     std::memcpy(&received, CMSG_DATA(rights), sizeof(received));
     fd->reset(received);
   }
-  return size == static_cast<ssize_t>(data.iov_len);
+  return size == static_cast<ssize_t>(data.iov_len) && (header.msg_flags & MSG_TRUNC) == 0;
 }
 
 inline bool SendMessage(int socket, const ChannelMessage& message, int flags = 0, int fd = -1) {
