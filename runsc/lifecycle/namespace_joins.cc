@@ -21,7 +21,8 @@ absl::Status Wrong(const std::string& field, const std::string& why) {
   return absl::InvalidArgumentError(OneLine(fmt::format("config.json: {}: {}", field, why)));
 }
 
-// Those of a process that a Sentry knows; the network is the host's, and the others are part of no process there.
+// Those of a process that a Sentry knows; the network is the host's, and the others are part of no process
+// there.
 NamespaceOrigin* OriginOf(NamespaceJoins& joins, NamespaceType type) {
   switch (type) {
     case NamespaceType::kPid:
@@ -52,8 +53,9 @@ pid_t ProcessOfPath(const std::string& path, std::string_view file) {
 bool IsHosts(const std::string& path, std::string_view file) {
   struct stat other {
   }, own{};
-  return ::stat(path.c_str(), &other) == 0 && ::stat(fmt::format("/proc/self/ns/{}", file).c_str(), &own) == 0 &&
-         other.st_dev == own.st_dev && other.st_ino == own.st_ino;
+  return ::stat(path.c_str(), &other) == 0 &&
+         ::stat(fmt::format("/proc/self/ns/{}", file).c_str(), &own) == 0 && other.st_dev == own.st_dev &&
+         other.st_ino == own.st_ino;
 }
 
 // The control groups of a process as /proc/PID/cgroup has them, by controller; "" is the unified hierarchy.
@@ -133,15 +135,17 @@ class Finder {
     }
     if (!owner && IsHosts(space.path, name)) return TakeHosts(space.type, field, space.path);
     if (!owner)
-      return Wrong(field, fmt::format("joining the {} namespace {} is not supported: it is not one of a container "
-                                      "of this runtime, whose state is in the same directory (--root)",
-                                      name, space.path));
+      return Wrong(field,
+                   fmt::format("joining the {} namespace {} is not supported: it is not one of a container "
+                               "of this runtime, whose state is in the same directory (--root)",
+                               name, space.path));
     if (owner->CurrentStatus() == ContainerStatus::kPaused)
       return Wrong(field, fmt::format("the container {} is paused", owner->id));
     if (!joins_.sandbox.empty() && joins_.sandbox != owner->sandbox_id)
-      return Wrong(field, fmt::format("the {} namespace is of the container {}, which is in another sandbox than the "
-                                      "container of the namespaces before it",
-                                      name, owner->id));
+      return Wrong(
+          field, fmt::format("the {} namespace is of the container {}, which is in another sandbox than the "
+                             "container of the namespaces before it",
+                             name, owner->id));
     joins_.sandbox = owner->sandbox_id;
     *origin = {NamespaceOrigin::kContainer, owner->id};
     return absl::OkStatus();
@@ -156,13 +160,17 @@ class Finder {
     if (type == NamespaceType::kUts) return absl::OkStatus();
     const std::string_view name = oci::NamespaceName(type);
     const std::string which =
-        path.empty() ? "" : fmt::format("{} is of no container whose state is in the same directory (--root), and ", path);
+        path.empty()
+            ? ""
+            : fmt::format("{} is of no container whose state is in the same directory (--root), and ", path);
     if (!own_for_hosts_)
-      return Wrong(field, fmt::format("{}the host's {} namespace cannot be shared: the list must have a new one, or "
-                                      "runsc be given --host-namespaces=own",
-                                      which, name));
-    warn_(OneLine(fmt::format("config.json: {}: {}the host's {} namespace cannot be shared: the container has its own",
-                              field, which, name)));
+      return Wrong(field,
+                   fmt::format("{}the host's {} namespace cannot be shared: the list must have a new one, or "
+                               "runsc be given --host-namespaces=own",
+                               which, name));
+    warn_(OneLine(
+        fmt::format("config.json: {}: {}the host's {} namespace cannot be shared: the container has its own",
+                    field, which, name)));
     return absl::OkStatus();
   }
 

@@ -1,8 +1,8 @@
-// NamespaceJoins: whose namespaces a container is to have, and so in whose Sentry it is to be. Engines say the
-// first by paths: /proc/PID/ns/pid, PID being the process that stands for another container, or for a process of
-// exec in it. On the host that file is a namespace of the host, as no guest has any there; here the container that
-// PID stands for is found, and the namespace of that container inside its Sentry is meant. Pods are told by
-// annotations (pod_annotations.h), and what their paths leave open is the pod's.
+// NamespaceJoins: whose namespaces a container is to have, and so in whose Sentry it is to be. Engines say
+// the first by paths: /proc/PID/ns/pid, PID being the process that stands for another container, or for a
+// process of exec in it. On the host that file is a namespace of the host, as no guest has any there; here
+// the container that PID stands for is found, and the namespace of that container inside its Sentry is meant.
+// Pods are told by annotations (pod_annotations.h), and what their paths leave open is the pod's.
 #ifndef RUNSC_LIFECYCLE_NAMESPACE_JOINS_H_
 #define RUNSC_LIFECYCLE_NAMESPACE_JOINS_H_
 

@@ -1,5 +1,5 @@
-// SocketMaker: sockets of another network namespace of the host than the Sentry's, for a container that has one
-// and shares the Sentry of another container. The container's monitor is in that namespace: it makes the
+// SocketMaker: sockets of another network namespace of the host than the Sentry's, for a container that has
+// one and shares the Sentry of another container. The container's monitor is in that namespace: it makes the
 // sockets, by requests over a connection, and what it makes is what the Sentry may make for itself, no more.
 //
 // Packets of one size on a SOCK_SEQPACKET pair; an answer has a descriptor, or the errno that says why not.

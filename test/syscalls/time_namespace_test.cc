@@ -6,8 +6,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/sysinfo.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -103,9 +103,12 @@ TEST(each_clock_has_its_offset) {
   struct {
     clockid_t clock;
     int64_t offset, before;
-  } clocks[] = {{CLOCK_MONOTONIC, kOffset, 0},        {CLOCK_MONOTONIC_RAW, kOffset, 0},
-                {CLOCK_MONOTONIC_COARSE, kOffset, 0}, {CLOCK_BOOTTIME, 2 * kOffset, 0},
-                {CLOCK_REALTIME, 0, 0},               {CLOCK_REALTIME_COARSE, 0, 0},
+  } clocks[] = {{CLOCK_MONOTONIC, kOffset, 0},
+                {CLOCK_MONOTONIC_RAW, kOffset, 0},
+                {CLOCK_MONOTONIC_COARSE, kOffset, 0},
+                {CLOCK_BOOTTIME, 2 * kOffset, 0},
+                {CLOCK_REALTIME, 0, 0},
+                {CLOCK_REALTIME_COARSE, 0, 0},
                 {CLOCK_TAI, 0, 0}};
   for (auto& clock : clocks) clock.before = Now(clock.clock) - 10'000'000;
   MakeNamespace("monotonic " + Offset(kOffset) + "boottime " + Offset(2 * kOffset));
@@ -139,8 +142,8 @@ TEST(what_may_be_written) {
             "monotonic           0         0\nboottime            0         0\n");
   EXPECT_EQ(SetOffsets("monotonic 1 0\n"), EACCES);
   MakeNamespace("");
-  for (const char* text : {"", "\n", "monotonic", "monotonic 1", "monotonic 1 1000000000", "realtime 1 0", "0 1 0",
-                           "monotonic x 0", "monotonic 1 0\nnonsense", "verylongclockname 1 0"})
+  for (const char* text : {"", "\n", "monotonic", "monotonic 1", "monotonic 1 1000000000", "realtime 1 0",
+                           "0 1 0", "monotonic x 0", "monotonic 1 0\nnonsense", "verylongclockname 1 0"})
     EXPECT_EQ(SetOffsets(text), EINVAL);
   EXPECT_EQ(SetOffsets(std::string(4096, ' ')), EINVAL);
   for (const char* text : {"monotonic -10000000000 0", "monotonic 9300000000 0", "monotonic -9300000000 0",
