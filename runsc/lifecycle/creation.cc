@@ -161,8 +161,7 @@ class Creation {
     container.time = joins.time;
     if (joins.is_pod) return absl::OkStatus();
     if (sandbox_.boot.host_sockets && !state->host_sockets)
-      return failed(
-          absl::FailedPreconditionError("it has no sockets (--network=off), and so it gives none"));
+      return failed(absl::FailedPreconditionError("it has no sockets (--network=off), and so it gives none"));
     WarnOfSharedSandbox(joins.sandbox);
     return absl::OkStatus();
   }

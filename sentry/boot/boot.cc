@@ -174,7 +174,7 @@ void SetLimits(CgroupSettings& settings, const ControlMessage::Limits& limits, u
 }
 
 // Sockets, /proc/net and what asks for interfaces are the network's.
-void UseHostNetwork(HostNetwork& network, const BootOptions& options) {
+void UseHostNetwork(const BootOptions& options) {
   uint32_t first_free_port = 1024;
   if (options.container) {
     for (const auto& [name, value] : options.container->sysctls)
@@ -182,7 +182,10 @@ void UseHostNetwork(HostNetwork& network, const BootOptions& options) {
   }
   RegisterHostNetwork(first_free_port);
   for (size_t i = 0; i < HostNetwork::kFiles.size(); ++i)
-    SetProcNetFile(HostNetwork::kFiles[i], [&network, i] { return network.ReadFile(i); });
+    SetProcNetFile(HostNetwork::kFiles[i], [i] {
+      HostNetwork* network = NetworkOfTask();
+      return network != nullptr ? network->ReadFile(i) : std::string();
+    });
 }
 
 }  // namespace
@@ -247,7 +250,7 @@ int BootSentry(BootOptions options) {
   SetProcNetReader("unix", UnixEndpoint::ProcNetUnix);
   CgroupSettings settings(options.limits_inside);
   RegisterFilesystemsAndDevices(kernel, settings);
-  if (network) UseHostNetwork(*network, options);
+  if (network) UseHostNetwork(options);
 
   int channel = options.channel.get();
   // What cannot go on ends at once: there is nothing that waiting for tasks would save.

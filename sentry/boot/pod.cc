@@ -60,8 +60,9 @@ void CodeList(Coder& coder, std::vector<T>& list, void (*code)(Coder&, T&), size
 template <typename Coder>
 void CodeSpec(Coder& coder, PodContainerSpec& spec) {
   spec.process.Fields(coder);
-  coder(spec.root_overlay, spec.root_read_only, spec.root_propagation, spec.id, spec.hostname, spec.domainname, spec.own_network,
-        spec.has_sockets, spec.tree.masked_paths, spec.tree.read_only_paths);
+  coder(spec.root_overlay, spec.root_read_only, spec.root_propagation, spec.id, spec.hostname,
+        spec.domainname, spec.own_network, spec.has_sockets, spec.tree.masked_paths,
+        spec.tree.read_only_paths);
   for (NamespaceOrigin* origin : {&spec.pid, &spec.uts, &spec.ipc, &spec.time}) origin->Fields(coder);
   spec.time_offsets.Fields(coder);
   CodeList<Coder, BootOptions::MountSpec>(coder, spec.tree.mounts, CodeMount, kMaxMounts);

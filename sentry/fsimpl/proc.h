@@ -21,7 +21,7 @@ std::unique_ptr<FilesystemType> MakeProcType(Kernel& kernel);
 // Makes the text of a file below /proc/net ("unix", "tcp", …), given by the owner of the sockets at
 // boot; without one a file shows its heading only.
 void SetProcNetReader(std::string_view name, std::function<std::string()> reader);
-// The same for a whole file.
+// The same for a whole file; the heading alone where that is "".
 void SetProcNetFile(std::string_view name, std::function<std::string()> reader);
 
 // The process whose /proc/<pid> is open as `file`, which pidfd_send_signal(2) takes for a pidfd. EBADF.

@@ -8,7 +8,7 @@ namespace {
 
 struct Reader {
   std::function<std::string()> read;
-  bool with_heading = false;
+  bool is_whole = false;
 };
 
 // Filled at boot, before the first instance is mounted.
@@ -111,7 +111,9 @@ RefPtr<SyntheticInode> MakeNetDirectory(ProcFilesystem& filesystem) {
     directory->Add(
         heading.name,
         MakeRef<FunctionInode>(filesystem, 0444, [text = std::string(heading.text), reader = reader->second] {
-          return Result<std::string>(reader.with_heading ? reader.read() : text + reader.read());
+          std::string read = reader.read();
+          if (!reader.is_whole) return Result<std::string>(text + read);
+          return Result<std::string>(read.empty() ? text : std::move(read));
         }));
   }
   return directory;

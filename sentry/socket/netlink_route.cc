@@ -182,7 +182,8 @@ void AnswerOfHost(HostNetwork& network, std::string_view request, uint32_t port,
   std::move(answers->begin(), answers->end(), std::back_inserter(queue));
 }
 
-void Answer(std::string_view request, uint32_t port, size_t limit, std::vector<std::string>& queue) {
+void Answer(HostNetwork* network, std::string_view request, uint32_t port, size_t limit,
+            std::vector<std::string>& queue) {
   nlmsghdr header;
   std::memcpy(&header, request.data(), sizeof(header));
   std::string_view body = request.substr(NLMSG_HDRLEN);
@@ -196,7 +197,7 @@ void Answer(std::string_view request, uint32_t port, size_t limit, std::vector<s
     queue.push_back(ErrorAnswer(EPERM, header, port));
     return;
   }
-  if (HostNetwork* network = GetHostNetwork()) return AnswerOfHost(*network, request, port, limit, queue);
+  if (network != nullptr) return AnswerOfHost(*network, request, port, limit, queue);
   std::string answer;
   switch (header.nlmsg_type) {
     case RTM_GETLINK:
@@ -256,13 +257,14 @@ std::string HostRouteRequest(std::string_view request) {
   return message.Take();
 }
 
-std::vector<std::string> AnswerRouteRequests(std::string_view requests, uint32_t port, size_t limit) {
+std::vector<std::string> AnswerRouteRequests(HostNetwork* network, std::string_view requests, uint32_t port,
+                                             size_t limit) {
   std::vector<std::string> answers;
   while (requests.size() >= sizeof(nlmsghdr) && answers.size() < limit) {
     nlmsghdr header;
     std::memcpy(&header, requests.data(), sizeof(header));
     if (header.nlmsg_len < sizeof(header) || header.nlmsg_len > requests.size()) break;
-    Answer(requests.substr(0, header.nlmsg_len), port, limit, answers);
+    Answer(network, requests.substr(0, header.nlmsg_len), port, limit, answers);
     requests.remove_prefix(std::min<size_t>(requests.size(), NLMSG_ALIGN(header.nlmsg_len)));
   }
   return answers;

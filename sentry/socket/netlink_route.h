@@ -13,10 +13,14 @@
 
 namespace runsc {
 
+class HostNetwork;
+
 // `requests`: what one send(2) brought, hostile: any number of messages, of which those behind a broken one
 // do not count. Each answer is a packet to the socket with this port; once there are `limit` of them, the
-// rest of the requests is dropped, as where a queue is full.
-std::vector<std::string> AnswerRouteRequests(std::string_view requests, uint32_t port, size_t limit);
+// rest of the requests is dropped, as where a queue is full. `network`: whose it is; null: lo is all there
+// is.
+std::vector<std::string> AnswerRouteRequests(HostNetwork* network, std::string_view requests, uint32_t port,
+                                             size_t limit);
 
 // What may be passed on to the host of one request of kind GET: its fixed part and the attributes that say
 // which object is meant. "": nothing.

@@ -71,7 +71,7 @@ Result<size_t> NetlinkSocket::Send(Task* task, IoSequence& from, SendRequest& re
     if (queue_.size() > kMaxQueued) return Errno(ENOBUFS);
     port = PortId(task);
   }
-  std::vector<std::string> answers = AnswerRouteRequests(bytes, port, kMaxQueued);
+  std::vector<std::string> answers = AnswerRouteRequests(NetworkOfTask(), bytes, port, kMaxQueued);
   {
     MutexLock lock(mu_);
     std::move(answers.begin(), answers.end(), std::back_inserter(queue_));

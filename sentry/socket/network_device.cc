@@ -31,7 +31,7 @@ sockaddr InternetAddress(uint32_t address) {
 }
 
 Result<std::vector<ifreq>> ConfiguredInterfaces() {
-  if (HostNetwork* network = GetHostNetwork()) return network->Interfaces();
+  if (HostNetwork* network = NetworkOfTask()) return network->Interfaces();
   ifreq loopback{};
   std::memcpy(loopback.ifr_name, kLoopbackName, sizeof(kLoopbackName));
   loopback.ifr_addr = InternetAddress(INADDR_LOOPBACK);
@@ -85,7 +85,7 @@ Result<int64_t> NetworkDeviceIoctl(UserMemory& memory, uint32_t request, uint64_
   }
   ASSIGN_OR_RETURN(ifreq entry, memory.Read(UserPtr<ifreq>(argument)));
   entry.ifr_name[IFNAMSIZ - 1] = '\0';
-  if (HostNetwork* network = GetHostNetwork()) {
+  if (HostNetwork* network = NetworkOfTask()) {
     RETURN_IF_ERROR(network->AskDevice(request, &entry));
     RETURN_IF_ERROR(memory.Write(UserPtr<ifreq>(argument), entry));
     return 0;

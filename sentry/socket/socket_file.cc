@@ -2,7 +2,9 @@
 
 #include <sys/ioctl.h>
 
+#include "sentry/kernel/guest_container.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/socket/host_network.h"
 #include "sentry/vfs/anonymous.h"
 
 namespace runsc {
@@ -60,6 +62,13 @@ Result<int64_t> SocketFile::Ioctl(UserMemory& memory, uint32_t request, uint64_t
     default:
       return NetworkDeviceIoctl(memory, request, argument);
   }
+}
+
+HostNetwork* NetworkOfTask() {
+  Task* task = Task::CurrentOrNull();
+  if (task == nullptr) return nullptr;
+  const auto& container = task->thread_group().container();
+  return container && container->has_own_network() ? nullptr : GetHostNetwork();
 }
 
 Result<SocketFile*> AsSocket(FileDescription& file) {

@@ -21,6 +21,8 @@
 
 namespace runsc {
 
+class HostNetwork;
+
 // A struct sockaddr of any family, as the guest gave it or will get it. Empty: none.
 struct SocketAddress {
   std::string bytes;
@@ -128,6 +130,10 @@ class SocketFile : public FileDescription {
 
 // The socket behind a descriptor's file. ENOTSOCK.
 Result<SocketFile*> AsSocket(FileDescription& file);
+
+// The network that the calling task's sockets are in, if the Sentry can ask about it: null if there are no
+// internet sockets, or those of the task's container are made elsewhere (GuestContainer::OpenSocket).
+HostNetwork* NetworkOfTask();
 
 // The ioctls of netdevice(7) that read. ENOTTY: none of them.
 Result<int64_t> NetworkDeviceIoctl(UserMemory& memory, uint32_t request, uint64_t argument);

@@ -24,7 +24,7 @@ void TryControl(std::string_view bytes) {
 
 // Every answer is a list of well-formed messages.
 void TryNetlink(std::string_view bytes) {
-  std::vector<std::string> answers = AnswerRouteRequests(bytes, 7, kLimit);
+  std::vector<std::string> answers = AnswerRouteRequests(nullptr, bytes, 7, kLimit);
   CHECK(answers.size() <= kLimit + 1);
   for (std::string_view answer : answers) {
     while (!answer.empty()) {
@@ -36,6 +36,20 @@ void TryNetlink(std::string_view bytes) {
       answer.remove_prefix(header.nlmsg_len);
     }
   }
+}
+
+// What would go on to the host is one well-formed message, no longer than what was asked with.
+void TryPassedOn(std::string_view bytes) {
+  constexpr size_t kMostFixed = 64;
+  nlmsghdr header;
+  if (bytes.size() < sizeof(header)) return;
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  const std::string passed = HostRouteRequest(bytes);
+  if (passed.empty()) return;
+  nlmsghdr made;
+  CHECK(passed.size() >= sizeof(made) && passed.size() <= bytes.size() + kMostFixed);
+  std::memcpy(&made, passed.data(), sizeof(made));
+  CHECK(made.nlmsg_len == passed.size() && made.nlmsg_type == header.nlmsg_type);
 }
 
 std::string Request(uint16_t type, uint16_t flags, std::string_view body) {
@@ -67,5 +81,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view input(reinterpret_cast<const char*>(data), size);
   runsc::fuzz::TryControl(input);
   runsc::fuzz::TryNetlink(input);
+  runsc::fuzz::TryPassedOn(input);
   return 0;
 }
