@@ -33,7 +33,7 @@ enum class LockRank : uint8_t {
   kEpollNesting,  // epoll: one file is added to another at a time
   kEpoll,         // epoll: interest list
   kFileOffset,    // FileDescription: offset; a listing asks dentries for inodes
-  kMountTree,     // MountNamespace
+  kMountTree,     // all trees of mounts
   kDentry,        // Dentry: children map, parent, name
   kAppend,        // Inode: one writer at the end of a file at a time, over the layers' writes in an overlay
   kFileIo,        // Inode: one writer's read-modify-write (Linux: i_rwsem of a file)

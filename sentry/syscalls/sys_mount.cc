@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespace_handle.h"
 #include "sentry/syscalls/path_argument.h"
 
 namespace runsc {
@@ -68,11 +69,25 @@ Result<void> DoMount(Task& task, const PathContext& context, const VfsPath& targ
   if ((flags & (MS_BIND | MS_MOVE)) == 0) return MountNew(task, context, target, request);
   if (request.source.empty()) return Errno(EINVAL);
   ASSIGN_OR_RETURN(VfsPath from, Walk(context, context.cwd, request.source));
-  if ((flags & MS_BIND) != 0) return context.mounts->Bind(from, target, (flags & MS_REC) != 0);
-  return context.mounts->Move(from, target);
+  if ((flags & MS_BIND) == 0) return context.mounts->Move(from, target);
+  RETURN_IF_ERROR(CheckNamespaceLoop(context, from));
+  return context.mounts->Bind(from, target, (flags & MS_REC) != 0);
 }
 
 }  // namespace
+
+Result<void> CheckNamespaceLoop(const PathContext& context, const VfsPath& from) {
+  if (from.dentry->filesystem().type_name() != "nsfs") return Ok();
+  OpenOptions options;
+  options.creds = context.creds;
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, from.inode()->Open(from, options));
+  const auto* space = dynamic_cast<const NamespaceFile*>(file.get());
+  if (space == nullptr || space->handle().type != CLONE_NEWNS || !space->handle().object) return Ok();
+  // A namespace is as old as its first mount; the copies in a new one are younger.
+  auto age = [](const MountNamespace& mounts) { return mounts.Mounts().front().mount->id(); };
+  const auto& other = static_cast<const MountNamespace&>(*space->handle().object);
+  return age(other) <= age(*context.mounts) ? Result<void>(Errno(EINVAL)) : Ok();
+}
 
 // Linux: do_mount(), path_mount().
 Result<int64_t> SysMount(Task& task, UserCString source, UserPath target, UserCString type, MountFlags flags,

@@ -6,6 +6,7 @@
 #include "sentry/fsimpl/mount_context.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/syscalls/path_argument.h"
+#include "sentry/syscalls/sys_mount.h"
 #include "sentry/vfs/path_file.h"
 
 namespace runsc {
@@ -163,6 +164,7 @@ Result<int64_t> SysOpenTree(Task& task, DirFd dirfd, UserPath path, OpenTreeFlag
                    WalkArgument(task, dirfd, path, WalkOptionsFor(static_cast<int>(flags.value))));
   RefPtr<FileDescription> file;
   if (clones) {
+    RETURN_IF_ERROR(CheckNamespaceLoop(task.path_context(), found));
     ASSIGN_OR_RETURN(RefPtr<MountNamespace> tree, task.fs().Get().mounts->CopyDetached(found, recursive));
     file = MakeRef<DetachedTreeFile>(std::move(tree));
   } else {

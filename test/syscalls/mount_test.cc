@@ -129,6 +129,7 @@ TEST(what_may_be_bound) {
   EXPECT_OK(setns(fd, CLONE_NEWUTS));
   ASSERT_OK(close(fd));
   ASSERT_OK(umount("ns"));
+  EXPECT_ERRNO(mount("/proc/self/ns/mnt", "ns", nullptr, MS_BIND, nullptr), EINVAL);  // in itself
   int ends[2];
   ASSERT_OK(pipe(ends));
   std::string name = "/proc/self/fd/" + std::to_string(ends[0]);
@@ -154,6 +155,37 @@ TEST(what_may_be_bound) {
   ASSERT_OK(rmdir("gone"));
   name = "/proc/self/fd/" + std::to_string(dir);
   EXPECT_ERRNO(mount("t", name.c_str(), "tmpfs", 0, nullptr), ENOENT);
+}
+
+TEST(a_younger_mount_namespace_can_be_bound) {
+  Scratch scratch;
+  ASSERT_OK(Touch("ns"));
+  int ready[2], go[2];
+  ASSERT_OK(pipe(ready));
+  ASSERT_OK(pipe(go));
+  pid_t child = fork();
+  if (child == 0) {
+    char byte = 0;
+    std::string parent = "/proc/" + std::to_string(getppid()) + "/ns/mnt";
+    bool fine = unshare(CLONE_NEWNS) == 0 && mount(parent.c_str(), "ns", nullptr, MS_BIND, nullptr) != 0 &&
+                errno == EINVAL && write(ready[1], "x", 1) == 1 && read(go[0], &byte, 1) == 1;
+    _exit(fine ? 0 : 1);
+  }
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  std::string name = "/proc/" + std::to_string(child) + "/ns/mnt";
+  ASSERT_OK(mount(name.c_str(), "ns", nullptr, MS_BIND, nullptr));
+  struct stat x, y;
+  ASSERT_OK(stat(name.c_str(), &x));
+  ASSERT_OK(stat("ns", &y));
+  EXPECT_EQ(x.st_ino, y.st_ino);
+  ASSERT_EQ(write(go[1], "x", 1), 1);
+  int status;
+  ASSERT_OK(waitpid(child, &status, 0));
+  EXPECT_EQ(status, 0);
+  int fd = ASSERT_OK(open("ns", O_RDONLY));
+  EXPECT_OK(setns(fd, CLONE_NEWNS));
+  EXPECT_OK(access(scratch.path, F_OK));
 }
 
 // The mounts of other namespaces keep no name.
