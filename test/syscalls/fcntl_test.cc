@@ -8,16 +8,12 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include "test/syscalls/scratch.h"
 #include "test/syscalls/syscall_test.h"
 
 namespace {
 
-struct Scratch {
-  char path[64] = "/tmp/fcntl_test_XXXXXX";
-  Scratch() {
-    if (mkdtemp(path) == nullptr || chdir(path) != 0) FAIL("no scratch directory");
-  }
-};
+using syscall_test::Scratch;
 
 int Touch(const char* path, mode_t mode = 0644) { return open(path, O_CREAT | O_RDWR, mode); }
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "test/syscalls/scratch.h"
 #include "test/syscalls/syscall_test.h"
 
 namespace {
@@ -18,14 +19,11 @@ void BecomeNobody() {
 }
 
 // A directory of one's own, that everybody may use.
-struct Playground {
+struct Playground : syscall_test::Scratch {
   Playground() {
     umask(022);
-    ASSERT_TRUE(mkdtemp(path) != nullptr);
     ASSERT_OK(chmod(path, 0777));
-    ASSERT_OK(chdir(path));
   }
-  char path[32] = "/tmp/protectionXXXXXX";
 };
 
 void MakeFile(const char* name, mode_t mode) {

@@ -6,17 +6,12 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "test/syscalls/scratch.h"
 #include "test/syscalls/syscall_test.h"
 
 namespace {
 
-// A directory of the test's own, which is the working directory.
-struct Scratch {
-  char path[64] = "/tmp/open_test_XXXXXX";
-  Scratch() {
-    if (mkdtemp(path) == nullptr || chdir(path) != 0) FAIL("no scratch directory");
-  }
-};
+using syscall_test::Scratch;
 
 int Touch(const char* path, mode_t mode = 0644) {
   int fd = open(path, O_CREAT | O_RDWR, mode);
@@ -183,13 +178,11 @@ TEST(the_limit_of_descriptors) {
 }
 
 TEST(openat2_within_a_root_takes_absolute_paths_along) {
-  char path[] = "/tmp/inrootXXXXXX";
-  ASSERT_TRUE(mkdtemp(path) != nullptr);
-  ASSERT_OK(chdir(path));
+  Scratch scratch;
   close(open("file", O_CREAT | O_RDWR, 0600));
   open_how how{};
   how.resolve = RESOLVE_IN_ROOT;
-  int directory = ASSERT_OK(open(path, O_PATH));
+  int directory = ASSERT_OK(open(scratch.path, O_PATH));
   EXPECT_OK(OpenAt2(directory, "/file", how));
   EXPECT_OK(OpenAt2(AT_FDCWD, "/../file", how));
   EXPECT_ERRNO(OpenAt2(AT_FDCWD, "/proc", how), ENOENT);
@@ -202,9 +195,7 @@ TEST(openat2_within_a_root_takes_absolute_paths_along) {
 }
 
 TEST(a_fifo_is_opened_for_something) {
-  char path[] = "/tmp/fifoXXXXXX";
-  ASSERT_TRUE(mkdtemp(path) != nullptr);
-  ASSERT_OK(chdir(path));
+  Scratch scratch;
   ASSERT_OK(mkfifo("fifo", 0600));
   EXPECT_ERRNO(open("fifo", O_ACCMODE | O_NONBLOCK), EINVAL);
 }

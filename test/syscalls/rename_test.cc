@@ -6,16 +6,12 @@
 
 #include <algorithm>
 
+#include "test/syscalls/scratch.h"
 #include "test/syscalls/syscall_test.h"
 
 namespace {
 
-struct Scratch {
-  char path[64] = "/tmp/rename_test_XXXXXX";
-  Scratch() {
-    if (mkdtemp(path) == nullptr || chdir(path) != 0) FAIL("no scratch directory");
-  }
-};
+using syscall_test::Scratch;
 
 int Touch(const char* path) {
   int fd = open(path, O_CREAT | O_RDWR, 0644);
