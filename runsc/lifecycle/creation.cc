@@ -209,6 +209,8 @@ class Creation {
     if (absl::Status status = cgroup_->Create(); !status.ok()) return status;
     cgroup_made_ = true;
     state_.cgroup_paths = cgroup_->paths();
+    // At once, so that `delete` knows of it should this process be killed.
+    if (absl::Status saved = directory_->Save(state_); !saved.ok()) return saved;
     oci::Resources resources = spec_.linux.resources;
     // Kubernetes gives this container, which sleeps elsewhere, next to no share of the CPUs. Here all of the
     // pod runs in it; what the pod may have is said by the control group above.
