@@ -66,7 +66,9 @@ std::string JoinPod(SandboxOptions& options, UniqueFd& channel) {
   UniqueFd other_end(pair[1]);
   const bool own_network = HasOwnNetwork(options.container->pods_monitor);
   UniqueFd sockets;
-  if (own_network && options.boot.host_sockets) {
+  // Not with --network=none: a namespace with nothing but a loopback interface is only to be had with a
+  // Sentry.
+  if (own_network && options.boot.host_sockets && !options.boot.own_network) {
     int connection[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, connection) != 0)
       return fmt::format("cannot start: {}", HostErrno().message());
