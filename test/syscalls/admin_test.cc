@@ -150,7 +150,7 @@ TEST(PrioritiesOfIo) {
   EXPECT_ERRNO(syscall(SYS_ioprio_set, 9, 0, kIdle), EINVAL);
   EXPECT_ERRNO(syscall(SYS_ioprio_get, 9, 0), EINVAL);
   EXPECT_ERRNO(syscall(SYS_ioprio_get, kProcess, 4194303), ESRCH);
-  EXPECT_ERRNO(syscall(SYS_ioprio_get, kUser, 54321), ESRCH);
+  EXPECT_ERRNO(syscall(SYS_ioprio_get, kUser, 1987654321), ESRCH);
   if (geteuid() != 0) return;
   EXPECT_CHILD_OK([] {
     ASSERT_OK(setuid(1234));

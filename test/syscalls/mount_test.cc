@@ -157,6 +157,8 @@ TEST(what_may_be_bound) {
   EXPECT_ERRNO(mount("t", name.c_str(), "tmpfs", 0, nullptr), ENOENT);
 }
 
+// Of two namespaces one is the younger, whose file can be bound in the other; mostly that which was made
+// later (Linux 6.18 numbers them by CPU).
 TEST(a_younger_mount_namespace_can_be_bound) {
   Scratch scratch;
   ASSERT_OK(Touch("ns"));
@@ -165,24 +167,32 @@ TEST(a_younger_mount_namespace_can_be_bound) {
   ASSERT_OK(pipe(go));
   pid_t child = fork();
   if (child == 0) {
-    char byte = 0;
     std::string parent = "/proc/" + std::to_string(getppid()) + "/ns/mnt";
-    bool fine = unshare(CLONE_NEWNS) == 0 && mount(parent.c_str(), "ns", nullptr, MS_BIND, nullptr) != 0 &&
-                errno == EINVAL && write(ready[1], "x", 1) == 1 && read(go[0], &byte, 1) == 1;
-    _exit(fine ? 0 : 1);
+    if (unshare(CLONE_NEWNS) != 0) _exit(1);
+    errno = 0;
+    char byte = mount(parent.c_str(), "ns", nullptr, MS_BIND, nullptr) == 0 ? 'b'
+                : errno == EINVAL                                           ? 'r'
+                                                                            : '?';
+    _exit(write(ready[1], &byte, 1) == 1 && read(go[0], &byte, 1) == 1 ? 0 : 1);
   }
-  char byte;
+  close(ready[1]);
+  char byte = 0;
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
   std::string name = "/proc/" + std::to_string(child) + "/ns/mnt";
-  ASSERT_OK(mount(name.c_str(), "ns", nullptr, MS_BIND, nullptr));
-  struct stat x, y;
-  ASSERT_OK(stat(name.c_str(), &x));
-  ASSERT_OK(stat("ns", &y));
-  EXPECT_EQ(x.st_ino, y.st_ino);
+  const bool bound = mount(name.c_str(), "ns", nullptr, MS_BIND, nullptr) == 0;
+  if (!bound) EXPECT_EQ(errno, EINVAL);
+  EXPECT_EQ(byte, bound ? 'r' : 'b');
+  if (bound) {
+    struct stat x, y;
+    ASSERT_OK(stat(name.c_str(), &x));
+    ASSERT_OK(stat("ns", &y));
+    EXPECT_EQ(x.st_ino, y.st_ino);
+  }
   ASSERT_EQ(write(go[1], "x", 1), 1);
   int status;
   ASSERT_OK(waitpid(child, &status, 0));
   EXPECT_EQ(status, 0);
+  if (!bound) return;
   int fd = ASSERT_OK(open("ns", O_RDONLY));
   EXPECT_OK(setns(fd, CLONE_NEWNS));
   EXPECT_OK(access(scratch.path, F_OK));
