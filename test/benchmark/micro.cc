@@ -237,16 +237,19 @@ void BigMemory() {
   munmap(p, kForked);
 }
 
+pid_t Spawn(char* const* argv) {
+  pid_t child = vfork();
+  if (child != 0) return child;
+  execv(argv[0], argv);
+  _exit(127);
+}
+
 void Exec(const char* row, const std::vector<const char*>& argv) {
   Measure(
       row,
       [&](int n) {
         for (int i = 0; i < n; i++) {
-          pid_t child = vfork();
-          if (child == 0) {
-            execv(argv[0], const_cast<char**>(argv.data()));
-            _exit(127);
-          }
+          pid_t child = Spawn(const_cast<char* const*>(argv.data()));
           int status = 0;
           if (child < 0 || waitpid(child, &status, 0) != child || status != 0) Die(row);
         }

@@ -131,20 +131,21 @@ void CatchFaults() {
   sigaltstack(&alternate, nullptr);
 }
 
+[[noreturn]] void UsePage(int kind, uint64_t address) {
+  CatchFaults();
+  if (sigsetjmp(back, 1) != 0) _exit(0);
+  if (kind == 0) (void)*reinterpret_cast<volatile char*>(address);
+  if (kind == 1) *reinterpret_cast<volatile char*>(address) = 1;
+  if (kind == 2) reinterpret_cast<void (*)()>(address)();
+  _exit(0);
+}
+
 TEST(reads_writes_and_jumps_into_the_platforms_pages) {
   for (int kind = 0; kind < 3; ++kind) {
     for (uint64_t address : SuspectPages()) {
       // A jump may do anything with the child, also end it or never come back.
       pid_t child = fork();
-      if (child == 0) {
-        CatchFaults();
-        if (sigsetjmp(back, 1) == 0) {
-          if (kind == 0) (void)*reinterpret_cast<volatile char*>(address);
-          if (kind == 1) *reinterpret_cast<volatile char*>(address) = 1;
-          if (kind == 2) reinterpret_cast<void (*)()>(address)();
-        }
-        _exit(0);
-      }
+      if (child == 0) UsePage(kind, address);
       int status;
       timespec pause = {0, 1'000'000};
       for (int i = 0; i < 100 && waitpid(child, &status, WNOHANG) == 0; ++i) nanosleep(&pause, nullptr);
@@ -154,36 +155,40 @@ TEST(reads_writes_and_jumps_into_the_platforms_pages) {
   }
 }
 
+bool CanRead(uint64_t address) {
+  if (sigsetjmp(back, 1) != 0) return false;
+  (void)*reinterpret_cast<volatile char*>(address);
+  return true;
+}
+
+[[noreturn]] void JumpTo(uint64_t address) {
+  if (sigsetjmp(back, 1) != 0) _exit(0);
+  // With the registers that a list of commands would have: mmap over everything.
+  static uint64_t commands[64];
+  commands[1] = 1;
+  commands[8] = SYS_exit_group;
+  asm volatile(
+      "movq %1, %%rbx\n movq %1, %%rbp\n movq %1, %%r15\n movl $9, %%r13d\n xorl %%r12d, %%r12d\n"
+      "movl $231, %%eax\n xorl %%edi, %%edi\n jmp *%0\n"
+      :
+      : "r"(address), "r"(commands)
+      : "rbx", "r12", "r13", "r15", "rax", "rdi", "memory");
+  _exit(0);
+}
+
 // Every byte of a page that can be executed there, as an entry point.
 TEST(jumps_to_every_byte_of_the_platforms_code) {
   std::vector<uint64_t> readable;
   CatchFaults();
   for (uint64_t address : SuspectPages()) {
-    if (sigsetjmp(back, 1) == 0) {
-      (void)*reinterpret_cast<volatile char*>(address);
-      readable.push_back(address);
-    }
+    if (CanRead(address)) readable.push_back(address);
   }
   printf("%zu readable pages\n", readable.size());
   int jumps = 0;
   for (uint64_t page : readable) {
     for (uint64_t offset = 0; offset < 600; offset += 3) {
       pid_t child = fork();
-      if (child == 0) {
-        if (sigsetjmp(back, 1) == 0) {
-          // With the registers that a list of commands would have: mmap over everything.
-          static uint64_t commands[64];
-          commands[1] = 1;
-          commands[8] = SYS_exit_group;
-          asm volatile(
-              "movq %1, %%rbx\n movq %1, %%rbp\n movq %1, %%r15\n movl $9, %%r13d\n xorl %%r12d, %%r12d\n"
-              "movl $231, %%eax\n xorl %%edi, %%edi\n jmp *%0\n"
-              :
-              : "r"(page + offset), "r"(commands)
-              : "rbx", "r12", "r13", "r15", "rax", "rdi", "memory");
-        }
-        _exit(0);
-      }
+      if (child == 0) JumpTo(page + offset);
       if (child < 0) continue;
       ++jumps;
       int status;
@@ -875,7 +880,10 @@ volatile uint64_t stepped[64];
 void RecordStep(int, siginfo_t*, void* context) {
   auto rip = static_cast<uint64_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
   uint64_t offset = rip - reinterpret_cast<uint64_t>(stepped_code);
-  if (offset < kPage && steps < 64) stepped[steps++] = offset;
+  const long step = steps;
+  if (offset >= kPage || step >= 64) return;
+  stepped[step] = offset;
+  steps = step + 1;
 }
 
 // A program that steps through its own code meets its own instructions.
@@ -910,7 +918,7 @@ void CountAlarm(int, siginfo_t*, void* context) {
   auto rip = static_cast<uint64_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
   // Where the guest has no code it cannot have been.
   if ((rip >= 0x60000 && rip < 0x70000) || rip >= 0x7fff6c000000) _exit(97);
-  ++alarms;
+  alarms = alarms + 1;
 }
 
 // Signals at any moment of calls that are answered, handed over and trapped.

@@ -25,6 +25,11 @@ target_compile_options(runsc_options INTERFACE
 if(RUNSC_WERROR)
   target_compile_options(runsc_options INTERFACE $<$<COMPILE_LANGUAGE:C,CXX>:-Werror>)
 endif()
+# Of programs for guests, which have none of these options.
+set(RUNSC_GUEST_WARNINGS -Wall -Wextra)
+if(RUNSC_WERROR)
+  list(APPEND RUNSC_GUEST_WARNINGS -Werror)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # g++ 12 finds overlaps in std::string that are not there (GCC bug 105651).
   target_compile_options(runsc_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
