@@ -90,6 +90,7 @@ class ContainerTreeBuilder {
   Result<void> MountBind(const MountSpec& mount) {
     GoferMountOptions gofer;
     gofer.root = *mount.gofer_root;
+    gofer.watch_after = kWatchDelay;
     gofer.read_only = (mount.flags & MS_RDONLY) != 0;
     ASSIGN_OR_RETURN(NewFilesystem made, GoferFilesystem::Make(gofer_, gofer));
     return builder_.Attach(std::move(made), mount.destination, mount.flags, mount.source);

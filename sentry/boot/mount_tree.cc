@@ -23,6 +23,7 @@ Result<RefPtr<MountNamespace>> MakeRoot(Kernel& kernel, const RefPtr<GoferConnec
                                         const BootOptions& options) {
   GoferMountOptions root_options;
   root_options.root = 0;
+  root_options.watch_after = kWatchDelay;
   // Engines look into a container's files and change them while it runs (docker cp).
   root_options.exclusive = !options.container;
   root_options.read_only = options.root_overlay;
@@ -91,6 +92,7 @@ Result<RefPtr<MountNamespace>> BuildMountTree(Kernel& kernel, const RefPtr<Gofer
     *wrong = fmt::format("the volume at {}", volume.destination);
     GoferMountOptions mount;
     mount.root = volume.gofer_root;
+    mount.watch_after = kWatchDelay;
     mount.read_only = volume.read_only;
     ASSIGN_OR_RETURN(NewFilesystem made, GoferFilesystem::Make(gofer, mount));
     uint64_t flags = MS_NOSUID | MS_NODEV | (volume.read_only ? MS_RDONLY : 0);

@@ -76,6 +76,7 @@ bool GoferFilesystem::Revalidate(Dentry& dir, Dentry& child) {
 }
 
 bool GoferFilesystem::MayWatch() {
+  if (watch_from_ > 0 && MonotonicNow() < watch_from_) return false;
   int pause = watch_pause_.load(std::memory_order_relaxed);
   if (pause > 0) watch_pause_.compare_exchange_weak(pause, pause - 1, std::memory_order_relaxed);
   return pause <= 0;

@@ -19,6 +19,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "gofer/protocol/client.h"
 #include "sentry/fsimpl/gofer_watches.h"
+#include "sentry/time/clock.h"
 #include "sentry/vfs/filesystem.h"
 
 namespace runsc {
@@ -35,10 +36,15 @@ class GoferConnection final : public RefCounted {
   gofer::GoferClient client_;
 };
 
+// To end an inotify instance takes the host 12 ms once it has had a watch, which is longer than many a
+// container lives: so the filesystems of a sandbox ask for none at first.
+inline constexpr int64_t kWatchDelay = 100'000'000;
+
 struct GoferMountOptions {
-  uint32_t root = 0;       // index, as in the Gofer's options
-  bool exclusive = false;  // nobody else changes the files
-  bool read_only = false;  // the root is read-only in the Gofer too
+  uint32_t root = 0;        // index, as in the Gofer's options
+  bool exclusive = false;   // nobody else changes the files
+  bool read_only = false;   // the root is read-only in the Gofer too
+  int64_t watch_after = 0;  // nanoseconds without watches
 };
 
 class GoferInode;
@@ -59,7 +65,7 @@ class GoferFilesystem final : public Filesystem {
   bool exclusive() const { return options_.exclusive; }
   bool read_only() const { return options_.read_only; }
   GoferWatches& watches() { return watches_; }
-  // Whether a watch may be asked for: not for a while after a limit was met.
+  // Whether a watch may be asked for: not at first (kWatchDelay), nor for a while after a limit was met.
   bool MayWatch();
   void WatchLimitMet() { watch_pause_.store(kWatchPause, std::memory_order_relaxed); }
   // Whether what was said of a directory's entries goes on to be true.
@@ -98,7 +104,9 @@ class GoferFilesystem final : public Filesystem {
 
  private:
   GoferFilesystem(RefPtr<GoferConnection> connection, const GoferMountOptions& options)
-      : connection_(std::move(connection)), options_(options) {}
+      : connection_(std::move(connection)),
+        options_(options),
+        watch_from_(options.watch_after > 0 ? MonotonicNow() + options.watch_after : 0) {}
   void MakeRoom();
   // Takes listings away, oldest first, until `entries` fit in.
   void DropListings(size_t entries, const GoferInode* but);
@@ -108,6 +116,7 @@ class GoferFilesystem final : public Filesystem {
   const GoferMountOptions options_;
   gofer::NodeId root_node_ = 0;  // fixed once made
   std::atomic<int> idle_files_{0};
+  const int64_t watch_from_;  // on CLOCK_MONOTONIC
   std::atomic<int> watch_pause_{0};
   std::atomic<size_t> ahead_{0};
   GoferWatches watches_;
