@@ -123,8 +123,9 @@ SwitchResult PtraceContext::Switch(AddressSpace& address_space, Registers& regis
   if (thread_.WouldRefuse(registers)) return Fault(registers, SIGSEGV, SI_KERNEL, 0);
 
   PtraceAddressSpace::SetBorrowable(&space, &thread_);
-  running_.store(true, std::memory_order_seq_cst);
   platform_.balancer().Enter(pair_);
+  running_.store(true, std::memory_order_seq_cst);
+  platform_.balancer().Look();
   SwitchResult result = Run(registers, single_step);
   platform_.balancer().Leave(pair_);
   running_.store(false, std::memory_order_relaxed);

@@ -13,7 +13,7 @@
 // While no pair switches and no pinned one runs guest code it sleeps: an idle sandbox
 // uses no CPU.
 //
-// Threading: Enter/Leave by the task's thread, without a lock; the rest takes the lock.
+// Threading: Enter, Look and Leave by the task's thread, without a lock; the rest takes the lock.
 #ifndef PLATFORM_STUB_CPU_BALANCER_H_
 #define PLATFORM_STUB_CPU_BALANCER_H_
 
@@ -76,10 +76,13 @@ class CpuBalancer {
   bool Couple(Pair& pair, uint64_t other_id) ABSL_LOCKS_EXCLUDED(mu_);
   void Uncouple(Pair& pair) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Around the time in which guest code may run. Enter is sequentially consistent.
+  // Around the time in which guest code may run. Between Enter and Look the caller makes a sequentially
+  // consistent store of its own, or a fence: one does for all that has to be said before guest code runs.
   void Enter(Pair& pair) {
     pair.switches_.store(pair.switches_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    pair.in_guest_.store(true, std::memory_order_seq_cst);
+    pair.in_guest_.store(true, std::memory_order_relaxed);
+  }
+  void Look() {
     if (asleep_.load(std::memory_order_relaxed) != 0) Wake();
   }
   void Leave(Pair& pair) { pair.in_guest_.store(false, std::memory_order_release); }

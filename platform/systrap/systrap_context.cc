@@ -203,6 +203,7 @@ SwitchResult SystrapContext::Run(Registers& registers, bool single_step) {
     // The word first: an Interrupt between the lines is then seen by the third one, or by the stub.
     if (in.interrupt.load(std::memory_order_relaxed) != 0) in.interrupt.store(0, std::memory_order_seq_cst);
     running_.store(true, std::memory_order_seq_cst);
+    platform_.balancer().Look();
     if (interrupt_.load(std::memory_order_seq_cst)) {
       interrupt_.store(false, std::memory_order_seq_cst);
       return {.reason = SwitchResult::Reason::kInterrupted};

@@ -14,6 +14,7 @@
 #include "sentry/kernel/posix_timers.h"
 #include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/task_runner.h"
+#include "sentry/time/cycle_clock.h"
 
 namespace runsc {
 namespace {
@@ -47,6 +48,7 @@ Kernel::Kernel(KernelOptions options)
       uts_(MakeRef<UtsNamespace>(std::move(options.host_name), std::move(options.domain_name))),
       ipc_(MakeIpcNamespace()),
       time_namespace_(MakeRef<TimeNamespace>()) {
+  CycleClock::Begin();
   time_namespace_->Freeze();
 }
 

@@ -134,10 +134,7 @@ int64_t Task::HostCpuTime() const {
 
 CpuUsage Task::GetCpuUsage() const {
   CpuUsage usage;
-  usage.user = guest_time_.load(std::memory_order_relaxed);
-  // A loop that makes no system call must see its CPU timers go off.
-  if (int64_t start = switch_start_.load(std::memory_order_relaxed); start != 0)
-    usage.user += std::max<int64_t>(0, MonotonicNow() - start);
+  usage.user = guest_time_.Sum();
   usage.system = HostCpuTime();
   usage.minor_faults = faults_.load(std::memory_order_relaxed);
   usage.voluntary_switches = sleeps_.load(std::memory_order_relaxed);

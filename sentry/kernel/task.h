@@ -29,6 +29,7 @@
 #include "sentry/kernel/uts_namespace.h"
 #include "sentry/mm/memory_manager.h"
 #include "sentry/time/clock.h"
+#include "sentry/time/cycle_clock.h"
 #include "sentry/time/time_namespace.h"
 #include "sentry/vfs/path_walk.h"
 #include "sentry/wait/wait_queue.h"
@@ -311,8 +312,8 @@ class Task final : public RefCounted {
   // CPU accounting.
   std::atomic<clockid_t> host_clock_{-1};     // of its host thread; -1 before and after
   std::atomic<int64_t> host_clock_start_{0};  // what it showed when the task began
-  std::atomic<int64_t> switch_start_{0};      // when the guest code that runs now began; 0: none does
-  std::atomic<int64_t> guest_time_{0}, host_time_{0};  // ns; the latter when the thread has ended
+  std::atomic<int64_t> host_time_{0};         // ns; when the thread has ended
+  CycleStopwatch guest_time_;
   std::atomic<uint64_t> faults_{0}, sleeps_{0};
 
   // Guarded by thread_group_->signal_lock().

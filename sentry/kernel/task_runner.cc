@@ -99,15 +99,14 @@ void TaskRunner::RunGuest() {
       if (paused) WaitUntilResumed();
       continue;
     }
-    int64_t start = MonotonicNow();
-    task_.switch_start_.store(start, std::memory_order_relaxed);
+    task_.guest_time_.Start();
     SwitchResult result =
         task_.context_->Switch(task_.memory_->address_space(), task_.registers_, task_.tracee_->IsStepping());
-    task_.switch_start_.store(0, std::memory_order_relaxed);
-    task_.guest_time_.store(task_.guest_time_.load(std::memory_order_relaxed) + MonotonicNow() - start,
-                            std::memory_order_relaxed);
-    task_.guest_exits_.fetch_add(1, std::memory_order_seq_cst);
-    task_.in_guest_.store(false, std::memory_order_seq_cst);
+    task_.guest_time_.Stop();
+    // Whoever sees these late only waits, or interrupts, once more.
+    task_.guest_exits_.store(task_.guest_exits_.load(std::memory_order_relaxed) + 1,
+                             std::memory_order_release);
+    task_.in_guest_.store(false, std::memory_order_release);
     switch (result.reason) {
       case SwitchResult::Reason::kSyscall:
         if (result.hot_call != 0)
