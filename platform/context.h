@@ -43,7 +43,17 @@ class Context {
 
   // Runs guest code in `space` from `registers` until something happens, and puts
   // the registers back. With `single_step` one instruction is run (SIGTRAP follows).
-  virtual SwitchResult Switch(AddressSpace& space, Registers& registers, bool single_step) = 0;
+  SwitchResult Switch(AddressSpace& space, Registers& registers, bool single_step) {
+    SwitchResult result = SwitchToCall(space, registers, single_step);
+    CompleteRegisters(registers);
+    return result;
+  }
+
+  // The same, but of a system call it may put back no more than rip, rax, orig_rax and the arguments. Before
+  // anything else is read, or anything but rax is changed, CompleteRegisters has to be called with the same
+  // `registers`. Most calls need neither, and are faster for it. By the task's thread.
+  virtual SwitchResult SwitchToCall(AddressSpace& space, Registers& registers, bool single_step) = 0;
+  virtual void CompleteRegisters(Registers&) {}
 
   // Makes a Switch() that is running, or else the next one, return kInterrupted
   // soon. Several calls before that may coalesce into one.

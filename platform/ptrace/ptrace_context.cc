@@ -97,7 +97,8 @@ SwitchResult PtraceContext::Fault(Registers& registers, int signal, int code, ui
   return result;
 }
 
-SwitchResult PtraceContext::Switch(AddressSpace& address_space, Registers& registers, bool single_step) {
+SwitchResult PtraceContext::SwitchToCall(AddressSpace& address_space, Registers& registers,
+                                         bool single_step) {
   auto& space = static_cast<PtraceAddressSpace&>(address_space);
   if (space_.get() != &space) {
     if (space_) Detach();

@@ -27,7 +27,7 @@ class PtraceContext final : public Context {
   explicit PtraceContext(PtracePlatform& platform) : platform_(platform) {}
   ~PtraceContext() override { Detach(); }
 
-  SwitchResult Switch(AddressSpace& space, Registers& registers, bool single_step) override;
+  SwitchResult SwitchToCall(AddressSpace& space, Registers& registers, bool single_step) override;
   void Interrupt() override;
   Result<void> GetFpState(std::span<std::byte> xsave) override;
   Result<void> SetFpState(std::span<const std::byte> xsave) override;

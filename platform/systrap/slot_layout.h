@@ -7,7 +7,11 @@
 //               published state, general registers and FP state alike
 //
 // A system call of a patched site makes no frame: the general registers are in the out page, FP state
-// stays in the CPU, and the guest's gs base (0 as far as the guest knows) has led there.
+// stays in the CPU, and the guest's gs base (0 as far as the guest knows) has led there. What a call needs
+// stands in one cache line with the word that says that it came, and the rest in lines that the Sentry hardly
+// ever reads: each line that goes from one CPU to the other costs as much as the call itself. So the stub
+// thread goes back with what it has put there itself, which is the guest's own to tamper with, like its
+// memory.
 //
 // A guest thread can write to the out page and the stack of every slot of its own process,
 // and therefore say anything at any time about itself and its siblings there; the Sentry
@@ -33,10 +37,7 @@
 #define SLOT_IN_SAVE_FP 20
 #define SLOT_IN_FAST 24
 #define SLOT_IN_YIELD 28
-#define SLOT_IN_FAST_TARGET 32
-#define SLOT_IN_FAST_RAX 40
-#define SLOT_IN_FAST_FLAGS 48
-#define SLOT_IN_FAST_RSP 56
+#define SLOT_IN_FAST_RAX 32
 #define SLOT_IN_UNBLOCK 64
 #define SLOT_IN_ALTSTACK 72
 #define SLOT_IN_FS_BASE 112
@@ -47,27 +48,44 @@
 #define SLOT_IN_ANSWERS 512
 #define SLOT_ANSWERS 192  // system calls that may have a known result: those below this number
 
+// The first cache line.
 #define SLOT_OUT_DONE 0
-#define SLOT_OUT_SLEEPS 4
-#define SLOT_OUT_KIND 8
-#define SLOT_OUT_SIGNAL 12
-#define SLOT_OUT_FRAME 16
-#define SLOT_OUT_INFO 24
-#define SLOT_OUT_FP 32
-#define SLOT_OUT_FS_BASE 40
-#define SLOT_OUT_GS_BASE 48
-#define SLOT_OUT_SITE 56
-#define SLOT_OUT_REGISTERS 64                     // in the order of Registers, but for the next two
-#define SLOT_OUT_FLAGS (SLOT_OUT_REGISTERS + 48)  // in r11's place, where syscall puts them
-#define SLOT_OUT_RAX (SLOT_OUT_REGISTERS + 80)
-#define SLOT_OUT_RSP (SLOT_OUT_REGISTERS + 88)  // in rcx's place
-#define SLOT_OUT_TARGET 192
+#define SLOT_OUT_KIND 4
+#define SLOT_OUT_CALL_RAX 8
+#define SLOT_OUT_RDI 16
+#define SLOT_OUT_RSI 24
+#define SLOT_OUT_RDX 32
+#define SLOT_OUT_R10 40
+#define SLOT_OUT_R8 48
+#define SLOT_OUT_R9 56
+// The rest of a call's registers.
+#define SLOT_OUT_R15 64
+#define SLOT_OUT_R14 72
+#define SLOT_OUT_R13 80
+#define SLOT_OUT_R12 88
+#define SLOT_OUT_RBP 96
+#define SLOT_OUT_RBX 104
+#define SLOT_OUT_RSP 112
+#define SLOT_OUT_FLAGS 120
+#define SLOT_OUT_FS_BASE 128
+#define SLOT_OUT_GS_BASE 136
+#define SLOT_OUT_RAX 144
+#define SLOT_OUT_SITE 152
+#define SLOT_OUT_TARGET 160
+// Of a signal, and for every kind.
+#define SLOT_OUT_SIGNAL 192
+#define SLOT_OUT_FRAME 200
+#define SLOT_OUT_INFO 208
+#define SLOT_OUT_FP 216
+#define SLOT_OUT_SLEEPS 256
 #define SLOT_OUT_FP_AREA 0x1000
 
 #define SLOT_KIND_SIGNAL 1       // a signal frame has everything
 #define SLOT_KIND_NOT_RESUMED 2  // interrupted before guest code ran: the registers are those of the in page
 #define SLOT_KIND_SITE 3         // a system call of a patched site; FP state is still in the CPU
 #define SLOT_KIND_FP_SAVED 4     // as the Sentry asked for: FP state is where `fp` says
+#define SLOT_KIND_SITE_FP 5      // the same as SLOT_KIND_SITE with FP state where `fp` says
+#define SLOT_KIND_BITS 8         // of a call, the site's number stands above them
 
 // Patched sites (site_table.h): pages at fixed low addresses of every address space that
 // has them: pointers for the sites' jumps, then a trampoline for each.
@@ -126,9 +144,10 @@ struct SlotIn {
   std::atomic<uint32_t> spin;           // how often the stub looks for `go` before it sleeps; may shrink
   uint32_t load_fp;                     // the FP state is in the FP area
   uint32_t save_fp;                     // this run is not one: only to save FP state
-  uint32_t fast;                // a stub thread that still has the registers may use the next four only
+  uint32_t fast;                // back from the last call, with what the stub thread put down and this result
   std::atomic<uint32_t> yield;  // between two looks for `go` the stub yields its CPU
-  uint64_t fast_target, fast_rax, fast_flags, fast_rsp;
+  uint64_t fast_rax;
+  uint64_t unused0[3];
   uint64_t unblock;       // signal mask
   uint64_t alt_stack[3];  // stack_t
   uint64_t unused1[2];
@@ -140,8 +159,7 @@ struct SlotIn {
   std::atomic<uint64_t> answers[SLOT_ANSWERS];  // results by system call number; ~0: ask the Sentry
 };
 static_assert(offsetof(SlotIn, save_fp) == SLOT_IN_SAVE_FP);
-static_assert(offsetof(SlotIn, fast_target) == SLOT_IN_FAST_TARGET);
-static_assert(offsetof(SlotIn, fast_rsp) == SLOT_IN_FAST_RSP);
+static_assert(offsetof(SlotIn, fast_rax) == SLOT_IN_FAST_RAX);
 static_assert(offsetof(SlotIn, unblock) == SLOT_IN_UNBLOCK);
 static_assert(offsetof(SlotIn, alt_stack) == SLOT_IN_ALTSTACK);
 static_assert(offsetof(SlotIn, fs_base) == SLOT_IN_FS_BASE);
@@ -152,19 +170,25 @@ static_assert(offsetof(SlotIn, answers) == SLOT_IN_ANSWERS);
 static_assert(sizeof(SlotIn) <= SLOT_IN_FP);
 
 struct SlotOut {
-  std::atomic<uint32_t> done;    // the number of the run that ended
-  std::atomic<uint32_t> sleeps;  // the stub waits on `go` in a futex
-  std::atomic<uint32_t> kind, signal;
+  std::atomic<uint32_t> done;  // the number of the run that ended
+  std::atomic<uint32_t> kind;
+  std::atomic<uint64_t> call_rax, rdi, rsi, rdx, r10, r8, r9;
+  std::atomic<uint64_t> r15, r14, r13, r12, rbp, rbx, rsp, flags;
+  std::atomic<uint64_t> fs_base, gs_base;
+  uint64_t stubs_own[6];
+  std::atomic<uint32_t> signal, unused1;
   std::atomic<uint64_t> frame, info;  // addresses of the ucontext and the siginfo
   std::atomic<uint64_t> fp;           // address of the FP state; 0: in the CPU
-  std::atomic<uint64_t> fs_base, gs_base;
-  std::atomic<uint32_t> site, unused;
-  uint64_t registers[15];  // of SLOT_KIND_SITE
+  uint64_t unused2[4];
+  std::atomic<uint32_t> sleeps;  // the stub waits on `go` in a futex
 };
-static_assert(offsetof(SlotOut, frame) == SLOT_OUT_FRAME);
+static_assert(offsetof(SlotOut, kind) == SLOT_OUT_KIND);
+static_assert(offsetof(SlotOut, r9) == SLOT_OUT_R9);
+static_assert(offsetof(SlotOut, flags) == SLOT_OUT_FLAGS);
 static_assert(offsetof(SlotOut, gs_base) == SLOT_OUT_GS_BASE);
-static_assert(offsetof(SlotOut, site) == SLOT_OUT_SITE);
-static_assert(offsetof(SlotOut, registers) == SLOT_OUT_REGISTERS);
+static_assert(offsetof(SlotOut, signal) == SLOT_OUT_SIGNAL);
+static_assert(offsetof(SlotOut, fp) == SLOT_OUT_FP);
+static_assert(offsetof(SlotOut, sleeps) == SLOT_OUT_SLEEPS);
 
 }  // namespace runsc
 

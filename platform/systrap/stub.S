@@ -21,7 +21,8 @@
 //
 //   .Lknown     a call whose result the in page knows goes back at once
 //   .Lhandover  publishes the registers, spins for the next run
-//   .Lfast      goes back, if only what a system call returns has changed; else on to .Lresume
+//   .Lfast      goes back, if only what a system call returns has changed; else on to .Lresume, which
+//               gets here, too, when the thread has slept meanwhile
 //
 // An interrupt before .Lknown is seen there in the in page's word; one in .Lknown takes the call back, as
 // though it had not begun; one in .Lhandover finds a call that is handed over; .Lfast is like .Lresume.
@@ -109,6 +110,8 @@ runsc_systrap_stub_begin:
         movl    $-1, %edx
         xrstor64 (%r13)
 .Lfp_loaded:
+        cmpl    $0, SLOT_IN_FAST(%rbx)
+        jne     .Lresume_site
         movq    SLOT_IN_FS_BASE(%rbx), %rax
         wrfsbase %rax
         movq    SLOT_IN_GS_BASE(%rbx), %rax
@@ -131,6 +134,21 @@ runsc_systrap_stub_begin:
         movq    SLOT_IN_REGISTERS+112(%rbx), %rdi
         movq    SLOT_IN_REGISTERS+40(%rbx), %rbx
         iretq
+.Lresume_site:
+        movq    %rbx, %rcx
+        movq    SLOT_OUT+SLOT_OUT_R15(%rcx), %r15
+        movq    SLOT_OUT+SLOT_OUT_R14(%rcx), %r14
+        movq    SLOT_OUT+SLOT_OUT_R13(%rcx), %r13
+        movq    SLOT_OUT+SLOT_OUT_R12(%rcx), %r12
+        movq    SLOT_OUT+SLOT_OUT_RBP(%rcx), %rbp
+        movq    SLOT_OUT+SLOT_OUT_RBX(%rcx), %rbx
+        movq    SLOT_OUT+SLOT_OUT_R10(%rcx), %r10
+        movq    SLOT_OUT+SLOT_OUT_R9(%rcx), %r9
+        movq    SLOT_OUT+SLOT_OUT_R8(%rcx), %r8
+        movq    SLOT_OUT+SLOT_OUT_RDX(%rcx), %rdx
+        movq    SLOT_OUT+SLOT_OUT_RSI(%rcx), %rsi
+        movq    SLOT_OUT+SLOT_OUT_RDI(%rcx), %rdi
+        jmp     .Lfast_load
 .Lresume_end:
 
 // edi signal, rsi siginfo, rdx ucontext; rsp is in the stack of the slot.
@@ -313,30 +331,34 @@ runsc_systrap_stub_enter:
 .Lknown_end:
 
 .Lhandover:
-        movq    %r15, SLOT_OUT+SLOT_OUT_REGISTERS+0(%rcx)
-        movq    %r14, SLOT_OUT+SLOT_OUT_REGISTERS+8(%rcx)
-        movq    %r13, SLOT_OUT+SLOT_OUT_REGISTERS+16(%rcx)
-        movq    %r12, SLOT_OUT+SLOT_OUT_REGISTERS+24(%rcx)
-        movq    %rbp, SLOT_OUT+SLOT_OUT_REGISTERS+32(%rcx)
-        movq    %rbx, SLOT_OUT+SLOT_OUT_REGISTERS+40(%rcx)
-        movq    %r10, SLOT_OUT+SLOT_OUT_REGISTERS+56(%rcx)
-        movq    %r9, SLOT_OUT+SLOT_OUT_REGISTERS+64(%rcx)
-        movq    %r8, SLOT_OUT+SLOT_OUT_REGISTERS+72(%rcx)
-        movq    %rdx, SLOT_OUT+SLOT_OUT_REGISTERS+96(%rcx)
-        movq    %rsi, SLOT_OUT+SLOT_OUT_REGISTERS+104(%rcx)
-        movq    %rdi, SLOT_OUT+SLOT_OUT_REGISTERS+112(%rcx)
-        rdfsbase %r11
-        movq    %r11, SLOT_OUT+SLOT_OUT_FS_BASE(%rcx)
-        movq    $0, SLOT_OUT+SLOT_OUT_FP(%rcx)
+        movq    %r15, SLOT_OUT+SLOT_OUT_R15(%rcx)
+        movq    %r14, SLOT_OUT+SLOT_OUT_R14(%rcx)
+        movq    %r13, SLOT_OUT+SLOT_OUT_R13(%rcx)
+        movq    %r12, SLOT_OUT+SLOT_OUT_R12(%rcx)
+        movq    %rbp, SLOT_OUT+SLOT_OUT_RBP(%rcx)
+        movq    %rbx, SLOT_OUT+SLOT_OUT_RBX(%rcx)
+        rdfsbase %rax
+        movq    %rax, SLOT_OUT+SLOT_OUT_FS_BASE(%rcx)
         // A new task begins with its maker's FP state: to be asked for it costs a hand-over more.
-        movl    SLOT_OUT+SLOT_OUT_RAX(%rcx), %eax
+        movq    SLOT_OUT+SLOT_OUT_RAX(%rcx), %rax
         cmpl    $__NR_clone3, %eax
         je      .Lfp_along
         subl    $__NR_clone, %eax               // fork and vfork follow
         cmpl    $(__NR_vfork-__NR_clone), %eax
         jbe     .Lfp_along
+        shll    $SLOT_KIND_BITS, %r11d
+        addl    $SLOT_KIND_SITE, %r11d
 .Lfp_done:
-        movl    $SLOT_KIND_SITE, SLOT_OUT+SLOT_OUT_KIND(%rcx)
+        // The line for which the Sentry looks all the time, at once.
+        movq    SLOT_OUT+SLOT_OUT_RAX(%rcx), %rax
+        movq    %rax, SLOT_OUT+SLOT_OUT_CALL_RAX(%rcx)
+        movq    %rdi, SLOT_OUT+SLOT_OUT_RDI(%rcx)
+        movq    %rsi, SLOT_OUT+SLOT_OUT_RSI(%rcx)
+        movq    %rdx, SLOT_OUT+SLOT_OUT_RDX(%rcx)
+        movq    %r10, SLOT_OUT+SLOT_OUT_R10(%rcx)
+        movq    %r8, SLOT_OUT+SLOT_OUT_R8(%rcx)
+        movq    %r9, SLOT_OUT+SLOT_OUT_R9(%rcx)
+        movl    %r11d, SLOT_OUT+SLOT_OUT_KIND(%rcx)
         movl    SLOT_IN_GO(%rcx), %r11d
         movl    %r11d, %eax
         xchgl   %eax, SLOT_OUT+SLOT_OUT_DONE(%rcx)
@@ -355,12 +377,15 @@ runsc_systrap_stub_enter:
         jmp     .Lfast_spin
 
 .Lfp_along:
+        movq    %rdx, SLOT_OUT+SLOT_OUT_RDX(%rcx)
         movl    $-1, %eax
         movl    $-1, %edx
         xsave64 SLOT_OUT+SLOT_OUT_FP_AREA(%rcx)
         leaq    SLOT_OUT+SLOT_OUT_FP_AREA(%rcx), %rax
         movq    %rax, SLOT_OUT+SLOT_OUT_FP(%rcx)
-        movq    SLOT_OUT+SLOT_OUT_REGISTERS+96(%rcx), %rdx
+        movq    SLOT_OUT+SLOT_OUT_RDX(%rcx), %rdx
+        shll    $SLOT_KIND_BITS, %r11d
+        addl    $SLOT_KIND_SITE_FP, %r11d
         jmp     .Lfp_done
 
 .Lslow_wake:
@@ -384,12 +409,17 @@ runsc_systrap_stub_enter:
         je      .Lslow
         cmpl    $0, SLOT_IN_INTERRUPT(%rcx)
         jne     .Lslow
-        leaq    SLOT_IN_FAST_FLAGS(%rcx), %rsp
-        popfq
+.Lfast_load:
+        movl    SLOT_OUT+SLOT_OUT_SITE(%rcx), %r11d
+        shlq    $6, %r11                        // SITE_SIZE
+        addq    $(SITE_CODE+SITE_RETURN), %r11
+        movq    %r11, SLOT_OUT+SLOT_OUT_TARGET(%rcx)
         movq    SLOT_IN_FAST_RAX(%rcx), %rax
-        movq    SLOT_IN_FAST_FLAGS(%rcx), %r11
-        movq    SLOT_IN_FAST_RSP(%rcx), %rsp
-        movq    SLOT_IN_FAST_TARGET(%rcx), %rcx
+        leaq    SLOT_OUT+SLOT_OUT_FLAGS(%rcx), %rsp
+        popfq
+        movq    SLOT_OUT+SLOT_OUT_FLAGS(%rcx), %r11
+        movq    SLOT_OUT+SLOT_OUT_RSP(%rcx), %rsp
+        movq    SLOT_OUT+SLOT_OUT_TARGET(%rcx), %rcx
         jmp     *%rcx
 .Lfast_end:
 runsc_systrap_stub_end:

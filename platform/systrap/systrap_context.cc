@@ -56,9 +56,6 @@ static_assert(offsetof(ucontext_t, uc_mcontext.fpregs) == UC_FPSTATE);
 static_assert(SYSTRAP_INTERRUPT_SIGNAL == SIGURG);
 // The registers of a slot are the first ones of Registers.
 static_assert(offsetof(Registers, rdi) + 8 == sizeof(SlotIn::registers));
-static_assert(SLOT_OUT_REGISTERS + offsetof(Registers, r11) == SLOT_OUT_FLAGS);
-static_assert(SLOT_OUT_REGISTERS + offsetof(Registers, rax) == SLOT_OUT_RAX);
-static_assert(SLOT_OUT_REGISTERS + offsetof(Registers, rcx) == SLOT_OUT_RSP);
 
 bool IsCanonical(uint64_t address) {
   return static_cast<int64_t>(address << 16) >> 16 == static_cast<int64_t>(address);
@@ -83,6 +80,8 @@ void BeginCall(Registers& r, uint64_t after_call, SwitchResult& result) {
   r.rax = static_cast<uint64_t>(-ENOSYS);
   result = {.reason = SwitchResult::Reason::kSyscall};
 }
+
+uint64_t Get(const std::atomic<uint64_t>& field) { return field.load(std::memory_order_relaxed); }
 
 void CopyRegisters(const PublishedSignal& signal, Registers& r) {
   r.r8 = signal.Get(REG_R8);
@@ -123,7 +122,7 @@ Result<void> SystrapContext::Attach(SystrapAddressSpace& space) {
     MutexLock lock(mu_);
     slot_ = slot;
   }
-  site_ = nullptr;
+  partial_ = false;
   LoadFpState(fp_.empty() ? InitialXsave() : fp_);
   fp_.clear();
   WriteKnownResults();
@@ -135,7 +134,7 @@ void SystrapContext::Detach() {
   fp_.clear();
   if (!space_) return;
   space_->RemoveContext(this);
-  site_ = nullptr;
+  partial_ = false;
   ThreadSlot* slot;
   {
     MutexLock lock(mu_);
@@ -167,7 +166,8 @@ SwitchResult SystrapContext::Dead() {
   return {.reason = SwitchResult::Reason::kDead};
 }
 
-SwitchResult SystrapContext::Switch(AddressSpace& address_space, Registers& registers, bool single_step) {
+SwitchResult SystrapContext::SwitchToCall(AddressSpace& address_space, Registers& registers,
+                                          bool single_step) {
   auto& space = static_cast<SystrapAddressSpace&>(address_space);
   if (space_.get() != &space) {
     if (space_) Detach();
@@ -186,8 +186,8 @@ SwitchResult SystrapContext::Switch(AddressSpace& address_space, Registers& regi
     if (!IsCanonical(registers.rip)) return Fault(registers, SIGSEGV, SI_KERNEL, 0);
     return FetchFault(registers);
   }
-  if ((registers.fs_base >= kTaskSize && registers.fs_base != fs_base_) ||
-      (registers.gs_base >= kTaskSize && registers.gs_base != gs_base_))
+  if (!partial_ && ((registers.fs_base >= kTaskSize && registers.fs_base != fs_base_) ||
+                    (registers.gs_base >= kTaskSize && registers.gs_base != gs_base_)))
     return Fault(registers, SIGSEGV, SI_KERNEL, 0);
 
   platform_.balancer().Enter(handover_.pair());
@@ -214,20 +214,29 @@ SwitchResult SystrapContext::Run(Registers& registers, bool single_step) {
       continue;
     }
     SwitchResult result;
-    if ((single_step || (registers.eflags & kTrapFlag) != 0) && StepOverPatch(registers, result))
-      return result;
-    LoadRegisters(registers, single_step);
+    const uint32_t epoch = space_->patch_epoch();
+    if (single_step || in.load_fp != 0 || epoch != patch_epoch_) CompleteRegisters(registers);
+    patch_epoch_ = epoch;
+    if (partial_) {
+      in.fast = 1;
+      in.fast_rax = registers.rax;
+    } else {
+      if ((single_step || (registers.eflags & kTrapFlag) != 0) && StepOverPatch(registers, result))
+        return result;
+      LoadRegisters(registers, single_step);
+    }
     if (!RunOnce()) return Dead();
     const SlotOut& out = slot_->out();
-    uint32_t kind = out.kind.load(std::memory_order_relaxed);
-    fp_address_ = out.fp.load(std::memory_order_relaxed);
-    site_ = nullptr;
-    if (kind == SLOT_KIND_NOT_RESUMED) continue;
-    in.load_fp = 0;
-    if (kind == SLOT_KIND_SITE) {
-      ReadSite(registers, result);
+    const uint32_t kind = out.kind.load(std::memory_order_relaxed);
+    const uint32_t what = kind & ((1u << SLOT_KIND_BITS) - 1);
+    fp_address_ = what == SLOT_KIND_SITE ? 0 : Get(out.fp);
+    if (what == SLOT_KIND_NOT_RESUMED) continue;
+    if (in.load_fp != 0) in.load_fp = 0;
+    if (what == SLOT_KIND_SITE || what == SLOT_KIND_SITE_FP) {
+      ReadSite(kind >> SLOT_KIND_BITS, registers, result);
       return result;
     }
+    partial_ = false;
     if (ReadSignal(registers, single_step, result)) return result;
   }
 }
@@ -260,36 +269,12 @@ bool SystrapContext::StepOverPatch(Registers& registers, SwitchResult& result) {
   return true;
 }
 
-bool SystrapContext::OnlyResultChanged(const Registers& r) const {
-  const Registers& h = handed_over_;
-  constexpr size_t kBefore = offsetof(Registers, rax), kAfter = offsetof(Registers, rcx);
-  auto same = [&](size_t from, size_t to) {
-    return memcmp(reinterpret_cast<const char*>(&r) + from, reinterpret_cast<const char*>(&h) + from,
-                  to - from) == 0;
-  };
-  return same(0, kBefore) && same(kAfter, offsetof(Registers, orig_rax)) &&
-         same(offsetof(Registers, rip), offsetof(Registers, ds));
-}
-
 void SystrapContext::LoadRegisters(const Registers& r, bool single_step) {
   SlotIn& in = slot_->in();
   uint64_t rip = r.rip;
-  const uint32_t epoch = space_->patch_epoch();
-  const bool fast = site_ != nullptr && epoch == patch_epoch_ && !single_step && in.load_fp == 0 &&
-                    (r.eflags & kTrapFlag) == 0 && OnlyResultChanged(r);
   const uint64_t eflags = (r.eflags & kGuestFlags) | kFixedFlags | (single_step ? kTrapFlag : 0);
-  if (fast) {
-    in.fast_target = SITE_CODE + uint64_t{site_index_} * SITE_SIZE + SITE_RETURN;
-    in.fast_rax = r.rax;
-    in.fast_flags = eflags;
-    in.fast_rsp = r.rsp;
-    rip = in.fast_target;
-  } else if (auto patched = space_->FindPatched(rip)) {
-    rip = MapIn(*patched->site, patched->index, rip);
-  }
-  patch_epoch_ = epoch;
-  in.fast = fast ? 1 : 0;
-  // A stub thread that went to sleep has lost its registers.
+  if (auto patched = space_->FindPatched(rip)) rip = MapIn(*patched->site, patched->index, rip);
+  in.fast = 0;
   memcpy(in.registers, &r, sizeof(in.registers));
   in.fs_base = r.fs_base;
   in.gs_base = r.gs_base == 0 ? slot_->address() : r.gs_base;
@@ -300,27 +285,42 @@ void SystrapContext::LoadRegisters(const Registers& r, bool single_step) {
   in.ss = kUserData;
 }
 
-void SystrapContext::ReadSite(Registers& r, SwitchResult& result) {
+void SystrapContext::ReadSite(uint32_t index, Registers& r, SwitchResult& result) {
   const SlotOut& out = slot_->out();
-  const uint32_t index = out.site.load(std::memory_order_relaxed);
   const CallSite* site = space_->SiteAt(index);
-  memcpy(&r, out.registers, sizeof(out.registers));
-  r.eflags = r.r11;
-  r.rsp = r.rcx;
-  r.fs_base = fs_base_ = out.fs_base.load(std::memory_order_relaxed);
-  r.gs_base = gs_base_ = 0;
-  r.cs = kUserCode64;
-  r.ss = kUserData;
-  r.ds = r.es = r.fs = r.gs = 0;
+  r.rax = Get(out.call_rax);
+  r.rdi = Get(out.rdi);
+  r.rsi = Get(out.rsi);
+  r.rdx = Get(out.rdx);
+  r.r10 = Get(out.r10);
+  r.r8 = Get(out.r8);
+  r.r9 = Get(out.r9);
+  partial_ = true;
   if (site == nullptr) {
+    CompleteRegisters(r);
     r.rip = 0;
     result = Fault(r, SIGSEGV, SI_KERNEL, 0);
     return;
   }
   BeginCall(r, site->after_call(), result);
-  site_ = site;
-  site_index_ = index;
-  handed_over_ = r;
+}
+
+void SystrapContext::CompleteRegisters(Registers& r) {
+  if (!std::exchange(partial_, false)) return;
+  const SlotOut& out = slot_->out();
+  r.r15 = Get(out.r15);
+  r.r14 = Get(out.r14);
+  r.r13 = Get(out.r13);
+  r.r12 = Get(out.r12);
+  r.rbp = Get(out.rbp);
+  r.rbx = Get(out.rbx);
+  r.rsp = Get(out.rsp);
+  r.r11 = r.eflags = Get(out.flags);
+  r.fs_base = fs_base_ = Get(out.fs_base);
+  r.gs_base = gs_base_ = 0;
+  r.cs = kUserCode64;
+  r.ss = kUserData;
+  r.ds = r.es = r.fs = r.gs = 0;
 }
 
 bool SystrapContext::LeaveTrampoline(Registers& registers, int signal, SwitchResult& result) {
@@ -458,7 +458,6 @@ void SystrapContext::SaveFpState() {
   SlotIn& in = slot_->in();
   in.save_fp = 1;
   in.fast = 0;
-  site_ = nullptr;
   bool done = RunOnce();
   in.save_fp = 0;
   if (!done) {

@@ -28,7 +28,8 @@ class SystrapContext final : public Context {
   explicit SystrapContext(SystrapPlatform& platform);
   ~SystrapContext() override { Detach(); }
 
-  SwitchResult Switch(AddressSpace& space, Registers& registers, bool single_step) override;
+  SwitchResult SwitchToCall(AddressSpace& space, Registers& registers, bool single_step) override;
+  void CompleteRegisters(Registers& registers) override;
   void Interrupt() override ABSL_LOCKS_EXCLUDED(mu_);
   Result<void> GetFpState(std::span<std::byte> xsave) override;
   Result<void> SetFpState(std::span<const std::byte> xsave) override;
@@ -55,9 +56,7 @@ class SystrapContext final : public Context {
   // Does what a single step at a patched call would have done; false: nothing to do.
   bool StepOverPatch(Registers& registers, SwitchResult& result);
   void LoadRegisters(const Registers& registers, bool single_step);
-  // Whether all but rax is as it was when the call at site_ came.
-  bool OnlyResultChanged(const Registers& registers) const;
-  void ReadSite(Registers& registers, SwitchResult& result);
+  void ReadSite(uint32_t kind, Registers& registers, SwitchResult& result);
   void LoadFpState(std::span<const std::byte> state);
   // Reads what a signal in guest code left; false if guest code should just go on.
   bool ReadSignal(Registers& registers, bool single_step, SwitchResult& result);
@@ -78,12 +77,10 @@ class SystrapContext final : public Context {
   std::vector<std::byte> fp_;           // state for the next slot; empty: initial
   uint64_t fp_address_ = 0;             // where the stub has put it; 0: in its CPU
   uint64_t fs_base_ = 0, gs_base_ = 0;  // as guest code left them
-  // The site whose call the stub thread handed over, if it has not lost the registers since; and what they
-  // were.
-  const CallSite* site_ = nullptr;
-  uint32_t site_index_ = 0;
-  uint32_t patch_epoch_ = 0;
-  Registers handed_over_ = {};
+  // The call of a patched site whose registers are still in the out page: with them the stub thread goes
+  // back, unless CompleteRegisters has been called.
+  bool partial_ = false;
+  uint32_t patch_epoch_ = 0;  // when guest code was last entered
   std::vector<KnownResult> known_results_;
   bool dead_ = false;
   ThreadSlot* slot_ = nullptr;  // written under mu_, by the task's thread

@@ -47,6 +47,7 @@ void Tracee::NotifyStopLocked(int why, int status) {
 
 bool Tracee::EnterStop(const StopOptions& options) {
   ThreadGroup& group = *task_.thread_group_;
+  (void)task_.registers();  // now, for the tracer
   MutexLock tree(task_.kernel_.task_tree_lock());
   bool group_stopped = false;
   {

@@ -181,7 +181,7 @@ SyscallDecision SeccompState::Trap(const seccomp_data& data, int data_value) {
   info.si_syscall = data.nr;
   info.si_arch = data.arch;
   task_.ForceSignal(info);
-  return SyscallDecision::Refuse(static_cast<int64_t>(task_.registers().orig_rax));
+  return SyscallDecision::Refuse(static_cast<int64_t>(task_.call_registers().orig_rax));
 }
 
 SyscallDecision SeccompState::KillThread(int signal) {
@@ -201,7 +201,7 @@ SyscallDecision SeccompState::KillThread(int signal) {
 SyscallDecision SeccompState::AskTracer(uint32_t message) {
   if (!task_.tracee().HasOption(PTRACE_O_TRACESECCOMP)) return SyscallDecision::Refuse(-ENOSYS);
   task_.tracee().Event(PTRACE_EVENT_SECCOMP, message);
-  const Registers& registers = task_.registers();
+  const Registers& registers = task_.call_registers();
   if (static_cast<int>(registers.orig_rax) < 0 || task_.exit_requested_.load(std::memory_order_acquire))
     return SyscallDecision::Refuse(static_cast<int64_t>(registers.rax));
   return Check(true);  // the other filters' word on what it is now
@@ -250,7 +250,7 @@ SyscallDecision SeccompState::Check(bool after_trace) {
     creds->no_new_privs = true;
     task_.SetCreds(std::move(creds));
   }
-  const Registers& registers = task_.registers();
+  const Registers& registers = task_.call_registers();
   const SeccompFilter* filter = this->filter();
   if (filter == nullptr) {
     if (mode() == SECCOMP_MODE_STRICT) return CheckStrict(static_cast<int>(registers.orig_rax));

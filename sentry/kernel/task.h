@@ -114,7 +114,13 @@ class Task final : public RefCounted {
   Result<std::string> ReadPath(UserPath path);
 
   // --- guest state; task thread only ---
-  Registers& registers() { return registers_; }
+  // All of them, to be read or changed: by its own thread, or by its tracer while it is stopped.
+  Registers& registers() {
+    context_->CompleteRegisters(registers_);
+    return registers_;
+  }
+  // Those that a system call came with: rip, rax, orig_rax and the arguments.
+  const Registers& call_registers() const { return registers_; }
   Context& context() { return *context_; }
   SyscallArguments syscall_arguments() const;
 
@@ -274,7 +280,7 @@ class Task final : public RefCounted {
   const std::unique_ptr<SeccompState> seccomp_;
   const std::unique_ptr<Tracee> tracee_;
   std::atomic<uint32_t> syscall_policy_{0};
-  Registers registers_{};
+  Registers registers_{};  // of a system call only what SwitchToCall says, until registers() is called
   RestartBlock restart_block_;
   stack_t signal_stack_{};
   // Task thread only.

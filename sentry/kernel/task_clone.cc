@@ -116,7 +116,7 @@ Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   if ((flags & CLONE_SYSVSEM) != 0) child.semaphore_undo_ = RefPtr<SemaphoreUndo>(&semaphore_undo());
   child.name_ = name();
 
-  child.registers_ = registers_;
+  child.registers_ = registers();
   child.registers_.rax = 0;
   child.registers_.orig_rax = ~uint64_t{0};
   if (options.stack != 0) child.registers_.rsp = options.stack;

@@ -125,7 +125,7 @@ Result<void> Task::Execve(LoadRequest request) {
   signal_stack_.ss_flags = SS_DISABLE;
   restart_block_ = nullptr;
   fault_ = FaultContext{};
-  registers_ = program.registers;
+  registers() = program.registers;
   registers_.orig_rax = static_cast<uint64_t>(syscall_number_);
   (void)context_->SetFpState(InitialFpState(kernel_.platform().fp_state_size()));
   group.has_execed.store(true);

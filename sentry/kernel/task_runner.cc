@@ -100,8 +100,8 @@ void TaskRunner::RunGuest() {
       continue;
     }
     task_.guest_time_.Start();
-    SwitchResult result =
-        task_.context_->Switch(task_.memory_->address_space(), task_.registers_, task_.tracee_->IsStepping());
+    SwitchResult result = task_.context_->SwitchToCall(task_.memory_->address_space(), task_.registers_,
+                                                       task_.tracee_->IsStepping());
     task_.guest_time_.Stop();
     // Whoever sees these late only waits, or interrupts, once more.
     task_.guest_exits_.store(task_.guest_exits_.load(std::memory_order_relaxed) + 1,

@@ -102,7 +102,7 @@ void Task::FinishInterruptedSyscall(const SignalAction* action) {
   constexpr uint64_t kRestartSyscall = 219;
   constexpr uint64_t kSyscallInstructionLength = 2;
   registers_.rax = code == ERESTART_RESTARTBLOCK ? kRestartSyscall : static_cast<uint64_t>(syscall_number_);
-  registers_.rip -= kSyscallInstructionLength;
+  registers().rip -= kSyscallInstructionLength;
 }
 
 bool Task::DoWork() {
@@ -207,7 +207,7 @@ void Task::Deliver(const siginfo_t& info, const SignalAction& action) {
   options.fp_state = fp_state;
   // A frame needs somewhere to return to.
   bool pushed = (action.flags & kSaRestorer) != 0 && context_->GetFpState(fp_state).ok() &&
-                PushSignalFrame(*memory_, registers_, options).ok();
+                PushSignalFrame(*memory_, registers(), options).ok();
   if (!pushed) return ForceSegv(signal);
   (void)context_->SetFpState(InitialFpState(fp_state.size()));
   if ((static_cast<uint32_t>(signal_stack_.ss_flags) & kSsAutodisarm) != 0) {
@@ -229,7 +229,7 @@ void Task::ForceSegv(int failed_signal) {
 }
 
 int64_t Task::SignalReturn() {
-  auto frame = PopSignalFrame(*memory_, registers_, kernel_.platform().fp_state_size());
+  auto frame = PopSignalFrame(*memory_, registers(), kernel_.platform().fp_state_size());
   if (!frame.ok() || !context_->SetFpState(frame->fp_state).ok()) {
     ForceSegv(0);
     return 0;

@@ -114,6 +114,68 @@ TEST(PatchedCallsLookLikeOthers) {
   }
 }
 
+GUEST(counted,
+      "movq %rdi, %xmm6; 1: stc; mov $7, %eax; syscall; adc $0, %r14; inc %r15; add %rax, %r13; paddq %xmm6, "
+      "%xmm7;"
+      "movq %xmm7, %rbx; jmp 1b\n");
+
+// Whoever looks at no more than the call itself sees the same guest as one who looks at everything.
+TEST(CallsOfWhichOnlyTheResultChanges) {
+  Guest guest(platform);
+  guest.Load(guest_counted, guest_counted_end);
+  auto context = guest.NewContext();
+  Registers r = guest.Start();
+  r.rdi = 1;
+  r.rsi = 0x5151;
+  r.rbp = 0x4242;
+  r.r12 = 12;
+  r.fs_base = 0x7000;
+  Heat(guest, *context, r);
+  std::atomic<bool> done{false};
+  std::thread interrupter([&] {
+    while (!done.load()) {
+      std::this_thread::sleep_for(std::chrono::microseconds(300));
+      context->Interrupt();
+    }
+  });
+  std::vector<std::byte> state(platform.fp_state_size());
+  uint64_t sum = r.r13, count = r.r15, carries = r.r14, xmm7 = r.rbx, interrupts = 0;
+  const uint64_t rip = r.rip;
+  for (uint64_t i = 1; i <= 6000; ++i) {
+    r.rax = i;
+    SwitchResult s;
+    while ((s = context->SwitchToCall(guest.space(), r, false)).reason == Reason::kInterrupted) ++interrupts;
+    EXPECT(s.reason == Reason::kSyscall);
+    sum += i;
+    EXPECT_EQ(r.rip, rip);
+    EXPECT_EQ(r.orig_rax, 7u);
+    EXPECT_EQ(static_cast<int64_t>(r.rax), -ENOSYS);
+    EXPECT_EQ(r.rdi, 1u);
+    EXPECT_EQ(r.rsi, 0x5151u);
+    // Long enough for the stub thread to go to sleep.
+    if (i % 501 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    if (i % 97 == 0) EXPECT(context->GetFpState(state).ok());
+    if (i % 89 == 0) EXPECT(context->GetFpState(state).ok() && context->SetFpState(state).ok());
+    if (i % 31 != 0) continue;
+    context->CompleteRegisters(r);
+    EXPECT_EQ(r.r15, count + i);
+    EXPECT_EQ(r.r14, carries + i);
+    EXPECT_EQ(r.r13, sum);
+    EXPECT_EQ(r.rbx, xmm7 + i);  // FP state, too
+    EXPECT_EQ(r.rbp, 0x4242u);
+    EXPECT_EQ(r.fs_base, 0x7000u);
+    EXPECT_EQ(r.gs_base, 0u);
+    EXPECT_EQ(r.r11, r.eflags);
+    EXPECT_EQ(r.rcx, r.rip);
+    EXPECT_EQ(r.r12, 12 + (i - 1) / 62);
+    // Changed by the kernel, as a signal or a tracer does.
+    if (i % 62 == 0) ++r.r12;
+  }
+  done = true;
+  interrupter.join();
+  EXPECT(interrupts > 0);
+}
+
 GUEST(vectors,
       "movq %rdi, %xmm7; 1: mov $7, %eax; syscall; movq %xmm7, %rbx; paddq %xmm7, %xmm7; inc %r15; jmp 1b\n");
 

@@ -199,9 +199,9 @@ TEST(turns_while_the_platforms_words_change) {
           for (uint64_t out : writable) {
             auto* words = reinterpret_cast<volatile uint32_t*>(out);
             // Whether the stub sleeps; in other rounds all that it publishes. Not the first word, which says
-            // that a
-            // run ended: a process in which that is lost is killed, and the sandbox with it.
-            words[round % 2 == 0 ? 1 : 1 + state % 47] = static_cast<uint32_t>(state >> 32) % 4096;
+            // that a run ended: a process in which that is lost is killed, and the sandbox with it.
+            constexpr uint64_t kSleeps = 64;
+            words[round % 2 == 0 ? kSleeps : 1 + state % kSleeps] = static_cast<uint32_t>(state >> 32) % 4096;
           }
           if (state % 16 == 0) syscall(SYS_getppid);
         }
