@@ -84,6 +84,8 @@ class GoferInode final : public Inode {
   void MarkDataStale();  // all but owner and mode
   // A name in it was made or removed: its attributes but owner and mode are others.
   void MarkEntryChanged(std::string_view name);
+  // The size, if it need not be asked for.
+  std::optional<uint64_t> KnownSize();
   // Bytes were or may be written on the donated descriptor: ask that one.
   void MarkDataChanged() { data_changed_.store(true, std::memory_order_relaxed); }
   // An open file begins and ends; in between it holds what this returned.

@@ -109,6 +109,12 @@ std::optional<gofer::Attributes> GoferInode::KnownAttributes(bool access_only) {
   return attributes_;
 }
 
+std::optional<uint64_t> GoferInode::KnownSize() {
+  std::optional<gofer::Attributes> known = KnownAttributes(/*access_only=*/false);
+  if (!known) return std::nullopt;
+  return known->size;
+}
+
 std::optional<gofer::Attributes> GoferInode::KnownOwner(const struct stat& stat) {
   bool current = IsCurrent();
   MutexLock lock(attributes_mu_);

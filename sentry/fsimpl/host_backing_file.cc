@@ -5,6 +5,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+
+#include "sentry/usermem/safe_copy.h"
 #include "sentry/vfs/inode.h"
 
 namespace runsc {
@@ -13,6 +17,11 @@ namespace {
 constexpr uint64_t kWindowSize = 2 << 20;
 // Windows cost the Sentry nothing but address space; this keeps a guest from taking all.
 constexpr uint64_t kMaxWindow = uint64_t{1} << 36;
+
+// What ReadMapped does: reads up to this size, of files up to that one, after so many.
+constexpr size_t kSmallRead = 16 << 10;
+constexpr uint64_t kSmallFile = 64 << 20;
+constexpr uint32_t kReadsBeforeMapping = 16;
 
 }  // namespace
 
@@ -99,6 +108,32 @@ Result<size_t> HostBackingFile::PRead(IoSequence& to, uint64_t offset) {
     return preadv2(fd_.get(), blocks.data(), static_cast<int>(blocks.size()),
                    static_cast<off_t>(offset + done), 0);
   });
+}
+
+std::optional<size_t> HostBackingFile::ReadMapped(IoSequence& to, uint64_t offset, uint64_t size) {
+  if (to.size() > kSmallRead || size > kSmallFile) return std::nullopt;
+  if (small_reads_.load(std::memory_order_relaxed) < kReadsBeforeMapping) {
+    small_reads_.fetch_add(1, std::memory_order_relaxed);
+    return std::nullopt;
+  }
+  if (offset >= size) return 0;
+  const size_t length = std::min<uint64_t>(to.size(), size - offset);
+  const std::byte* from = At({offset, length});
+  if (from == nullptr) return std::nullopt;
+  size_t done = 0;
+  while (done < length) {
+    // By way of a buffer, so that it is known which side a fault came from: the file may have been cut short.
+    std::array<std::byte, kPageSize> piece;
+    const size_t here = SafeCopy(piece.data(), from + done, std::min(length - done, piece.size()));
+    if (here == 0) break;
+    Result<size_t> moved = to.CopyOut(std::span(piece).first(here));
+    if (!moved.ok()) break;
+    done += *moved;
+    if (*moved < here) break;
+  }
+  // What is wrong is for the host's own call to say.
+  if (done == 0 && length > 0) return std::nullopt;
+  return done;
 }
 
 Result<size_t> HostBackingFile::PWrite(IoSequence& from, uint64_t offset) {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <optional>
 #include <vector>
 
 #include "platform/base/mutex.h"
@@ -45,6 +46,9 @@ class HostBackingFile final : public RefCounted, public BackingFile {
 
   // Straight between the host's page cache and guest memory. Short at the end of the file.
   Result<size_t> PRead(IoSequence& to, uint64_t offset);
+  // The same without a host call, from a mapping, for a file whose size is known; nullopt: not this way.
+  // Only what is read again and again in small pieces is mapped: a page's first fault costs more than a call.
+  std::optional<size_t> ReadMapped(IoSequence& to, uint64_t offset, uint64_t size);
   Result<size_t> PWrite(IoSequence& from, uint64_t offset);
   // To the end of the file as the host has it, whoever else appends.
   Result<size_t> Append(IoSequence& from);
@@ -60,6 +64,7 @@ class HostBackingFile final : public RefCounted, public BackingFile {
   const UniqueFd fd_;
   const bool writable_;
   std::atomic<int64_t> pages_{0};  // referenced; the file holds itself while there are any
+  std::atomic<uint32_t> small_reads_{0};
   Mutex mu_{LockRank::kLeaf};
   std::vector<Window> windows_ ABSL_GUARDED_BY(mu_);
 };
