@@ -41,8 +41,6 @@ std::vector<SyscallRule> MemoryRules() {
        {IntArgIs(0, AT_FDCWD), IntArgIs(2, O_RDONLY | O_CLOEXEC)},
        EACCES},
       {SYS_madvise, "stacks of threads that ended", {IntArgIs(2, MADV_DONTNEED)}},
-      {SYS_madvise, "memory of the guest that is gone", {IntArgIs(2, MADV_REMOVE)}},
-      {SYS_madvise, "large pages for guest memory", {IntArgIs(2, MADV_HUGEPAGE)}},
       {SYS_fallocate,
        "give pages of the memory file back to the host",
        {IntArgIs(1, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)}},
