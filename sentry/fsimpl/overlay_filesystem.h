@@ -49,7 +49,10 @@ class OverlayFilesystem final : public Filesystem {
 
  private:
   OverlayFilesystem(RefPtr<Filesystem> lower, RefPtr<Filesystem> upper)
-      : lower_(std::move(lower)), upper_(std::move(upper)) {}
+      : lower_(std::move(lower)), upper_(std::move(upper)) {
+    lower_->AddUpper(*this);
+  }
+  ~OverlayFilesystem() override { lower_->RemoveUpper(*this); }
 
   const RefPtr<Filesystem> lower_, upper_;
   Mutex mu_{LockRank::kLeaf};

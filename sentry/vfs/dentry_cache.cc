@@ -1,21 +1,37 @@
 #include "sentry/vfs/dentry_cache.h"
 
+#include <algorithm>
+
+#include "sentry/memory/live_limits.h"
+
 namespace runsc {
+namespace {
+
+// A walk over more files than this forgets each before it comes by again, so it should be many; and a
+// small part of what the sandbox may use, as a dentry with its inodes takes about 1 KB.
+constexpr uint64_t kLeast = 4096, kMost = 64 * 1024;
+constexpr uint64_t kGuestMemoryEach = 32 << 10;
+
+size_t Capacity() {
+  return std::clamp(live_limits.memory.load(std::memory_order_relaxed) / kGuestMemoryEach, kLeast, kMost);
+}
+
+}  // namespace
 
 void DentryCache::Add(Dentry& dentry) {
   RefPtr<Dentry> dropped;  // released after the lock
   MutexLock lock(mu_);
-  if (ring_.size() < kCapacity) {
+  if (ring_.size() < Capacity()) {
     dentry.cache_slot_ = ring_.size();
     ring_.emplace_back(&dentry);
     return;
   }
   // A full round clears every mark, so that the second finds one.
-  while (ring_[hand_]->used_.exchange(false, std::memory_order_relaxed)) hand_ = (hand_ + 1) % kCapacity;
+  while (ring_[hand_]->used_.exchange(false, std::memory_order_relaxed)) hand_ = (hand_ + 1) % ring_.size();
   dropped = std::exchange(ring_[hand_], RefPtr<Dentry>(&dentry));
   dropped->cache_slot_ = Dentry::kNotCached;
   dentry.cache_slot_ = hand_;
-  hand_ = (hand_ + 1) % kCapacity;
+  hand_ = (hand_ + 1) % ring_.size();
 }
 
 void DentryCache::Remove(Dentry& dentry) {

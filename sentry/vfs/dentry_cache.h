@@ -24,7 +24,6 @@ class DentryCache {
   }
 
  private:
-  static constexpr size_t kCapacity = 4096;
   Mutex mu_{LockRank::kLeaf};
   std::vector<RefPtr<Dentry>> ring_ ABSL_GUARDED_BY(mu_);
   size_t hand_ ABSL_GUARDED_BY(mu_) = 0;

@@ -18,7 +18,26 @@ uint64_t NextDevice() {
 Filesystem::Filesystem() : device_(NextDevice()), cache_(std::make_unique<DentryCache>()) {}
 Filesystem::~Filesystem() = default;
 
-void Filesystem::ShrinkDentryCache() { cache_->Clear(); }
+void Filesystem::ShrinkDentryCache() {
+  std::vector<RefPtr<Filesystem>> uppers;
+  {
+    MutexLock lock(roots_mu_);
+    for (Filesystem* upper : uppers_)
+      if (auto held = RefPtr<Filesystem>::TryFrom(upper)) uppers.push_back(std::move(held));
+  }
+  for (const RefPtr<Filesystem>& upper : uppers) upper->ShrinkDentryCache();
+  cache_->Clear();
+}
+
+void Filesystem::AddUpper(Filesystem& upper) {
+  MutexLock lock(roots_mu_);
+  uppers_.push_back(&upper);
+}
+
+void Filesystem::RemoveUpper(Filesystem& upper) {
+  MutexLock lock(roots_mu_);
+  std::erase(uppers_, &upper);
+}
 
 void Filesystem::HoldPinnedRoot(Dentry& root) {
   MutexLock lock(roots_mu_);

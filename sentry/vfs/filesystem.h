@@ -57,8 +57,12 @@ class Filesystem : public RefCounted {
   uint64_t NextInodeNumber() { return next_inode_.fetch_add(1, std::memory_order_relaxed); }
   Mutex& rename_lock() ABSL_LOCK_RETURNED(rename_mu_) { return rename_mu_; }
 
-  // Drops unused cached dentries (unmount, memory pressure).
+  // Drops unused cached dentries (unmount, memory pressure), also those of filesystems that stand on this
+  // one.
   void ShrinkDentryCache();
+  // `upper` shows files of this filesystem, and so keeps them; until RemoveUpper, before it is destroyed.
+  void AddUpper(Filesystem& upper);
+  void RemoveUpper(Filesystem& upper);
 
  protected:
   // Drops cached and pinned dentries while the derived class is still whole.
@@ -73,6 +77,7 @@ class Filesystem : public RefCounted {
   Mutex rename_mu_{LockRank::kRename};
   Mutex roots_mu_{LockRank::kLeaf};
   std::vector<RefPtr<Dentry>> pinned_roots_ ABSL_GUARDED_BY(roots_mu_);
+  std::vector<Filesystem*> uppers_ ABSL_GUARDED_BY(roots_mu_);
   std::unique_ptr<class DentryCache> cache_;
 };
 

@@ -160,6 +160,21 @@ TEST_CASE("overlay: names of one lower file stay one file") {
   CHECK(guest->Stat("/third").value().ino == guest->Stat("/d/one").value().ino);
 }
 
+// What the overlay remembers of files keeps them with the Gofer, which has room for 256 here.
+TEST_CASE("overlay: more files are looked at than the Gofer can hold") {
+  TemporaryDirectory directory;
+  constexpr int kFiles = 1200;
+  auto path = [](int i) { return "d" + std::to_string(i % 7) + "/file" + std::to_string(i); };
+  for (int i = 0; i < 7; ++i) std::filesystem::create_directories(directory / ("d" + std::to_string(i)));
+  for (int i = 0; i < kFiles; ++i) directory.Write(path(i), std::to_string(i));
+  auto memory = std::move(MemoryFile::Create(1 << 28)).value();
+  ThreadedGofer server(directory.path());
+  Guest guest(OverlayFilesystem::Make(MountGofer(server, true, 1), MakeTmpfs(*memory, {})).value());
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < kFiles; ++i) CHECK(guest.Read("/" + path(i)).value() == std::to_string(i));
+  }
+}
+
 TEST_CASE("overlay: attributes, symlinks, open files without a name") {
   OverlayGuest guest;
   VfsPath sub = guest->Find("/d/sub").value();
