@@ -71,6 +71,7 @@ struct MemoryFile::State {
     }
   }
 
+  Result<FileRange> Take(uint64_t length, bool* is_dirty) ABSL_LOCKS_EXCLUDED(mu);
   Result<uint64_t> TakeExtent(uint64_t length, bool* is_dirty) ABSL_LOCKS_EXCLUDED(mu);
   void Free(FileRange range) ABSL_LOCKS_EXCLUDED(mu);
   // Gives extents (in neither set) back to the host and puts them into `clean`.
@@ -131,24 +132,36 @@ Result<uint64_t> MemoryFile::State::TakeExtent(uint64_t length, bool* is_dirty) 
 }
 
 Result<FileRange> MemoryFile::Allocate(uint64_t length) {
-  State& s = *state_;
+  bool is_dirty = false;
+  ASSIGN_OR_RETURN(FileRange range, state_->Take(length, &is_dirty));
+  if (is_dirty) std::memset(state_->base + range.offset, 0, length);
+  return range;
+}
+
+Result<FileRange> MemoryFile::Copy(FileRange from) {
+  bool is_dirty = false;
+  ASSIGN_OR_RETURN(FileRange range, state_->Take(from.length, &is_dirty));
+  std::memcpy(state_->base + range.offset, state_->base + from.offset, from.length);
+  return range;
+}
+
+// Pages with one reference each; `is_dirty`: not zeroed.
+Result<FileRange> MemoryFile::State::Take(uint64_t length, bool* is_dirty) {
   CHECK(length != 0 && (length & kPageMask) == 0);
-  const uint64_t limit = this->limit();
-  if (length > limit) return Errno(ENOMEM);
-  if (s.allocated.fetch_add(length, std::memory_order_relaxed) > limit - length) {
-    s.allocated.fetch_sub(length, std::memory_order_relaxed);
+  const uint64_t most = std::min(limit, live_limits.memory.load(std::memory_order_relaxed));
+  if (length > most) return Errno(ENOMEM);
+  if (allocated.fetch_add(length, std::memory_order_relaxed) > most - length) {
+    allocated.fetch_sub(length, std::memory_order_relaxed);
     return Errno(ENOMEM);
   }
-  bool is_dirty = false;
-  Result<uint64_t> offset = s.TakeExtent(length, &is_dirty);
+  Result<uint64_t> offset = TakeExtent(length, is_dirty);
   if (!offset.ok()) {
-    s.allocated.fetch_sub(length, std::memory_order_relaxed);
+    allocated.fetch_sub(length, std::memory_order_relaxed);
     return offset.error();
   }
   FileRange range{*offset, length};
-  if (is_dirty) std::memset(s.base + range.offset, 0, length);
   for (uint64_t page = range.offset; page < range.end(); page += kPageSize)
-    s.Refs(page).store(1, std::memory_order_release);
+    Refs(page).store(1, std::memory_order_release);
   return range;
 }
 

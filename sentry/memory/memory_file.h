@@ -28,6 +28,8 @@ class MemoryFile final : public BackingFile {
 
   // Zeroed pages with one reference each. `length` is page-aligned and not 0. ENOMEM.
   Result<FileRange> Allocate(uint64_t length);
+  // New pages with the contents of others. ENOMEM.
+  Result<FileRange> Copy(FileRange range);
   void AddPageRefs(FileRange range) override;
   void ReleasePageRefs(FileRange range) override;
   // Whether somebody else holds a reference on this page too (copy before writing).

@@ -37,6 +37,23 @@ TEST_CASE("pages come zeroed, are counted, and go back to the host") {
   }
 }
 
+TEST_CASE("a copy has the bytes of the pages that it was made of") {
+  auto file = MemoryFile::Create(1 << 20).value();
+  FileRange dirty = file->Allocate(8 * kPageSize).value();
+  memset(file->At(dirty), 0xff, dirty.length);
+  file->ReleasePageRefs(dirty);
+  FileRange from = file->Allocate(3 * kPageSize).value();
+  for (uint64_t i = 0; i < from.length; ++i) file->At(from)[i] = static_cast<std::byte>(i * 7);
+  FileRange copy = file->Copy(from).value();
+  CHECK(copy.length == from.length);
+  CHECK(memcmp(file->At(copy), file->At(from), from.length) == 0);
+  CHECK_FALSE(file->IsShared(copy.offset));
+  file->ReleasePageRefs(from);
+  file->ReleasePageRefs(copy);
+  CHECK(file->allocated_bytes() == 0);
+  CHECK(file->Copy({from.offset, 2 << 20}).is(ENOMEM));
+}
+
 TEST_CASE("the limit is exact") {
   auto file = MemoryFile::Create(1 << 20).value();
   CHECK(file->Allocate(2 << 20).is(ENOMEM));

@@ -7,6 +7,10 @@ namespace runsc {
 namespace {
 
 constexpr size_t kMaxPrefault = 32;
+// What has been written since the last fork will be written again by both, and each fault costs more than
+// copying ten pages: so much is copied at once.
+constexpr uint64_t kMaxCopiedPiece = 64 << 10;
+constexpr uint64_t kMaxCopied = 256 << 10;
 
 }  // namespace
 
@@ -38,6 +42,8 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
   const uint32_t refused = s.refused_exec.load(std::memory_order_relaxed);
   if ((refused & kNoInherit) == 0) c.refused_exec = refused;
 
+  // With another thread about, pages have to be the child's all at one moment, or at least each of them.
+  uint64_t may_copy = ref_count() == 1 ? kMaxCopied : 0;
   for (const auto& [start, vma] : s.vmas) {
     if (vma.dont_fork) continue;
     Vma copy = vma;
@@ -55,13 +61,22 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
         if (pma.host_prot != 0 && c.prefault.size() < kMaxPrefault) c.prefault.push_back(it->first);
         continue;
       }
-      if (!pma.zero) {
-        pma.file->AddPageRefs({pma.offset, pma.end - it->first});
-        pma.cow = true;
+      Pma of_child = pma;
+      of_child.host_prot = 0;
+      const uint64_t length = pma.end - it->first;
+      if (!pma.zero && !pma.cow && length <= std::min(may_copy, kMaxCopiedPiece)) {
+        if (auto copy = s.memory_file.Copy({pma.offset, length}); copy.ok()) {
+          may_copy -= length;
+          of_child.offset = copy->offset;
+          c.pmas.emplace_hint(c.pmas.end(), it->first, of_child);
+          continue;
+        }
       }
-      Pma shared = pma;
-      shared.host_prot = 0;
-      c.pmas.emplace_hint(c.pmas.end(), it->first, shared);
+      if (!pma.zero) {
+        pma.file->AddPageRefs({pma.offset, length});
+        pma.cow = of_child.cow = true;
+      }
+      c.pmas.emplace_hint(c.pmas.end(), it->first, of_child);
     }
   }
   Result<void> inherited = c.InheritPatches(s);

@@ -141,6 +141,7 @@ TEST_CASE("fork shares pages until somebody writes") {
   CHECK(w.Store(*w.mm, a, 1));
   CHECK(w.Store(*w.mm, a + kPageSize, 2));
   uint64_t before = w.file->allocated_bytes();
+  RefPtr<MemoryManager> of_another_thread = w.mm;
   RefPtr<MemoryManager> child = w.mm->Fork().value();
   CHECK(w.file->allocated_bytes() == before);
   CHECK(w.Load(*child, a) == 1);
@@ -155,6 +156,36 @@ TEST_CASE("fork shares pages until somebody writes") {
   CHECK(w.Store(*w.mm, a, 4));  // nobody else has it: written in place
   CHECK(w.file->allocated_bytes() == alone);
   CHECK(w.Load(*w.mm, a + kPageSize) == 12);
+}
+
+TEST_CASE("fork copies a little that was written of late") {
+  World w;
+  uint64_t a = w.MapAt(0x10000000, 4 << 20).value();
+  for (uint64_t at = a; at < a + (4 << 20); at += kPageSize) CHECK(w.Store(*w.mm, at, 7));
+  uint64_t before = w.file->allocated_bytes();
+  RefPtr<MemoryManager> first = w.mm->Fork().value();
+  CHECK(w.file->allocated_bytes() <= before + (64 << 10));  // too much of it is new
+  CHECK(w.Store(*w.mm, a, 1));
+  CHECK(w.Store(*w.mm, a + (2 << 20), 2));
+  uint64_t written = w.file->allocated_bytes();
+  RefPtr<MemoryManager> second = w.mm->Fork().value();
+  uint64_t copied = w.file->allocated_bytes() - written;
+  CHECK(copied >= 2 * kPageSize);
+  CHECK(copied <= 256 << 10);
+  CHECK(w.Load(*second, a) == 1);
+  CHECK(w.Load(*second, a + (2 << 20)) == 2);
+  CHECK(w.Load(*first, a) == 7);
+  uint64_t all = w.file->allocated_bytes();
+  CHECK(w.Store(*w.mm, a, 3));
+  CHECK(w.Store(*second, a, 4));
+  CHECK(w.file->allocated_bytes() == all);  // each had its own already
+  CHECK(w.Load(*w.mm, a) == 3);
+  CHECK(w.Load(*second, a) == 4);
+  CHECK(w.Load(*first, a) == 7);
+  second.reset();
+  first.reset();
+  w.mm.reset();
+  CHECK(w.file->allocated_bytes() == 0);
 }
 
 TEST_CASE("shared anonymous memory is one memory after fork") {
