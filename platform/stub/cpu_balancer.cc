@@ -46,6 +46,7 @@ CpuBalancer::CpuBalancer() {
   if (sched_getaffinity(0, sizeof(set), &set) != 0) return;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
     if (CPU_ISSET(cpu, &set)) cpus_.push_back(cpu);
+  batons_ = std::vector<Baton>(cpus_.size() / 2);
 }
 
 CpuBalancer::~CpuBalancer() {
@@ -84,12 +85,18 @@ void CpuBalancer::Remove(Pair& pair) {
   *it = pairs_.back();
   pairs_.pop_back();
   UncoupleLocked(pair);
-  pair.apart_.store(false, std::memory_order_relaxed);
+  SetApartLocked(pair, false, nullptr);
+}
+
+void CpuBalancer::SetApartLocked(Pair& pair, bool apart, Baton* baton) {
+  const Baton* before = pair.baton_.exchange(baton, std::memory_order_relaxed);
+  in_turn_.fetch_add((baton != nullptr) - (before != nullptr), std::memory_order_relaxed);
+  pair.apart_.store(apart, std::memory_order_relaxed);
 }
 
 void CpuBalancer::PinLocked(Pair& pair, int cpu) {
   pair.cpu_ = cpu;
-  pair.apart_.store(false, std::memory_order_relaxed);
+  SetApartLocked(pair, false, nullptr);
   SetAffinity(pair.stub_tid_, cpu);
   SetAffinity(pair.task_tid_, cpu);
 }
@@ -128,14 +135,25 @@ bool CpuBalancer::Spread(Pair& pair) {
     break;
   }
   if (!SetAffinity(pair.stub_tid_, other)) return false;
-  pair.apart_.store(true, std::memory_order_relaxed);
+  SetApartLocked(pair, true, nullptr);
+  return true;
+}
+
+bool CpuBalancer::SpreadInTurn(Pair& pair) {
+  if (batons_.empty()) return false;
+  MutexLock lock(mu_);
+  if (pair.apart() || pair.coupled()) return false;
+  const size_t index = pair.id_ % batons_.size();
+  PinLocked(pair, cpus_[2 * index]);
+  if (!SetAffinity(pair.stub_tid_, cpus_[2 * index + 1])) return false;
+  SetApartLocked(pair, true, &batons_[index]);
   return true;
 }
 
 void CpuBalancer::Gather(Pair& pair) {
   MutexLock lock(mu_);
   if (!pair.apart()) return;
-  pair.apart_.store(false, std::memory_order_relaxed);
+  SetApartLocked(pair, false, nullptr);
   SetAffinity(pair.stub_tid_, pair.cpu_);
 }
 
@@ -204,8 +222,9 @@ bool CpuBalancer::Tick() {
     if (moved != 0 || (in_guest && pair->cpu_ >= 0)) busy = true;
     pair->stuck_ = in_guest && moved == 0 ? pair->stuck_ + 1 : 0;
     if (pair->apart()) {
-      if (moved != 0 && CpusInUseLocked(*pair) + 2 <= cpus_.size()) continue;
-      pair->apart_.store(false, std::memory_order_relaxed);
+      const bool has_cpus = pair->baton() != nullptr || CpusInUseLocked(*pair) + 2 <= cpus_.size();
+      if (moved != 0 && has_cpus) continue;
+      SetApartLocked(*pair, false, nullptr);
       SetAffinity(pair->stub_tid_, pair->cpu_);
     }
     if (pair->coupled()) {

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "platform/base/mutex.h"
+#include "platform/stub/baton.h"
 
 namespace runsc {
 
@@ -38,6 +39,8 @@ class CpuBalancer {
     bool in_guest() const { return in_guest_.load(std::memory_order_relaxed); }
     // It takes turns with another pair on another CPU: whoever waits yields its CPU, and looks again.
     bool coupled() const { return coupled_.load(std::memory_order_relaxed); }
+    // It shares the CPUs on which it is apart with others, in turn: whoever holds this. Null: it does not.
+    Baton* baton() const { return baton_.load(std::memory_order_relaxed); }
     uint64_t id() const { return id_; }  // never that of another pair, or 0
 
    private:
@@ -46,6 +49,7 @@ class CpuBalancer {
     const uint64_t id_ = last_id_.fetch_add(1, std::memory_order_relaxed) + 1;
     std::atomic<bool> in_guest_{false};
     std::atomic<bool> apart_{false}, coupled_{false};  // written under the lock
+    std::atomic<Baton*> baton_{nullptr};               // likewise; only while it is apart
     std::atomic<uint32_t> switches_{0};
     // Guarded by the balancer's lock.
     pid_t task_tid_ = 0;
@@ -69,6 +73,10 @@ class CpuBalancer {
   // for that, as far as this sandbox's own threads go. It ends with Gather, or when the pair does not switch
   // any more or others need the CPU.
   bool Spread(Pair& pair) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same although no CPU is free: the pair has a baton then, and may run only with that in hand.
+  bool SpreadInTurn(Pair& pair) ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether any pair is spread in turn: then others had better be, too.
+  bool any_in_turn() const { return in_turn_.load(std::memory_order_relaxed) > 0; }
   void Gather(Pair& pair) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Gives the pair and the one with the other id a CPU each, until either is uncoupled, does not switch any
@@ -98,6 +106,7 @@ class CpuBalancer {
   // Returns whether there is a reason to look again soon.
   bool Tick() ABSL_LOCKS_EXCLUDED(mu_);
   void PinLocked(Pair& pair, int cpu) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SetApartLocked(Pair& pair, bool apart, Baton* baton) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void UnpinLocked(Pair& pair) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void UncoupleLocked(Pair& pair) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TickCoupledLocked(Pair& pair, bool moved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -106,7 +115,9 @@ class CpuBalancer {
   void MoveOneLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   int LeastLoadedLocked(int preferred) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  std::vector<int> cpus_;  // that the process may use; fewer than two: nothing is pinned
+  std::vector<int> cpus_;        // that the process may use; fewer than two: nothing is pinned
+  std::vector<Baton> batons_;    // each for two of them
+  std::atomic<int> in_turn_{0};  // pairs that have one; written under the lock
   std::atomic<uint32_t> asleep_{0};
   std::atomic<bool> stop_{false};
   std::thread thread_;

@@ -19,7 +19,13 @@ constexpr uint64_t kStubSpinCycles = 180'000;  // ~60 us: what the Gofer takes f
 constexpr uint64_t kYieldCycles = 60'000;      // ~20 us
 constexpr uint32_t kStubYields = 200;          // 0.3 to 1 us each
 constexpr uint32_t kYieldsAlone = 2;  // more: others yield, too, and most go to one who has nothing to do
-constexpr uint64_t kLostCpuCycles = 300'000;  // a gap like this is no cache miss
+constexpr uint64_t kTurnCycles = 3'000'000;   // ~1 ms with the baton, if others want it
+constexpr uint64_t kTurnBusyCycles = 60'000;  // ~20 us a call: with longer ones it is better not to wait
+constexpr uint32_t kMissedTurns = 2;
+constexpr uint32_t kSteadyWindows = 8;         // what a program's start does not reach
+constexpr uint64_t kQuickCallCycles = 15'000;  // ~5 us: no files of the Gofer
+constexpr long kBatonTimeoutNs = 5'000'000;    // a few turns
+constexpr uint64_t kLostCpuCycles = 300'000;   // a gap like this is no cache miss
 constexpr uint64_t kFirstBackoff = 3'000'000, kLastBackoff = 3'000'000'000;  // ~1 ms, ~1 s
 constexpr uint64_t kFirstShareBackoff =
     30'000'000;                                 // ~10 ms: a failure costs a time slice of somebody else's
@@ -54,9 +60,17 @@ void Handover::ConsiderSpreading() {
   switches_ = 0;
   const uint64_t now = __rdtsc();
   const uint64_t took = now - std::exchange(window_start_, now);
-  if (took > kWindow * kBusyCycles) return;
+  const uint64_t kernel = std::exchange(kernel_cycles_, 0);
+  const bool others_in_turn = balancer_.any_in_turn();
+  if (took > kWindow * (others_in_turn ? 4 * kBusyCycles : kBusyCycles)) {
+    busy_windows_ = 0;
+    return;
+  }
+  ++busy_windows_;
   if (now >= apart_.not_before) {
-    if (balancer_.Spread(pair_)) {
+    const bool steady =
+        (others_in_turn || busy_windows_ >= kSteadyWindows) && kernel < kWindow * kQuickCallCycles;
+    if (balancer_.Spread(pair_) || (steady && balancer_.SpreadInTurn(pair_))) {
       apart_.since = now;
       shares_ = false;
       penalty_ = 0;
@@ -86,8 +100,51 @@ void Handover::WaitedInVain(uint32_t penalty) {
   window_start_ = now;
 }
 
+void Handover::PassBaton() {
+  Baton* held = std::exchange(held_, nullptr);
+  if (held == nullptr) return;
+  turn_cycles_ += __rdtsc() - counted_since_;
+  held->Release();
+}
+
+void Handover::EndTurns(uint64_t now) {
+  PassBaton();
+  balancer_.Gather(pair_);
+  apart_.End(now, kFirstBackoff);
+  switches_ = 0;
+  window_start_ = now;
+}
+
+void Handover::AwaitBaton(Baton& baton) {
+  const uint64_t now = __rdtsc();
+  if (held_ == &baton && (now - held_since_ < kTurnCycles || !baton.wanted())) {
+    if (++turn_calls_ < kWindow) return;
+    const uint64_t took = turn_cycles_ + (now - counted_since_);
+    turn_calls_ = 0;
+    turn_cycles_ = 0;
+    counted_since_ = now;
+    if (took > kWindow * kTurnBusyCycles) EndTurns(now);
+    return;
+  }
+  PassBaton();
+  if (!baton.Take(kBatonTimeoutNs)) {
+    // Too many wait, or whoever has it makes no use of it.
+    if (++missed_turns_ > kMissedTurns) EndTurns(now);
+    return;
+  }
+  missed_turns_ = 0;
+  held_ = &baton;
+  held_since_ = counted_since_ = __rdtsc();
+}
+
 void Handover::Begin(ThreadSlot& slot) {
   SlotIn& in = slot.in();
+  if (Baton* baton = pair_.baton(); baton != nullptr) {
+    AwaitBaton(*baton);
+  } else if (held_ != nullptr) {
+    PassBaton();
+  }
+  if (returned_ != 0) kernel_cycles_ += __rdtsc() - std::exchange(returned_, 0);
   const bool apart = pair_.apart(), coupled = pair_.coupled();
   if (apart || coupled) {
     shares_ = false;
@@ -147,9 +204,16 @@ bool Handover::YieldTo(ThreadSlot& slot) {
 }
 
 bool Handover::Wait(ThreadSlot& slot, int timeout_ms) {
+  if (pair_.apart() && Spin(slot)) return true;
+  PassBaton();  // guest code takes its time
+  const bool done = WaitTogether(slot, timeout_ms);
+  returned_ = __rdtsc();
+  return done;
+}
+
+bool Handover::WaitTogether(ThreadSlot& slot, int timeout_ms) {
   SlotIn& in = slot.in();
   SlotOut& out = slot.out();
-  if (pair_.apart() && Spin(slot)) return true;
   if (shares_ && YieldTo(slot)) return true;
   auto done_now = [&] { return out.done.load(std::memory_order_acquire) == slot.run; };
   if (pair_.coupled() && turns_.YieldUntil(done_now)) return true;

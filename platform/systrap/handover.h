@@ -10,11 +10,14 @@
 //             away a whole time slice.
 //   apart     on two CPUs, each spins for the other, for kSpinCycles at most, then sleeps. The stub thread
 //             spins on while the kernel waits for its Gofer, but not while the task sleeps.
+//   in turn   apart, though others have the same CPUs: only while it has the baton (platform/stub/baton.h)
 //   coupled   both on one CPU, each yields it to the other, while the task takes turns with another one that
 //             has another CPU (platform/stub/turns.h).
 //
 // A pair goes apart when it switches often (kWindow switches within kBusyCycles each) and the
-// balancer has a CPU for it, and shares its own otherwise; it comes together when that does not pay: when too
+// balancer has a CPU for it. If there is none, it goes apart in turn with others once it has been busy for a
+// while (kSteadyWindows) and the kernel answers its calls itself (kQuickCallCycles), and shares its own CPU
+// otherwise. It comes together when that does not pay: when too
 // many switches end in a sleep after all, or one who spins or yields finds that it lost its CPU. After that
 // it stays together for a time that doubles while the attempts keep failing. So an idle or blocked guest uses
 // no CPU, and a machine that is busy with other things costs a failed attempt of each kind a second.
@@ -24,6 +27,7 @@
 #define PLATFORM_SYSTRAP_HANDOVER_H_
 
 #include <cstdint>
+#include <utility>
 
 #include "platform/stub/turns.h"
 #include "platform/systrap/thread_slot.h"
@@ -42,7 +46,12 @@ class Handover {
   // Waits until the run ends; false: not within `timeout_ms`.
   bool Wait(ThreadSlot& slot, int timeout_ms);
   // The task is about to sleep: its stub thread, if there is one, has nothing to wait for soon.
-  static void StopSpinning(ThreadSlot& slot) { slot.in().spin.store(0, std::memory_order_relaxed); }
+  void StopSpinning(ThreadSlot& slot) {
+    slot.in().spin.store(0, std::memory_order_relaxed);
+    PassBaton();
+  }
+  // Lets go of what others may wait for.
+  void PassBaton();
 
  private:
   // When to try once more what has failed. Times in TSC cycles.
@@ -55,16 +64,30 @@ class Handover {
   };
 
   bool Spin(ThreadSlot& slot);
+  bool WaitTogether(ThreadSlot& slot, int timeout_ms);
   bool YieldTo(ThreadSlot& slot);
   void WaitedInVain(uint32_t penalty);
   void ConsiderSpreading();
+  // Waits for the pair's baton; or ends it if there is no gain in it.
+  void AwaitBaton(Baton& baton);
+  void EndTurns(uint64_t now);
 
   CpuBalancer& balancer_;
   Turns turns_;
   CpuBalancer::Pair& pair_ = turns_.pair();
-  uint32_t switches_ = 0;      // in this window
-  uint64_t window_start_ = 0;  // in TSC cycles
+  uint32_t switches_ = 0;       // in this window
+  uint32_t busy_windows_ = 0;   // in a row
+  uint64_t returned_ = 0;       // when the last run ended; 0: while it spins nobody asks
+  uint64_t kernel_cycles_ = 0;  // that the Sentry has taken between runs, in this window
+  uint64_t window_start_ = 0;   // in TSC cycles
   Attempt apart_, sharing_;
+  Baton* held_ = nullptr;
+  uint64_t held_since_ = 0;
+  // Of the window of calls that it has made with the baton: how many, and the cycles that they have taken
+  // before `counted_since_`.
+  uint32_t missed_turns_ = 0;  // in a row
+  uint32_t turn_calls_ = 0;
+  uint64_t turn_cycles_ = 0, counted_since_ = 0;
   bool shares_ = false;
   uint32_t penalty_ = 0;
 };

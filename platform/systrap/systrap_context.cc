@@ -140,6 +140,7 @@ void SystrapContext::Detach() {
     MutexLock lock(mu_);
     slot = std::exchange(slot_, nullptr);
   }
+  handover_.PassBaton();
   platform_.balancer().Remove(handover_.pair());
   if (!dead_) space_->ReturnSlot(slot);
   space_.reset();

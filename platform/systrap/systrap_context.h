@@ -35,7 +35,7 @@ class SystrapContext final : public Context {
   Result<void> SetFpState(std::span<const std::byte> xsave) override;
   void SetKnownResults(std::span<const KnownResult> results) override;
   void BeginSleep(const std::atomic<uint32_t>& word, uint32_t value, bool may_wait) override {
-    if (slot_ != nullptr && !handover_.turns().coupled()) Handover::StopSpinning(*slot_);
+    if (slot_ != nullptr && !handover_.turns().coupled()) handover_.StopSpinning(*slot_);
     handover_.turns().BeginSleep(word, value, may_wait);
   }
   void WokenBy(Context& waker) override {

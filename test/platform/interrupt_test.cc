@@ -6,6 +6,7 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 #include <thread>
@@ -292,6 +293,56 @@ TEST(BusyThreadsShareTheCpus) {
     printf(" %llu", static_cast<unsigned long long>(share * 100 / (total == 0 ? 1 : total)));
   printf("; %llu M iterations\n", static_cast<unsigned long long>(total / 1000000));
   EXPECT(total > 0);
+}
+
+// More callers than CPUs: a platform may let them run in turn, but each has to come round, and an interrupt
+// has to reach one that waits.
+TEST(ManyCallersComeRound) {
+  constexpr size_t kThreads = 6;
+  Guest guest(platform);
+  guest.Load(guest_calls, guest_calls_end);
+  std::vector<std::unique_ptr<Context>> contexts;
+  std::vector<std::thread> tasks;
+  for (size_t i = 0; i < kThreads; ++i) contexts.push_back(guest.NewContext());
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> calls[kThreads] = {}, interrupts[kThreads] = {};
+  for (size_t i = 0; i < kThreads; ++i) {
+    tasks.emplace_back([&, i] {
+      Registers r = guest.Start();
+      while (!stop) {
+        SwitchResult s = contexts[i]->Switch(guest.space(), r, false);
+        (s.reason == Reason::kInterrupted ? interrupts : calls)[i].fetch_add(1);
+        // Some of them sleep at times.
+        if (i % 3 == 0 && calls[i] % 4096 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+      }
+      contexts[i]->Detach();
+    });
+  }
+  auto* systrap = dynamic_cast<SystrapPlatform*>(&platform);
+  int in_turn = 0;
+  for (int round = 0; round < 20; ++round) {
+    uint64_t before[kThreads];
+    if (systrap != nullptr && systrap->balancer().any_in_turn()) ++in_turn;
+    for (size_t i = 0; i < kThreads; ++i) before[i] = interrupts[i];
+    for (auto& context : contexts) context->Interrupt();
+    std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    for (size_t i = 0; i < kThreads; ++i) {
+      for (int wait = 0; wait < 3000 && interrupts[i] == before[i]; ++wait)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      EXPECT(interrupts[i] > before[i]);
+    }
+  }
+  stop = true;
+  for (auto& context : contexts) context->Interrupt();
+  for (auto& task : tasks) task.join();
+  uint64_t least = ~uint64_t{0}, all = 0;
+  for (const auto& count : calls) {
+    least = std::min(least, count.load());
+    all += count;
+  }
+  printf("       %llu calls, the slowest %llu; in turn %d times of 20\n",
+         static_cast<unsigned long long>(all), static_cast<unsigned long long>(least), in_turn);
+  EXPECT(least > all / kThreads / 20);
 }
 
 }  // namespace
