@@ -58,6 +58,7 @@ ALLOWED = {
     "runsc/oci": BASE,
     "runsc/container": BASE | {"runsc/oci"},
     "runsc/cgroup": BASE | {"runsc/oci"},
+    "runsc/dbus": BASE | {"runsc/oci"},
     "runsc/sandbox": HOST | {"gofer/server", "sentry/boot", "sentry/control"},
     "runsc/lifecycle": HOST | {"runsc/oci", "runsc/container", "runsc/cgroup", "runsc/sandbox", "sentry/boot",
                                "sentry/control"},
