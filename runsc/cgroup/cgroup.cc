@@ -47,6 +47,15 @@ bool IsAtOrBelow(const std::string& path, const std::string& top) {
   return top == "/" || path == top || path.starts_with(top + "/");
 }
 
+// The path and what is above it, below `top`, outermost first.
+std::vector<std::string> Levels(const std::string& top, const std::string& path) {
+  std::vector<std::string> levels;
+  for (size_t slash = path.find('/', top.size() + 1);; slash = path.find('/', slash + 1)) {
+    levels.push_back(path.substr(0, slash));
+    if (slash == std::string::npos) return levels;
+  }
+}
+
 // Where in a hierarchy the container's group is.
 absl::StatusOr<std::string> PathIn(const CgroupLayout::Hierarchy& hierarchy, const CgroupOptions& options) {
   std::string path = options.cgroups_path.empty()            ? Joined(hierarchy.own, options.id)
@@ -71,15 +80,19 @@ std::vector<std::string> Cgroup::Directories() const {
   return directories;
 }
 
-absl::Status Cgroup::Create() {
+absl::Status Cgroup::Make(std::optional<pid_t> member) {
   std::vector<std::string> made;
   absl::Status status;
   for (const auto& [controller, path] : paths_) {
     std::vector<std::string> here;
     status = cgroup_files::MakeDirectories(tops_[controller], path, &here);
     made.insert(made.end(), here.begin(), here.end());
-    for (size_t i = 0; status.ok() && i < here.size(); ++i) status = Prepare(here[i]);
-    if (status.ok() && here.empty() && !cgroup_files::Processes(path).empty())
+    const std::vector<std::string> levels = member ? Levels(tops_[controller], path) : here;
+    for (size_t i = 0; status.ok() && i < levels.size(); ++i) status = Prepare(levels[i]);
+    std::vector<int> others;
+    if (status.ok() && here.empty()) others = cgroup_files::Processes(path);
+    std::erase(others, member.value_or(0));
+    if (!others.empty())
       status = absl::AlreadyExistsError(fmt::format("{}: there are processes in this cgroup already", path));
     if (!status.ok()) break;
   }
@@ -87,6 +100,15 @@ absl::Status Cgroup::Create() {
     for (auto directory = made.rbegin(); directory != made.rend(); ++directory) ::rmdir(directory->c_str());
   }
   return status;
+}
+
+absl::Status Cgroup::CheckMemoryUsage(const oci::Resources& resources) const {
+  if (!resources.memory || !resources.memory->check_before_update.value_or(false)) return absl::OkStatus();
+  const int64_t limit = resources.memory->limit.value_or(0);
+  const uint64_t usage = limit > 0 ? MemoryUsage() : 0;
+  if (usage <= static_cast<uint64_t>(std::max<int64_t>(limit, 0))) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      fmt::format("linux.resources.memory.limit: {} is less than the {} that are in use", limit, usage));
 }
 
 absl::Status Cgroup::AddProcess(pid_t pid) const {
@@ -159,10 +181,6 @@ absl::Status Cgroup::Delete() {
 }
 
 absl::StatusOr<std::unique_ptr<Cgroup>> NewCgroup(const CgroupLayout& layout, const CgroupOptions& options) {
-  if (options.systemd)
-    return absl::UnimplementedError(
-        "--systemd-cgroup: cgroups made by systemd are not supported; let the engine use the cgroupfs "
-        "driver");
   Cgroup::Paths paths;
   std::map<std::string, std::string> tops;
   auto add = [&](const std::string& controller, const CgroupLayout::Hierarchy& hierarchy) {
@@ -185,6 +203,24 @@ absl::StatusOr<std::unique_ptr<Cgroup>> NewCgroup(const CgroupLayout& layout, co
   }
   if (!status.ok()) return status;
   if (layout.is_unified()) return std::make_unique<CgroupV2>(std::move(paths), std::move(tops));
+  return std::make_unique<CgroupV1>(std::move(paths), std::move(tops));
+}
+
+std::unique_ptr<Cgroup> CgroupOfUnit(const CgroupLayout& layout, const std::string& control_group) {
+  Cgroup::Paths paths, tops;
+  auto add = [&](const std::string& controller, const CgroupLayout::Hierarchy& hierarchy) {
+    paths[controller] = Joined(hierarchy.mount_point, Clean(BelowMountRoot(hierarchy.root, control_group)));
+    tops[controller] = hierarchy.mount_point;
+  };
+  if (layout.is_unified()) {
+    add("", layout.v2);
+    return std::make_unique<CgroupV2>(std::move(paths), std::move(tops));
+  }
+  for (const auto& [controller, hierarchy] : layout.v1) {
+    if (!controller.starts_with("name=") || controller == "name=systemd") add(controller, hierarchy);
+  }
+  // There systemd looks for processes, and so they have to be in it.
+  if (!layout.v2.mount_point.empty()) add(Cgroup::kUnifiedBeside, layout.v2);
   return std::make_unique<CgroupV1>(std::move(paths), std::move(tops));
 }
 

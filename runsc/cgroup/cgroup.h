@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,16 +27,22 @@ namespace runsc {
 
 class Cgroup {
  public:
-  // By controller; "" is version 2's.
+  // By controller; "" is version 2's, kUnifiedBeside that of version 2 where the controllers are version 1's.
   using Paths = std::map<std::string, std::string>;
+  static constexpr char kUnifiedBeside[] = "unified";
 
   virtual ~Cgroup() = default;
   const Paths& paths() const { return paths_; }
 
   // Makes the directories. Fails if there are processes in it already; leaves nothing behind if it fails.
-  absl::Status Create();
+  absl::Status Create() { return Make(std::nullopt); }
+  // Makes what systemd, whose group it is, leaves out: hierarchies of version 1 and controllers of version 2
+  // that it does not know. `member` is in it already; 0: nobody.
+  absl::Status Complete(pid_t member) { return Make(member); }
   // Sets the limits that are given; others stay as they are.
   virtual absl::Status Apply(const oci::Resources& resources) = 0;
+  // An error if a new limit of memory is not to be set because more is in use (checkBeforeUpdate).
+  absl::Status CheckMemoryUsage(const oci::Resources& resources) const;
   absl::Status AddProcess(pid_t pid) const;  // 0: the calling process
   std::vector<pid_t> Processes() const;      // those of cgroups below it included
   // Waits until all processes have stopped.
@@ -52,9 +59,11 @@ class Cgroup {
  protected:
   explicit Cgroup(Paths paths, std::map<std::string, std::string> tops)
       : paths_(std::move(paths)), tops_(std::move(tops)) {}
-  // Called for each directory that Create made, outermost first.
+  // Called for each directory that Create made, or of a group that is completed, outermost first.
   virtual absl::Status Prepare(const std::string& directory) = 0;
+  absl::Status Make(std::optional<pid_t> member);
   virtual void KillNow();
+  virtual uint64_t MemoryUsage() const = 0;
 
   // Without those that are in two controllers' names.
   std::vector<std::string> Directories() const;
@@ -67,7 +76,6 @@ struct CgroupOptions {
   std::string
       cgroups_path;  // linux.cgroupsPath; "": a group named after the container below the caller's own
   std::string id;
-  bool systemd = false;
   // Without the rights for it, and without cgroupsPath, there is a Cgroup that holds nothing.
   bool rootless = false;
 };
@@ -75,6 +83,8 @@ struct CgroupOptions {
 // The cgroup that a new container is to have; nothing is made yet. An absolute cgroupsPath begins at the
 // top of the hierarchies, a relative one at the caller's own group.
 absl::StatusOr<std::unique_ptr<Cgroup>> NewCgroup(const CgroupLayout& layout, const CgroupOptions& options);
+// One that systemd makes, or a part of it: it is at this path of each hierarchy.
+std::unique_ptr<Cgroup> CgroupOfUnit(const CgroupLayout& layout, const std::string& control_group);
 // One that was made before, by the paths it had.
 std::unique_ptr<Cgroup> OpenCgroup(Cgroup::Paths paths);
 

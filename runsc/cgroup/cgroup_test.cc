@@ -80,7 +80,6 @@ TEST_CASE("where a container's cgroup is") {
   CHECK(path("/../../etc/./x//") == "/sys/fs/cgroup/cpu,cpuacct/etc/x");
   CHECK(path("/") == "linux.cgroupsPath: '/' is the cgroup of runsc itself, or above it");
   CHECK(path("../a:b") == "linux.cgroupsPath: '../a:b' is the cgroup of runsc itself, or above it");
-  CHECK(NewCgroup(layout, {.id = "c1", .systemd = true}).status().message().find("--systemd-cgroup") == 0);
   CgroupLayout v2 = ParseCgroupLayout("1 0 0:27 / /cg rw - cgroup2 cgroup2 rw\n", "0::/x\n");
   auto unified = NewCgroup(v2, {.id = "c1"});
   REQUIRE(unified.ok());
@@ -94,6 +93,19 @@ TEST_CASE("where a container's cgroup is") {
   CHECK((*rootless)->Apply({.pids_limit = 5}).message() ==
         "linux.resources.pids.limit: there is no pids controller of cgroups that could set it");
   CHECK((*rootless)->Delete().ok());
+}
+
+TEST_CASE("where the cgroup of a unit of systemd is") {
+  CgroupLayout layout = ParseCgroupLayout(kHybridMounts, kHybridOwn);
+  auto hybrid = CgroupOfUnit(layout, "/docker/x/system.slice/a.scope");
+  CHECK(hybrid->paths() ==
+        Cgroup::Paths{{"cpu", "/sys/fs/cgroup/cpu,cpuacct/docker/x/system.slice/a.scope"},
+                      {"cpuacct", "/sys/fs/cgroup/cpu,cpuacct/docker/x/system.slice/a.scope"},
+                      {"memory", "/sys/fs/cgroup/me mory/system.slice/a.scope"},
+                      {"name=systemd", "/sys/fs/cgroup/systemd/docker/x/system.slice/a.scope"},
+                      {"unified", "/sys/fs/cgroup/unified/docker/x/system.slice/a.scope"}});
+  CgroupLayout v2 = ParseCgroupLayout("1 0 0:27 / /cg rw - cgroup2 cgroup2 rw\n", "0::/x\n");
+  CHECK(CgroupOfUnit(v2, "/system.slice/../../a.scope")->paths() == Cgroup::Paths{{"", "/cg/a.scope"}});
 }
 
 oci::Resources ManyLimits() {

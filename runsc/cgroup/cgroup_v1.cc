@@ -139,6 +139,10 @@ absl::Status CgroupV1::Thaw() {
   return cgroup_files::Write(file, "THAWED");
 }
 
+uint64_t CgroupV1::MemoryUsage() const {
+  return cgroup_files::ReadNumber(Find("memory", "memory.usage_in_bytes"));
+}
+
 uint64_t CgroupV1::OomKills() const {
   std::string file = Find("memory", "memory.oom_control");
   return file.empty() ? 0 : cgroup_files::ReadTable(file)["oom_kill"];

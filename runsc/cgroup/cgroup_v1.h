@@ -19,6 +19,7 @@ class CgroupV1 : public Cgroup {
   uint64_t OomKills() const override;
 
  protected:
+  uint64_t MemoryUsage() const override;
   // A new group of the cpuset controller is unusable until it has processors and memory nodes: its parent's.
   absl::Status Prepare(const std::string& directory) override;
 

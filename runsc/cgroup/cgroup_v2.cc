@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "absl/strings/numbers.h"
@@ -61,9 +62,15 @@ absl::Status CgroupV2::Prepare(const std::string& directory) {
   std::string parent = directory.substr(0, directory.rfind('/'));
   absl::StatusOr<std::string> controllers = cgroup_files::Read(parent + "/cgroup.controllers");
   if (!controllers.ok()) return absl::OkStatus();
+  const std::string file = parent + "/cgroup.subtree_control";
+  absl::StatusOr<std::string> text = cgroup_files::Read(file);
+  if (!text.ok()) return absl::OkStatus();
+  const std::vector<absl::string_view> there = absl::StrSplit(*text, ' ');
   // One by one: which of them are needed is seen when a limit is set.
-  for (absl::string_view controller : absl::StrSplit(*controllers, ' ', absl::SkipEmpty()))
-    (void)cgroup_files::Write(parent + "/cgroup.subtree_control", "+" + std::string(controller));
+  for (absl::string_view controller : absl::StrSplit(*controllers, ' ', absl::SkipEmpty())) {
+    if (std::find(there.begin(), there.end(), controller) != there.end()) continue;
+    (void)cgroup_files::Write(file, "+" + std::string(controller));
+  }
   return absl::OkStatus();
 }
 
@@ -89,6 +96,8 @@ absl::Status CgroupV2::SetFrozen(bool frozen) {
 
 absl::Status CgroupV2::Freeze() { return SetFrozen(true); }
 absl::Status CgroupV2::Thaw() { return SetFrozen(false); }
+
+uint64_t CgroupV2::MemoryUsage() const { return cgroup_files::ReadNumber(File("memory.current")); }
 
 uint64_t CgroupV2::OomKills() const { return cgroup_files::ReadTable(File("memory.events"))["oom_kill"]; }
 

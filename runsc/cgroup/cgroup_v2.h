@@ -24,6 +24,7 @@ class CgroupV2 : public Cgroup {
   // Switches on in the parent what controllers it has.
   absl::Status Prepare(const std::string& directory) override;
   void KillNow() override;
+  uint64_t MemoryUsage() const override;
 
  private:
   std::string File(const char* name) const;

@@ -26,13 +26,6 @@ std::string Unescape(absl::string_view text) {
   return result;
 }
 
-// `path` as seen below a mount whose root is `root` in the hierarchy.
-std::string Below(const std::string& root, std::string path) {
-  if (root == "/") return path;
-  if (path == root) return "/";
-  return path.starts_with(root + "/") ? path.substr(root.size()) : "/";
-}
-
 struct MountLine {
   std::string root, mount_point, type;
   std::vector<std::string> super_options;
@@ -51,6 +44,12 @@ bool ParseMountLine(absl::string_view line, MountLine* result) {
 
 }  // namespace
 
+std::string BelowMountRoot(const std::string& root, std::string path) {
+  if (root == "/") return path;
+  if (path == root) return "/";
+  return path.starts_with(root + "/") ? path.substr(root.size()) : "/";
+}
+
 CgroupLayout ParseCgroupLayout(std::string_view mountinfo, std::string_view own_cgroups) {
   std::map<std::string, std::string> own;  // by controller; "" is version 2's
   for (absl::string_view line : absl::StrSplit(View(own_cgroups), '\n', absl::SkipEmpty())) {
@@ -64,12 +63,13 @@ CgroupLayout ParseCgroupLayout(std::string_view mountinfo, std::string_view own_
     MountLine mount;
     if (!ParseMountLine(line, &mount)) continue;
     if (mount.type == "cgroup2" && layout.v2.mount_point.empty())
-      layout.v2 = {mount.mount_point, Below(mount.root, own.contains("") ? own[""] : "/")};
+      layout.v2 = {mount.mount_point, BelowMountRoot(mount.root, own.contains("") ? own[""] : "/"),
+                   mount.root};
     if (mount.type != "cgroup") continue;
     for (const std::string& option : mount.super_options) {
       // Options which are no controllers ("rw", "xattr") are nobody's cgroup.
       if (!option.empty() && own.contains(option) && !layout.v1.contains(option))
-        layout.v1[option] = {mount.mount_point, Below(mount.root, own[option])};
+        layout.v1[option] = {mount.mount_point, BelowMountRoot(mount.root, own[option]), mount.root};
     }
   }
   return layout;

@@ -15,6 +15,7 @@ struct CgroupLayout {
   struct Hierarchy {
     std::string mount_point;  // "/sys/fs/cgroup/memory"
     std::string own;          // this process's cgroup below it: "/", "/user.slice"
+    std::string root = "/";   // what is mounted there, if it is not all of the hierarchy
   };
   // Version 1, by controller ("memory", "cpu", "name=systemd"); those mounted together have the same mount
   // point.
@@ -26,6 +27,9 @@ struct CgroupLayout {
   bool is_unified() const { return v1.empty() && !v2.mount_point.empty(); }
   bool is_absent() const { return v1.empty() && v2.mount_point.empty(); }
 };
+
+// `path` of a hierarchy as it is seen below a mount whose root is `root`.
+std::string BelowMountRoot(const std::string& root, std::string path);
 
 CgroupLayout ParseCgroupLayout(std::string_view mountinfo, std::string_view own_cgroups);
 absl::StatusOr<CgroupLayout> FindCgroupLayout();

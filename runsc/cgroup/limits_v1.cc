@@ -94,12 +94,6 @@ void CgroupV1::ApplyMemory(const oci::MemoryResources& memory, LimitWriter& set)
   auto set_swap = [&] {
     if (Given(swap)) set.Set("memory", "memory.memsw.limit_in_bytes", Number(swap), "memory.swap");
   };
-  uint64_t usage = cgroup_files::ReadNumber(directory + "/memory.usage_in_bytes");
-  if (memory.check_before_update.value_or(false) && has_limit && *memory.limit > 0 &&
-      usage > static_cast<uint64_t>(*memory.limit)) {
-    set.Fail(absl::FailedPreconditionError(fmt::format(
-        "linux.resources.memory.limit: {} is less than the {} that are in use", *memory.limit, usage)));
-  }
   // The limit of both must never be below that of memory alone.
   uint64_t current = cgroup_files::ReadNumber(directory + "/memory.limit_in_bytes");
   bool swap_first = has_limit && Given(swap) && (*swap == -1 || current < static_cast<uint64_t>(*swap));
@@ -130,6 +124,7 @@ void CgroupV1::ApplyDevices(const std::vector<oci::DeviceRule>& rules, LimitWrit
 
 absl::Status CgroupV1::Apply(const oci::Resources& resources) {
   LimitWriter set(paths_);
+  set.Fail(CheckMemoryUsage(resources));
   ApplyDevices(resources.devices, set);
   if (resources.memory.has_value()) ApplyMemory(*resources.memory, set);
   if (resources.cpu.has_value()) ApplyCpu(*resources.cpu, set);

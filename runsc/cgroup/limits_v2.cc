@@ -15,12 +15,6 @@ bool Given(const std::optional<T>& value) {
 std::string NumberOrMax(int64_t value) { return value < 0 ? "max" : std::to_string(value); }
 
 void ApplyMemory(const oci::MemoryResources& memory, const std::string& directory, LimitWriter& set) {
-  if (Given(memory.limit) && *memory.limit > 0 && memory.check_before_update.value_or(false)) {
-    uint64_t usage = cgroup_files::ReadNumber(directory + "/memory.current");
-    if (usage > static_cast<uint64_t>(*memory.limit))
-      set.Fail(absl::FailedPreconditionError(fmt::format(
-          "linux.resources.memory.limit: {} is less than the {} that are in use", *memory.limit, usage)));
-  }
   // config.json's swap is memory and swap together; here swap is counted alone.
   if (Given(memory.swap)) {
     int64_t limit = memory.limit.value_or(0);
@@ -90,6 +84,7 @@ void ApplyIo(const oci::BlockIoResources& block_io, const std::string& directory
 
 absl::Status CgroupV2::Apply(const oci::Resources& resources) {
   LimitWriter set(paths_);
+  set.Fail(CheckMemoryUsage(resources));
   std::string directory = paths_.contains("") ? paths_.at("") : "";
   if (resources.memory.has_value()) ApplyMemory(*resources.memory, directory, set);
   if (resources.cpu.has_value()) ApplyCpu(*resources.cpu, set);

@@ -86,7 +86,10 @@ FlagSet GlobalFlags::Set() {
   flags.String("log", "FILE", "append errors and warnings to FILE (default: stderr)", &log);
   flags.String("log-format", "text|json", "of --log and of stderr (default: text)", &log_format);
   flags.Bool("debug", "log more", &debug);
-  flags.Bool("systemd-cgroup", "cgroupsPath is of the form SLICE:PREFIX:NAME", &systemd_cgroup);
+  flags.Bool("systemd-cgroup",
+             "let systemd make the control groups: cgroupsPath is SLICE:PREFIX:NAME, a "
+             "scope\nPREFIX-NAME.scope in SLICE",
+             &systemd_cgroup);
   flags.String("criu", "FILE", "accepted; there are no checkpoints", &criu);
   flags.Custom("rootless", "true|false|auto",
                "go without what needs root's rights, such as cgroups (default: auto)",

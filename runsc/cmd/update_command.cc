@@ -5,8 +5,8 @@
 
 #include <charconv>
 
-#include "runsc/cgroup/cgroup.h"
 #include "runsc/cmd/oci_command.h"
+#include "runsc/lifecycle/container_cgroup.h"
 #include "runsc/lifecycle/control_client.h"
 #include "runsc/lifecycle/sandbox_config.h"
 #include "runsc/oci/json_reader.h"
@@ -146,8 +146,7 @@ absl::Status Update(const std::string& id, const oci::Resources& resources) {
   if (!state.ok()) return state.status();
   if (state->CurrentStatus() == ContainerStatus::kStopped)
     return absl::FailedPreconditionError("container not running");
-  if (absl::Status applied = OpenCgroup(state->cgroup_paths)->Apply(HostLimits(resources)); !applied.ok())
-    return applied;
+  if (absl::Status applied = UpdateContainerCgroup(*state, resources); !applied.ok()) return applied;
   return TellSandbox(*directory, *state, resources);
 }
 

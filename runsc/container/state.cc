@@ -44,6 +44,10 @@ Json ToJson(const oci::Hooks& hooks) {
           {"poststop", ToJson(hooks.poststop)}};
 }
 
+Json ToJson(const SystemdUnit& unit) {
+  return {{"name", unit.name}, {"slice", unit.slice}, {"description", unit.description}, {"user", unit.user}};
+}
+
 Json Report(const ContainerState& state) {
   ContainerStatus status = state.CurrentStatus();
   // The version that the state complies with, whatever the bundle's is (runtime.md, "State").
@@ -96,6 +100,7 @@ std::string SerializeState(const ContainerState& state) {
             {"sandboxId", state.sandbox_id},
             {"controlSocket", state.control_socket},
             {"hooks", ToJson(state.hooks)}};
+  if (state.systemd_unit.has_value()) json["systemdUnit"] = ToJson(*state.systemd_unit);
   if (state.exit_status.has_value()) json["exitStatus"] = *state.exit_status;
   return Dump(json, 1) + "\n";
 }
@@ -120,6 +125,13 @@ absl::StatusOr<ContainerState> ParseState(std::string_view text, const std::stri
   ReadMember(json, "annotations", &state.annotations);
   ReadMember(json, "cgroupPaths", &state.cgroup_paths);
   ReadMember(json, "systemdCgroup", &state.systemd_cgroup);
+  if (JsonValue unit = json["systemdUnit"]; unit.present()) {
+    SystemdUnit& read = state.systemd_unit.emplace();
+    ReadRequired(unit, "name", &read.name);
+    ReadRequired(unit, "slice", &read.slice);
+    ReadRequired(unit, "description", &read.description);
+    ReadRequired(unit, "user", &read.user);
+  }
   ReadMember(json, "platform", &state.platform);
   ReadMember(json, "hostSockets", &state.host_sockets);
   ReadMember(json, "sandboxId", &state.sandbox_id);

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "runsc/container/process_identity.h"
 #include "runsc/oci/spec.h"
+#include "runsc/systemd/unit.h"
 
 namespace runsc {
 
@@ -34,7 +35,8 @@ struct ContainerState {
   std::map<std::string, std::string> annotations;
   std::map<std::string, std::string> cgroup_paths;  // by controller; "" is the unified hierarchy's
   bool systemd_cgroup = false;
-  std::string platform;  // what its Sentry runs guest code by; "" in a pod
+  std::optional<SystemdUnit> systemd_unit;  // that holds its processes, with --systemd-cgroup
+  std::string platform;                     // what its Sentry runs guest code by; "" in a pod
   bool host_sockets = false;
   std::string sandbox_id;          // the container whose Sentry this one is in; its own id for the first
   std::string control_socket;      // file name in the container's directory

@@ -34,6 +34,7 @@ ContainerState SomeState() {
   state.created = 1'700'000'000'120'000'000;
   state.annotations = {{"k", "v"}};
   state.cgroup_paths = {{"memory", "/sys/fs/cgroup/memory/c1"}};
+  state.systemd_unit = {.name = "a-c1.scope", .slice = "a.slice", .description = "runsc container c1"};
   state.control_socket = "control.sock";
   state.hooks.poststop.push_back({.path = "/bin/true", .args = {"true", "x"}, .env = {}, .timeout = 5});
   return state;
@@ -66,6 +67,7 @@ TEST_CASE("a state is what was saved") {
   CHECK(SerializeState(*loaded) == SerializeState(SomeState()));
   CHECK(loaded->hooks.poststop[0].timeout == 5);
   CHECK(loaded->cgroup_paths.size() == 1);
+  CHECK(loaded->systemd_unit == SomeState().systemd_unit);
   CHECK(loaded->CurrentStatus() == ContainerStatus::kRunning);
   CHECK(absl::IsAlreadyExists(states.Create("c1").status()));
   CHECK(states.List().size() == 1);

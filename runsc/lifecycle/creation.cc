@@ -12,14 +12,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "runsc/cgroup/cgroup.h"
 #include "runsc/container/hooks.h"
 #include "runsc/lifecycle/console.h"
+#include "runsc/lifecycle/container_cgroup.h"
 #include "runsc/lifecycle/control_client.h"
 #include "runsc/lifecycle/guest_hooks.h"
 #include "runsc/lifecycle/monitor.h"
 #include "runsc/lifecycle/namespace_joins.h"
-#include "runsc/lifecycle/pod_annotations.h"
 #include "runsc/lifecycle/report.h"
 #include "runsc/oci/json_reader.h"
 #include "sentry/control/messages.h"
@@ -61,13 +60,13 @@ class Creation {
       ::waitpid(monitor_, nullptr, 0);
       (void)KillContainer(*directory_, state_);
     }
-    if (cgroup_made_) (void)cgroup_->Delete();
+    if (cgroup_) cgroup_->Undo();
     if (directory_) (void)directory_->Remove();
   }
 
   absl::StatusOr<CreatedContainer> Run() {
     absl::Status status = Prepare();
-    if (status.ok()) status = MakeCgroup();
+    if (status.ok()) status = PrepareCgroup();
     if (status.ok()) status = StartMonitor();
     if (status.ok()) status = RunFirstHooks();
     if (status.ok()) status = WaitUntilReady();
@@ -195,27 +194,14 @@ class Creation {
     state_.hooks = spec_.hooks;
   }
 
-  absl::Status MakeCgroup() {
-    absl::StatusOr<CgroupLayout> layout = FindCgroupLayout();
-    if (!layout.ok()) return layout.status();
-    CgroupOptions cgroup;
-    cgroup.cgroups_path = spec_.linux.cgroups_path;
-    cgroup.id = options_.id;
+  absl::Status PrepareCgroup() {
+    ContainerCgroupOptions cgroup;
     cgroup.systemd = options_.systemd_cgroup;
     cgroup.rootless = options_.rootless;
-    absl::StatusOr<std::unique_ptr<Cgroup>> made = NewCgroup(*layout, cgroup);
-    if (!made.ok()) return made.status();
-    cgroup_ = *std::move(made);
-    if (absl::Status status = cgroup_->Create(); !status.ok()) return status;
-    cgroup_made_ = true;
-    state_.cgroup_paths = cgroup_->paths();
-    // At once, so that `delete` knows of it should this process be killed.
-    if (absl::Status saved = directory_->Save(state_); !saved.ok()) return saved;
-    oci::Resources resources = spec_.linux.resources;
-    // Kubernetes gives this container, which sleeps elsewhere, next to no share of the CPUs. Here all of the
-    // pod runs in it; what the pod may have is said by the control group above.
-    if (IsSandboxOfPod(spec_) && resources.cpu) resources.cpu->shares.reset();
-    return cgroup_->Apply(HostLimits(resources));
+    cgroup.save = [this] { return directory_->Save(state_); };
+    cgroup.warn = options_.warn;
+    cgroup_.emplace(spec_, state_, std::move(cgroup));
+    return cgroup_->Prepare();
   }
 
   absl::Status StartMonitor() {
@@ -245,8 +231,16 @@ class Creation {
     monitor_ = pid;
     monitor.report.reset();
     state_.monitor = ProcessIdentity::Of(pid);
-    if (absl::Status status = cgroup_->AddProcess(pid); !status.ok()) return status;
+    if (absl::Status status = cgroup_->Add(pid); !status.ok()) return WhyNotAdded(status);
     return directory_->Save(state_);
+  }
+
+  // systemd cannot take a process that has ended already, which is then what there is to say.
+  absl::Status WhyNotAdded(const absl::Status& status) {
+    pollfd said{report_.get(), POLLIN, 0};
+    if (::poll(&said, 1, 0) <= 0) return status;
+    Report report = ReceiveReport(report_.get());
+    return report.kind == Report::kNamespaces ? status : WhyNot(report);
   }
 
   absl::Status RunFirstHooks() {
@@ -301,8 +295,7 @@ class Creation {
   UniqueFd console_socket_, report_, terminal_;
   std::optional<ContainerDirectory> directory_;
   ContainerState state_;
-  std::unique_ptr<Cgroup> cgroup_;
-  bool cgroup_made_ = false;
+  std::optional<ContainerCgroup> cgroup_;
   pid_t monitor_ = -1;
   bool complete_ = false;
 };
@@ -378,10 +371,8 @@ absl::Status DestroyContainer(ContainerDirectory& directory, const ContainerStat
                               const Warning& warn) {
   absl::Status status = KillContainer(directory, state);
   if (!status.ok()) return status;
-  if (!state.cgroup_paths.empty()) {
-    status = OpenCgroup(state.cgroup_paths)->Delete();
-    if (!status.ok()) return status;
-  }
+  status = RemoveContainerCgroup(state);
+  if (!status.ok()) return status;
   HookPlace place;
   if (::access(state.bundle.c_str(), X_OK) == 0) place.working_directory = state.bundle;
   for (const std::string& message :

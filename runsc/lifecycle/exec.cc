@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "platform/host/confinement.h"
-#include "runsc/cgroup/cgroup.h"
 #include "runsc/container/process_title.h"
 #include "runsc/lifecycle/console.h"
+#include "runsc/lifecycle/container_cgroup.h"
 #include "runsc/lifecycle/control_client.h"
 #include "runsc/lifecycle/report.h"
 #include "runsc/lifecycle/sandbox_config.h"
@@ -165,7 +165,7 @@ absl::StatusOr<ExecutedProcess> ExecInContainer(const ContainerState& state, Exe
   keepers.reset();
   client->Close();
   // Its end is the container's business too, if there is a cgroup for it.
-  if (!state.cgroup_paths.empty()) (void)OpenCgroup(state.cgroup_paths)->AddProcess(pid);
+  JoinContainerCgroup(state, pid);
   ExecutedProcess process;
   process.keeper = pid;
   Report answer = ReceiveReport(report.get());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "runsc/cgroup/cgroup.h"
 #include "runsc/lifecycle/pod_annotations.h"
 #include "runsc/oci/json_reader.h"
 
@@ -76,7 +77,8 @@ std::map<std::string, std::string> GroupsOf(pid_t pid) {
 bool IsInGroupsOf(const std::map<std::string, std::string>& groups, const ContainerState& state) {
   if (state.cgroup_paths.empty()) return false;
   const std::map<std::string, std::string> own = GroupsOf(state.monitor.pid);
-  for (const auto& [controller, path] : state.cgroup_paths) {
+  for (const auto& [name, path] : state.cgroup_paths) {
+    const std::string controller = name == Cgroup::kUnifiedBeside ? "" : name;
     auto mine = own.find(controller), its = groups.find(controller);
     if (mine == own.end() || its == groups.end() || mine->second != its->second || mine->second == "/")
       return false;
