@@ -1,12 +1,12 @@
 #!/bin/sh
 # Container engines from Debian's packages driving runsc; installs those that are missing, as root.
-#   tools/test_engines.sh [docker|podman|containerd|cri] [ARGUMENT OF THE TEST...]
+#   tools/test_engines.sh [docker|podman|containerd|cri|systemd] [ARGUMENT OF THE TEST...]
 # Arguments after -- are runsc's global flags, as: tools/test_engines.sh docker --only running -- --platform=ptrace
 set -eu
 cd "$(dirname "$0")/.."
 case ${1:-} in
-  docker | podman | containerd | cri) engines=$1; shift ;;
-  *) engines="docker podman containerd cri" ;;
+  docker | podman | containerd | cri | systemd) engines=$1; shift ;;
+  *) engines="docker podman containerd cri systemd" ;;
 esac
 packages="busybox-static iproute2"
 for engine in $engines; do
@@ -14,6 +14,7 @@ for engine in $engines; do
     docker) packages="$packages docker.io containerd runc crun iptables" ;;
     podman) packages="$packages podman runc crun containernetworking-plugins iptables" ;;
     containerd) packages="$packages containerd runc" ;;
+    systemd) packages="$packages systemd dbus util-linux podman conmon containerd" ;;
     cri) packages="$packages containerd runc containernetworking-plugins iptables python3-grpcio python3-protobuf protobuf-compiler gcc" ;;
   esac
 done
