@@ -5,6 +5,7 @@
 
 #include "sentry/fsimpl/mount_context.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespace_handle.h"
 #include "sentry/syscalls/path_argument.h"
 #include "sentry/syscalls/sys_mount.h"
 #include "sentry/vfs/path_file.h"
@@ -49,6 +50,15 @@ Result<uint64_t> AtimeFlags(uint64_t attributes) {
   }
 }
 
+// Linux: build_mount_idmapped(). A sandbox has one user namespace, which stands for no mapping at all.
+Result<void> CheckIdMap(Task& task, const struct mount_attr& attributes) {
+  if (((attributes.attr_set | attributes.attr_clr) & MOUNT_ATTR_IDMAP) == 0) return Ok();
+  if ((attributes.attr_clr & MOUNT_ATTR_IDMAP) != 0 || attributes.userns_fd > INT32_MAX) return Errno(EINVAL);
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(static_cast<int>(attributes.userns_fd)));
+  const auto* named = dynamic_cast<const NamespaceFile*>(file.get());
+  return Errno(named != nullptr && named->handle().type == CLONE_NEWUSER ? EPERM : EINVAL);
+}
+
 // Linux: build_mount_kattr().
 Result<MountAttributeChange> ChangeOf(const struct mount_attr& attributes, bool recursive) {
   MountAttributeChange change;
@@ -56,8 +66,8 @@ Result<MountAttributeChange> ChangeOf(const struct mount_attr& attributes, bool 
   change.propagation = attributes.propagation;
   if ((attributes.propagation & ~kPropagationFlags) != 0) return Errno(EINVAL);
   if ((attributes.propagation & (attributes.propagation - 1)) != 0) return Errno(EINVAL);  // two of them
-  // MOUNT_ATTR_IDMAP among what is not known: there are no user namespaces to map by.
-  if (((attributes.attr_set | attributes.attr_clr) & ~kAttributes) != 0) return Errno(EINVAL);
+  if (((attributes.attr_set | attributes.attr_clr) & ~(kAttributes | MOUNT_ATTR_IDMAP)) != 0)
+    return Errno(EINVAL);
   change.set = FlagsOfAttributes(attributes.attr_set);
   change.clear = FlagsOfAttributes(attributes.attr_clr);
   // The mode of atime is one value, which is set by clearing all of it.
@@ -268,6 +278,7 @@ Result<int64_t> SysMountSetattr(Task& task, DirFd dirfd, UserPath path, AtFlags 
   ASSIGN_OR_RETURN(struct mount_attr read, ReadAttributes(task, attributes, size));
   if (read.attr_set == 0 && read.attr_clr == 0 && read.propagation == 0) return 0;
   ASSIGN_OR_RETURN(MountAttributeChange change, ChangeOf(read, (flags & static_cast<int>(kRecursive)) != 0));
+  RETURN_IF_ERROR(CheckIdMap(task, read));
   ASSIGN_OR_RETURN(VfsPath found, WalkArgument(task, dirfd, path, WalkOptionsFor(flags)));
   RETURN_IF_ERROR(task.fs().Get().mounts->SetAttributes(found, change));
   return 0;

@@ -755,7 +755,7 @@ constexpr auto MakeTable() {
   // 441
   t[441] = {"epoll_pwait2", Full<SysEpollPwait2>()};
   // 442
-  t[442] = {"mount_setattr", Partial<SysMountSetattr>("no MOUNT_ATTR_IDMAP")};
+  t[442] = {"mount_setattr", Partial<SysMountSetattr>("MOUNT_ATTR_IDMAP: there is no user namespace to map by")};
   // 443
   t[443] = {"quotactl_fd", Missing()};
   // 444

@@ -106,6 +106,32 @@ TEST(arguments) {
   EXPECT_ERRNO(Set("a", MOUNT_ATTR_RDONLY), EPERM);
 }
 
+// By the user namespace that a program is in no mount is mapped: it stands for one that is not.
+TEST(id_maps_of_the_wrong_namespace) {
+  Scratch s;
+  MakeDirs({"a"});
+  ASSERT_OK(Tmpfs("a"));
+  int user = ASSERT_OK(open("/proc/self/ns/user", O_RDONLY));
+  int other = ASSERT_OK(open("/proc/self/ns/mnt", O_RDONLY));
+  int named = ASSERT_OK(open("/proc/self/ns/user", O_PATH));
+  int null = ASSERT_OK(open("/dev/null", O_RDONLY));
+  auto set = [](const char* path, uint64_t namespace_fd, uint64_t clear = 0) {
+    struct mount_attr attributes = {MOUNT_ATTR_IDMAP, clear, 0, namespace_fd};
+    return syscall(SYS_mount_setattr, AT_FDCWD, path, 0, &attributes, sizeof(attributes));
+  };
+  auto fd = [](int number) { return static_cast<uint64_t>(number); };
+  EXPECT_ERRNO(set("a", fd(user)), EPERM);
+  EXPECT_ERRNO(set("none", fd(user)), EPERM);
+  EXPECT_ERRNO(set("a", fd(other)), EINVAL);
+  EXPECT_ERRNO(set("a", fd(null)), EINVAL);
+  EXPECT_ERRNO(set("a", fd(named)), EBADF);
+  EXPECT_ERRNO(set("none", 99), EBADF);
+  EXPECT_ERRNO(set("a", uint64_t{1} << 40), EINVAL);
+  EXPECT_ERRNO(set("a", fd(user), MOUNT_ATTR_IDMAP), EINVAL);
+  struct mount_attr unused = {MOUNT_ATTR_NODEV, 0, 0, 99};
+  EXPECT_OK(syscall(SYS_mount_setattr, AT_FDCWD, "a", 0, &unused, sizeof(unused)));
+}
+
 TEST(set_clear_and_show) {
   Scratch s;
   MakeDirs({"a"});
