@@ -117,6 +117,12 @@ Result<Node*> Connection::WritableNode(NodeId id) {
   return node;
 }
 
+Result<void> Connection::CheckOwner(const Node& node, uint32_t uid, uint32_t gid) const {
+  const ServedRoot& root = context_.roots[node.root];
+  if (uid == root.no_uid || gid == root.no_gid) return Errno(EOVERFLOW);
+  return Ok();
+}
+
 Result<NodeReply> Connection::AddNode(UniqueFd path, uint32_t root) {
   ASSIGN_OR_RETURN(PathStatus status, Stat(path.get(), ""));
   Node node;

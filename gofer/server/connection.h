@@ -24,6 +24,7 @@ namespace runsc::gofer {
 struct ServedRoot {
   UniqueFd path;  // O_PATH
   bool read_only = true;
+  std::optional<uint32_t> no_uid, no_gid;  // GoferOptions::Root
 };
 
 // What all connections of one Gofer share; outlives them. The thread's working directory is /proc/self/fd:
@@ -89,6 +90,8 @@ class Connection {
   // A node that may be changed. EROFS.
   Result<Node*> WritableNode(NodeId id);
   bool IsReadOnly(const Node& node) const { return context_.roots[node.root].read_only; }
+  // EOVERFLOW, as if the host had been asked by the guest: ids that the root's mount does not have.
+  Result<void> CheckOwner(const Node& node, uint32_t uid, uint32_t gid) const;
   // Makes a node of what `path` is, reached in `root`.
   Result<NodeReply> AddNode(UniqueFd path, uint32_t root);
   // After a create: the new file's owner and mode, then a node of it. What cannot be

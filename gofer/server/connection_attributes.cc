@@ -53,6 +53,7 @@ Result<AttributesReply> Connection::Do(const SetAttr& request, UniqueFd& donated
   if ((request.valid & (kSetUid | kSetGid)) != 0) {
     uid_t uid = (request.valid & kSetUid) != 0 ? request.uid : static_cast<uid_t>(-1);
     gid_t gid = (request.valid & kSetGid) != 0 ? request.gid : static_cast<gid_t>(-1);
+    RETURN_IF_ERROR(CheckOwner(*node, uid, gid));
     if (fchownat(path, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0) return HostErrno();
   }
   if ((request.valid & kSetMode) != 0) {

@@ -60,6 +60,7 @@ Result<NodeReply> Connection::Adopt(const Node& parent, const std::string& name,
 Result<NodeReply> Connection::Do(const Create& request, UniqueFd& donated) {
   if (request.flags > O_RDWR) return Errno(EINVAL);
   ASSIGN_OR_RETURN(Node * parent, WritableDirectory(request.parent, request.name));
+  RETURN_IF_ERROR(CheckOwner(*parent, request.uid, request.gid));
   if (nodes_.full()) return Errno(ENFILE);
   ASSIGN_OR_RETURN(UniqueFd file,
                    OpenBeneath(parent->path.get(), request.name.c_str(),
@@ -77,6 +78,7 @@ Result<NodeReply> Connection::Do(const Create& request, UniqueFd& donated) {
 
 Result<NodeReply> Connection::Do(const Mkdir& request, UniqueFd& donated) {
   ASSIGN_OR_RETURN(Node * parent, WritableDirectory(request.parent, request.name));
+  RETURN_IF_ERROR(CheckOwner(*parent, request.uid, request.gid));
   if (nodes_.full()) return Errno(ENFILE);
   if (mkdirat(parent->path.get(), request.name.c_str(), request.mode & 0777) < 0) return HostErrno();
   ASSIGN_OR_RETURN(UniqueFd path, OpenPath(parent->path.get(), request.name));
@@ -88,6 +90,7 @@ Result<NodeReply> Connection::Do(const Symlink& request, UniqueFd& donated) {
   if (request.target.empty() || request.target.find('\0') != std::string::npos) return Errno(ENOENT);
   if (request.target.size() >= PATH_MAX) return Errno(ENAMETOOLONG);
   ASSIGN_OR_RETURN(Node * parent, WritableDirectory(request.parent, request.name));
+  RETURN_IF_ERROR(CheckOwner(*parent, request.uid, request.gid));
   if (nodes_.full()) return Errno(ENFILE);
   if (symlinkat(request.target.c_str(), parent->path.get(), request.name.c_str()) < 0) return HostErrno();
   ASSIGN_OR_RETURN(UniqueFd path, OpenPath(parent->path.get(), request.name));
@@ -98,6 +101,7 @@ Result<NodeReply> Connection::Do(const Mknod& request, UniqueFd& donated) {
   uint32_t type = request.mode & S_IFMT;
   if (type != S_IFREG && type != S_IFIFO && type != S_IFSOCK) return Errno(EPERM);
   ASSIGN_OR_RETURN(Node * parent, WritableDirectory(request.parent, request.name));
+  RETURN_IF_ERROR(CheckOwner(*parent, request.uid, request.gid));
   if (nodes_.full()) return Errno(ENFILE);
   if (mknodat(parent->path.get(), request.name.c_str(), type | (request.mode & 0777), 0) < 0)
     return HostErrno();

@@ -22,11 +22,13 @@ Result<void> OpenRoots(GoferOptions& options, ServerContext& context, std::strin
   if (!options.roots.empty() && !options.roots[0].fd && options.new_mount_namespace) {
     std::vector<HostRoot> host_roots;
     for (auto& root : options.roots)
-      host_roots.push_back({root.path, root.read_only, true, root.tree.release()});
+      host_roots.push_back({.path = root.path, .read_only = root.read_only, .tree = root.tree.release()});
     ASSIGN_OR_RETURN(PreparedRoots prepared, PrepareGoferRoots(host_roots, why));
     context.proc_fds = std::move(prepared.proc_fds);
-    for (size_t i = 0; i < options.roots.size(); ++i)
-      context.roots.push_back({std::move(prepared.roots[i]), options.roots[i].read_only});
+    for (size_t i = 0; i < options.roots.size(); ++i) {
+      const GoferOptions::Root& root = options.roots[i];
+      context.roots.push_back({std::move(prepared.roots[i]), root.read_only, root.no_uid, root.no_gid});
+    }
     return Ok();
   }
   ASSIGN_OR_RETURN(context.proc_fds, OpenProcFds());
@@ -37,7 +39,7 @@ Result<void> OpenRoots(GoferOptions& options, ServerContext& context, std::strin
       why = fmt::format("cannot open {}: {}", root.path, error.message());
       return error;
     }
-    context.roots.push_back({std::move(root.fd), root.read_only});
+    context.roots.push_back({std::move(root.fd), root.read_only, root.no_uid, root.no_gid});
   }
   return Ok();
 }

@@ -3,7 +3,9 @@
 #ifndef GOFER_SERVER_GOFER_H_
 #define GOFER_SERVER_GOFER_H_
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +24,8 @@ struct GoferOptions {
     UniqueFd fd;
     UniqueFd tree;  // of a path: what CloneRootTree made of it, or invalid
     bool read_only = true;
+    // The ids of this process if the root's mount maps others only: nothing is given to them.
+    std::optional<uint32_t> no_uid, no_gid;
   };
   std::vector<Root> roots;        // by the index that Attach names
   std::vector<UniqueFd> sockets;  // SOCK_SEQPACKET, one a connection

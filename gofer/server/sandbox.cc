@@ -27,6 +27,21 @@ Errno Failed(const char* step, const std::string& path, std::string& why) {
   return error;
 }
 
+Result<void> MapIds(const HostRoot& root, int tree, std::string& why) {
+  struct mount_attr attributes {};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<uint64_t>(root.id_map);
+  if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | (root.id_map_below ? AT_RECURSIVE : 0u),
+              &attributes, sizeof(attributes)) == 0)
+    return Ok();
+  Errno error = HostErrno();
+  why = fmt::format("failed to set MOUNT_ATTR_IDMAP on {}: {}{}", root.path, error.message(),
+                    error == EINVAL  ? " (its filesystem may have no id-mapped mounts)"
+                    : error == EPERM ? " (that needs CAP_SYS_ADMIN where its filesystem was mounted)"
+                                     : "");
+  return error;
+}
+
 }  // namespace
 
 Result<UniqueFd> CloneRootTree(const HostRoot& root, std::string& why) {
@@ -41,6 +56,7 @@ Result<UniqueFd> CloneRootTree(const HostRoot& root, std::string& why) {
   if (syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
               sizeof(attributes)) < 0)
     return Failed("mount_setattr", root.path, why);
+  if (root.id_map >= 0) RETURN_IF_ERROR(MapIds(root, tree.get(), why));
   return tree;
 }
 

@@ -20,8 +20,10 @@ namespace runsc::gofer {
 struct HostRoot {
   std::string path;  // on the host: a directory, or a single file
   bool read_only = true;
-  bool recursive = true;  // with what is mounted below it
-  int tree = -1;          // what CloneRootTree made of it earlier
+  bool recursive = true;      // with what is mounted below it
+  int tree = -1;              // what CloneRootTree made of it earlier
+  int id_map = -1;            // a user namespace by which the ids of its files are mapped (mount_setattr(2))
+  bool id_map_below = false;  // in what is mounted below it, too
 };
 
 struct PreparedRoots {

@@ -6,9 +6,8 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
-
-#include "platform/base/unique_fd.h"
 
 namespace runsc {
 namespace {
@@ -81,6 +80,24 @@ Result<void> WriteIdMappings(pid_t child, std::span<const IdMapping> users,
   }
   RETURN_IF_ERROR(WriteFile(folder + "gid_map", Lines(groups)));
   return WriteFile(folder + "uid_map", Lines(users));
+}
+
+Result<UniqueFd> MakeUserNamespace(std::span<const IdMapping> users, std::span<const IdMapping> groups) {
+  ASSIGN_OR_RETURN(pid_t holder, CloneProcess(CLONE_NEWUSER));
+  if (holder == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    while (true) ::pause();
+  }
+  UniqueFd made;
+  Result<void> mapped = WriteIdMappings(holder, users, groups);
+  if (mapped.ok()) {
+    made.reset(::open(fmt::format("/proc/{}/ns/user", holder).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!made) mapped = HostErrno();
+  }
+  ::kill(holder, SIGKILL);
+  ::waitpid(holder, nullptr, 0);
+  if (!mapped.ok()) return mapped.error();
+  return made;
 }
 
 Result<void> WriteIdentityMappings(pid_t child) {

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "platform/base/result.h"
+#include "platform/base/unique_fd.h"
 
 namespace runsc {
 
@@ -30,6 +31,8 @@ Result<void> WriteIdMappings(pid_t child, IdMapping user, IdMapping group);
 // Ranges of them, as a caller with privilege may map.
 Result<void> WriteIdMappings(pid_t child, std::span<const IdMapping> users,
                              std::span<const IdMapping> groups);
+// A new user namespace with these mappings, for mount_setattr(2). Leaves a SIGCHLD of a child that has ended.
+Result<UniqueFd> MakeUserNamespace(std::span<const IdMapping> users, std::span<const IdMapping> groups);
 // Maps every id that exists here to itself, for a child that works with files of all owners.
 Result<void> WriteIdentityMappings(pid_t child);
 

@@ -41,7 +41,7 @@ Json Features() {
         {"apparmor", disabled},
         {"selinux", disabled},
         {"intelRdt", disabled},
-        {"mountExtensions", {{"idmap", disabled}}}}},
+        {"mountExtensions", {{"idmap", {{"enabled", true}}}}}}},
       {"annotations", {{"dev.runsc.version", kVersion}}}};
 }
 

@@ -220,7 +220,7 @@ class Monitor {
     container.creator = options_.report.get();
     container.say = [&](const std::string& text) {
       LOG_WARNING("{}", text);
-      if (!ready) wrong = text;
+      if (!ready && wrong.empty()) wrong = text;  // what follows comes of it
     };
     container.on_processes = [this](pid_t sentry, pid_t gofer) {
       std::string text;

@@ -104,6 +104,7 @@ class Builder {
     if (::stat(real->c_str(), &status) != 0)
       return Wrong(field + ".source", fmt::format("{}: {}", *real, ErrorText(errno)));
     if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {
+      if (oci::IsIdMapped(mount)) return Wrong(field + ".source", "a device node cannot be id-mapped");
       // The Sentry's device of that number, or none.
       options_.boot.container->devices.push_back(
           {spec.destination, status.st_mode, status.st_rdev, status.st_uid, status.st_gid});
@@ -112,9 +113,30 @@ class Builder {
     bool read_only = decoded.is_read_only();
     spec.gofer_root = static_cast<uint32_t>(options_.roots.size());
     spec.source = *real;
-    options_.roots.push_back({*real, read_only, (decoded.flags & MS_REC) != 0});
+    SandboxOptions::Root root{*real, read_only, (decoded.flags & MS_REC) != 0};
+    if (absl::Status status = MapIds(mount, decoded, field, &root); !status.ok()) return status;
+    options_.roots.push_back(std::move(root));
     options_.boot.container->mounts.push_back(std::move(spec));
     return absl::OkStatus();
+  }
+
+  // Mappings of its own, or else those of the container's user namespace.
+  absl::Status MapIds(const oci::Mount& mount, const oci::MountOptions& decoded, const std::string& field,
+                      SandboxOptions::Root* root) {
+    if (!oci::IsIdMapped(mount)) return absl::OkStatus();
+    if (::geteuid() != 0) return Wrong(field, "id-mapped mounts are not supported for rootless containers");
+    const bool has_own = !mount.uid_mappings.empty();
+    root->uid_map = ToIdMappings(has_own ? mount.uid_mappings : spec_.linux.uid_mappings);
+    root->gid_map = ToIdMappings(has_own ? mount.gid_mappings : spec_.linux.gid_mappings);
+    root->map_below = decoded.id_map_below;
+    return absl::OkStatus();
+  }
+
+  static std::vector<IdMapping> ToIdMappings(const std::vector<oci::IdMapping>& mappings) {
+    std::vector<IdMapping> result;
+    for (const oci::IdMapping& mapping : mappings)
+      result.push_back({mapping.container_id, mapping.host_id, mapping.size});
+    return result;
   }
 
   static BootOptions::DeviceSpec MakeDevice(const oci::Device& device) {
@@ -169,10 +191,8 @@ class Builder {
   // Those of a user namespace; without one they mean nothing, and the creator is told.
   void AddMappings() {
     if (spec_.linux.FindNamespace(oci::NamespaceType::kUser) == nullptr) return;
-    for (const oci::IdMapping& mapping : spec_.linux.uid_mappings)
-      options_.container->uid_mappings.push_back({mapping.container_id, mapping.host_id, mapping.size});
-    for (const oci::IdMapping& mapping : spec_.linux.gid_mappings)
-      options_.container->gid_mappings.push_back({mapping.container_id, mapping.host_id, mapping.size});
+    options_.container->uid_mappings = ToIdMappings(spec_.linux.uid_mappings);
+    options_.container->gid_mappings = ToIdMappings(spec_.linux.gid_mappings);
   }
 
   void AddTimeOffsets() {

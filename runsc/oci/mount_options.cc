@@ -12,7 +12,16 @@ namespace {
 
 constexpr uint64_t kNoSymfollow = 256;  // MS_NOSYMFOLLOW, which glibc 2.36 does not name
 
-enum class Effect { kSet, kClear, kPropagation, kSetRecursive, kClearRecursive, kCopyUp };
+enum class Effect {
+  kSet,
+  kClear,
+  kPropagation,
+  kSetRecursive,
+  kClearRecursive,
+  kCopyUp,
+  kIdMap,
+  kIdMapBelow
+};
 
 struct Option {
   std::string_view name;
@@ -30,6 +39,7 @@ constexpr Option kOptions[] = {
     {"diratime", Effect::kClear, MS_NODIRATIME},
     {"dirsync", Effect::kSet, MS_DIRSYNC},
     {"exec", Effect::kClear, MS_NOEXEC},
+    {"idmap", Effect::kIdMap, 0},
     {"iversion", Effect::kSet, MS_I_VERSION},
     {"lazytime", Effect::kSet, MS_LAZYTIME},
     {"loud", Effect::kClear, MS_SILENT},
@@ -54,6 +64,7 @@ constexpr Option kOptions[] = {
     {"relatime", Effect::kSet, MS_RELATIME},
     {"remount", Effect::kSet, MS_REMOUNT},
     {"rexec", Effect::kClearRecursive, MS_NOEXEC},
+    {"ridmap", Effect::kIdMapBelow, 0},
     {"rnoatime", Effect::kSetRecursive, MS_NOATIME},
     {"rnodev", Effect::kSetRecursive, MS_NODEV},
     {"rnodiratime", Effect::kSetRecursive, MS_NODIRATIME},
@@ -104,6 +115,12 @@ void Apply(const Option& option, MountOptions& result) {
     case Effect::kPropagation:
       result.propagation = option.flags;
       break;
+    case Effect::kIdMap:
+      result.id_map_below = false;
+      break;
+    case Effect::kIdMapBelow:
+      result.id_map_below = true;
+      break;
     case Effect::kCopyUp:
       result.copy_up = true;
       break;
@@ -147,6 +164,12 @@ MountOptions DecodeMountOptions(const Mount& mount) {
     }
   }
   return result;
+}
+
+bool IsIdMapped(const Mount& mount) {
+  return !mount.uid_mappings.empty() || !mount.gid_mappings.empty() ||
+         std::any_of(mount.options.begin(), mount.options.end(),
+                     [](const std::string& option) { return option == "idmap" || option == "ridmap"; });
 }
 
 uint64_t DecodePropagation(std::string_view name) {

@@ -18,6 +18,7 @@ struct MountOptions {
   uint64_t propagation = 0;      // MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE, with MS_REC; 0: not said
   uint64_t recursive_flags = 0;  // those that are set on the mounts below too ("rro")
   uint64_t recursive_cleared = 0;  // … and those that are cleared there ("rrw")
+  bool id_map_below = false;       // "ridmap": an id mapping is that of the mounts below, too
   bool copy_up = false;            // "tmpcopyup": a tmpfs starts with what is there in the image
   std::string data;                // what is left, for the filesystem: "mode=755,size=65536k"
 
@@ -31,6 +32,9 @@ struct MountOptions {
 };
 
 MountOptions DecodeMountOptions(const Mount& mount);
+
+// Whether it has id mappings, or an option that asks for those of the container.
+bool IsIdMapped(const Mount& mount);
 
 // "rshared": MS_SHARED | MS_REC. 0 for "" and what is no propagation.
 uint64_t DecodePropagation(std::string_view name);

@@ -39,6 +39,10 @@ TEST_CASE("mount options") {
   CHECK(!Decode("tmpfs", {"rro"}).is_read_only());
   CHECK(Decode("bind", {"noexec", "rexec", "rnosuid"}).EffectiveFlags() == (MS_BIND | MS_NOSUID));
   CHECK(Decode("tmpfs", {"tmpcopyup"}).copy_up);
+  CHECK(Decode("bind", {"ridmap"}).id_map_below);
+  CHECK(!Decode("bind", {"ridmap", "idmap"}).id_map_below);
+  CHECK(IsIdMapped({.destination = "/x", .type = "bind", .source = "/", .options = {"ridmap"}}));
+  CHECK(!IsIdMapped({.destination = "/x", .type = "bind", .source = "/", .options = {"rbind"}}));
 }
 
 TEST_CASE("propagation") {

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "runsc/oci/json_reader.h"
+#include "runsc/oci/mount_options.h"
 #include "runsc/oci/spec.h"
 
 namespace runsc::oci {
@@ -30,7 +31,42 @@ class Refusals {
   std::string text_;
 };
 
-void CheckMounts(const std::vector<Mount>& mounts, Refusals& refuse) {
+// As user_namespaces(7) has it: what Linux would call an invalid argument.
+void CheckRanges(const std::vector<IdMapping>& mappings, const std::string& field, Refusals& refuse) {
+  constexpr size_t kMost = 340;
+  // One more may be needed for the Gofer.
+  refuse.If(mappings.size() >= kMost, field, fmt::format("there can be {} mappings at most", kMost - 1));
+  auto overlap = [](uint32_t a, uint32_t a_size, uint32_t b, uint32_t b_size) {
+    return a < uint64_t{b} + b_size && b < uint64_t{a} + a_size;
+  };
+  for (size_t i = 0; i < mappings.size() && i < kMost; ++i) {
+    const IdMapping& mapping = mappings[i];
+    const std::string place = fmt::format("{}[{}]", field, i);
+    refuse.If(mapping.size == 0, place + ".size", "must not be 0");
+    refuse.If(uint64_t{std::max(mapping.container_id, mapping.host_id)} + mapping.size > UINT32_MAX, place,
+              "goes beyond the largest id there can be");
+    for (size_t j = 0; j < i; ++j) {
+      const IdMapping& other = mappings[j];
+      refuse.If(overlap(mapping.container_id, mapping.size, other.container_id, other.size) ||
+                    overlap(mapping.host_id, mapping.size, other.host_id, other.size),
+                place, fmt::format("overlaps with item {}", j));
+    }
+  }
+}
+
+void CheckIdMapping(const Mount& mount, const std::string& field, const Linux& part, Refusals& refuse) {
+  refuse.If(!DecodeMountOptions(mount).is_bind(), field,
+            "id-mapped mounts are only supported for bind-mounts");
+  const bool has_none = mount.uid_mappings.empty() && mount.gid_mappings.empty();
+  refuse.If(!has_none && (mount.uid_mappings.empty() || mount.gid_mappings.empty()), field,
+            "id-mapped mounts must have both uid and gid mappings specified");
+  refuse.If(has_none && part.FindNamespace(NamespaceType::kUser) == nullptr, field,
+            "an id-mapped mount needs uidMappings and gidMappings, or a user namespace of the container");
+  CheckRanges(mount.uid_mappings, field + ".uidMappings", refuse);
+  CheckRanges(mount.gid_mappings, field + ".gidMappings", refuse);
+}
+
+void CheckMounts(const std::vector<Mount>& mounts, const Linux& part, Refusals& refuse) {
   for (size_t i = 0; i < mounts.size(); ++i) {
     const Mount& mount = mounts[i];
     std::string field = fmt::format("mounts[{}]", i);
@@ -42,16 +78,12 @@ void CheckMounts(const std::vector<Mount>& mounts, Refusals& refuse) {
               fmt::format("filesystem type '{}' is not supported", mount.type));
     refuse.If(mount.destination == "/" || mount.destination == ".", field + ".destination",
               "the root itself cannot be mounted over");
-    refuse.If(!mount.uid_mappings.empty(), field + ".uidMappings",
-              "mounts with id mappings are not supported");
-    refuse.If(!mount.gid_mappings.empty(), field + ".gidMappings",
-              "mounts with id mappings are not supported");
     for (size_t j = 0; j < mount.options.size(); ++j) {
       const std::string& option = mount.options[j];
-      refuse.If(option == "idmap" || option == "ridmap" || option.starts_with("idmap=") ||
-                    option.starts_with("ridmap="),
-                fmt::format("{}.options[{}]", field, j), "mounts with id mappings are not supported");
+      refuse.If(option.starts_with("idmap=") || option.starts_with("ridmap="),
+                fmt::format("{}.options[{}]", field, j), "mappings are for uidMappings and gidMappings");
     }
+    if (IsIdMapped(mount)) CheckIdMapping(mount, field, part, refuse);
   }
 }
 
@@ -108,7 +140,7 @@ void CheckLinux(const Linux& part, Refusals& refuse) {
 absl::Status CheckSupported(const Spec& spec, const std::string& file) {
   Refusals refuse(file);
   refuse.If(spec.has_vm, "vm", "virtual machines are not supported");
-  CheckMounts(spec.mounts, refuse);
+  CheckMounts(spec.mounts, spec.linux, refuse);
   CheckLinux(spec.linux, refuse);
   CheckTogether(spec, refuse);
   return refuse.status();

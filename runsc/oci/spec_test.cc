@@ -119,9 +119,47 @@ TEST_CASE("linux and the rest") {
   CHECK(part.time_offsets.at("monotonic").secs == -5);
 
   CHECK(CheckSupported(*spec).message() ==
-        "config.json: mounts[0].uidMappings: mounts with id mappings are not supported");
+        "config.json: mounts[0]: id-mapped mounts must have both uid and gid mappings specified");
   spec->mounts.clear();
   CHECK(CheckSupported(*spec).message() == "config.json: linux.intelRdt: is not supported");
+}
+
+TEST_CASE("id-mapped mounts") {
+  auto wrong = [](const std::string& mount, const std::string& namespaces = "") {
+    absl::StatusOr<Spec> spec = ParseSpec(
+        R"({"ociVersion":"1.2.0","root":{"path":"r"},"mounts":[{"destination":"/m","source":"/s",)" + mount +
+        R"(}],"linux":{"uidMappings":[{"containerID":0,"hostID":9,"size":1}],)" +
+        R"("gidMappings":[{"containerID":0,"hostID":9,"size":1}],"namespaces":[)" + namespaces + "]}}");
+    REQUIRE(spec.ok());
+    return std::string(CheckSupported(*spec).message());
+  };
+  auto maps = [](const std::string& users) {
+    return R"("type":"bind","options":["bind","idmap"],"gidMappings":[{"containerID":0,"hostID":0,"size":5}],)"
+           R"("uidMappings":[)" +
+           users + "]";
+  };
+  CHECK(wrong(maps(R"({"containerID":0,"hostID":100,"size":4294967195})")).empty());
+  CHECK(
+      wrong(maps(R"({"containerID":0,"hostID":1,"size":5},{"containerID":5,"hostID":6,"size":5})")).empty());
+  CHECK(wrong(R"("options":["bind","ridmap"])", R"({"type":"user"})").empty());
+  CHECK(
+      wrong(R"("options":["bind","ridmap"])") ==
+      "config.json: mounts[0]: an id-mapped mount needs uidMappings and gidMappings, or a user namespace of "
+      "the container");
+  CHECK(wrong(R"("type":"tmpfs","options":["idmap"])", R"({"type":"user"})") ==
+        "config.json: mounts[0]: id-mapped mounts are only supported for bind-mounts");
+  CHECK(wrong(maps("")) ==
+        "config.json: mounts[0]: id-mapped mounts must have both uid and gid mappings specified");
+  CHECK(wrong(R"("options":["bind","idmap=uids=0-1-10"])") ==
+        "config.json: mounts[0].options[1]: mappings are for uidMappings and gidMappings");
+  CHECK(wrong(maps(R"({"containerID":0,"hostID":1,"size":0})")) ==
+        "config.json: mounts[0].uidMappings[0].size: must not be 0");
+  CHECK(wrong(maps(R"({"containerID":0,"hostID":101,"size":4294967195})")) ==
+        "config.json: mounts[0].uidMappings[0]: goes beyond the largest id there can be");
+  CHECK(wrong(maps(R"({"containerID":0,"hostID":1,"size":5},{"containerID":4,"hostID":60,"size":5})")) ==
+        "config.json: mounts[0].uidMappings[1]: overlaps with item 0");
+  CHECK(wrong(maps(R"({"containerID":10,"hostID":8,"size":5},{"containerID":0,"hostID":4,"size":5})")) ==
+        "config.json: mounts[0].uidMappings[1]: overlaps with item 0");
 }
 
 TEST_CASE("an error names the file and the field") {

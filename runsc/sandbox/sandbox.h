@@ -53,6 +53,10 @@ struct SandboxOptions {
     std::string path;
     bool read_only = true;
     bool recursive = true;  // with what is mounted below it, always so for an ordinary user
+    // Id-mapped: ids as the files have them (inside) and as they are to be on this host (outside). Not for
+    // an ordinary user.
+    std::vector<IdMapping> uid_map, gid_map;
+    bool map_below = false;  // what is mounted below it, too
   };
   std::vector<Root> roots;  // the Gofer's, by index
   BootOptions boot;         // the sockets are filled in here

@@ -50,6 +50,7 @@ DIFFERENCES = {
     "options: run -b BOX/bundle1 --pid-file /nosuch/pid c": "the container is not started then",
     "options: run -b BOX/bundle1 --preserve-fds 9 c": "runc counts from descriptors of its own",
     "options: features: namespaces": "Debian's runc is older than its time namespaces (1.2)",
+    "options: features: mountOptions": "Debian's runc is older than id-mapped mounts (1.2)",
     "options: spec --rootless: mounts": "/sys is the Sentry's own: there is no need to bind the host's",
     "inside: devices": "/dev has shm and mqueue also where nothing is mounted there",
     "inside: tmpfs": "the mode that was asked for; runc gives the tmpfs that of the directory below it",

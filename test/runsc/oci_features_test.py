@@ -246,8 +246,9 @@ def features(box):
         result = box.run("run", "--bundle", box.bundle(["echo", "up"], linux={"namespaces": spaces,
                                                                              **(maps if kind == "user" else {})}), "kind")
         check(result.stdout == b"up\n", f"a new {kind} namespace", result)
-    check(not told["linux"]["mountExtensions"]["idmap"]["enabled"] and not told["linux"]["intelRdt"]["enabled"],
-          "what is refused is disabled", told["linux"])
+    check(told["linux"]["mountExtensions"]["idmap"]["enabled"] and {"idmap", "ridmap"} <= set(told["mountOptions"]),
+          "id-mapped mounts (idmap_test.py)", told["linux"])
+    check(not told["linux"]["intelRdt"]["enabled"], "what is refused is disabled", told["linux"])
 
 
 def debugging(box):
