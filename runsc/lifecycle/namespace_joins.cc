@@ -141,8 +141,6 @@ class Finder {
                    fmt::format("joining the {} namespace {} is not supported: it is not one of a container "
                                "of this runtime, whose state is in the same directory (--root)",
                                name, space.path));
-    if (owner->CurrentStatus() == ContainerStatus::kPaused)
-      return Wrong(field, fmt::format("the container {} is paused", owner->id));
     if (!joins_.sandbox.empty() && joins_.sandbox != owner->sandbox_id)
       return Wrong(
           field, fmt::format("the {} namespace is of the container {}, which is in another sandbox than the "

@@ -309,7 +309,6 @@ int BootSentry(BootOptions options) {
       SetLimits(settings, limits, options.host_memory);
     };
     served.set_strace = [&](bool on, UniqueFd log) { return live_strace.Set(on, std::move(log)); };
-    served.is_alone = [&pod] { return !pod.HasContainers(); };
     pod.SetFirst(options.container_id, init.group);
     control.emplace(kernel, std::move(served));
     SendMessage(channel, ChannelMessage::Make(ChannelMessage::kReady, 0));

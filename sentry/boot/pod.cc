@@ -397,12 +397,6 @@ std::string Pod::FindNamespaces(const PodContainerSpec& spec, TaskNamespaces* na
   return "";
 }
 
-bool Pod::HasContainers() const {
-  MutexLock lock(mu_);
-  return std::any_of(containers_.begin(), containers_.end(),
-                     [](const auto& container) { return !container->is_over(); });
-}
-
 void Pod::End() {
   std::vector<std::unique_ptr<Container>> containers;
   {

@@ -66,7 +66,6 @@ class Pod {
   // they are asked for over (socket_maker.h), and the descriptors for those of 0, 1 and 2 whose bits are in
   // `streams`, then for 3 and up. On failure `wrong` and an exit code; else 0.
   int Add(std::vector<UniqueFd> files, int streams, std::string* wrong);
-  bool HasContainers() const;
   // Ends all containers and waits for them.
   void End();
 

@@ -233,7 +233,7 @@ void ControlServer::Handle(Connection& connection, const ControlMessage& request
     case ControlMessage::kPause:
       return Pause(connection);
     case ControlMessage::kResume:
-      kernel_.Resume();
+      kernel_.Resume(*options_.first.group->container());
       return Reply(connection, ControlMessage::Make(ControlMessage::kDone));
     case ControlMessage::kStats:
       return SendStats(connection);
@@ -270,13 +270,10 @@ void ControlServer::AddContainer(Connection& connection, const ControlMessage& r
                               : ControlMessage::Make(ControlMessage::kFailed, code, wrong));
 }
 
-// The Sentry's tasks stop all together or not at all.
 void ControlServer::Pause(Connection& connection) {
-  if (!options_.is_alone || !options_.is_alone())
-    return Reply(connection, ControlMessage::Make(ControlMessage::kFailed, EOPNOTSUPP,
-                                                  "a container that shares its sandbox cannot be paused"));
-  if (kernel_.Pause()) return Reply(connection, ControlMessage::Make(ControlMessage::kDone));
-  kernel_.Resume();
+  GuestContainer& container = *options_.first.group->container();
+  if (kernel_.Pause(container)) return Reply(connection, ControlMessage::Make(ControlMessage::kDone));
+  kernel_.Resume(container);
   Reply(connection, ControlMessage::Make(ControlMessage::kFailed, EBUSY, "a process does not stop"));
 }
 

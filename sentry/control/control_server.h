@@ -34,8 +34,6 @@ class ControlServer {
     std::function<void(const ControlMessage::Limits&)> set_limits = nullptr;
     // strace on or off, into that log if there is one; what is wrong, or "". Null: it cannot be had here.
     std::function<std::string(bool on, UniqueFd log)> set_strace = nullptr;
-    // Whether there are other containers in the sandbox; null: there are.
-    std::function<bool()> is_alone = nullptr;
   };
   ControlServer(Kernel& kernel, Options options);
   ~ControlServer();

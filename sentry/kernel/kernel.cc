@@ -44,6 +44,7 @@ Kernel::Kernel(KernelOptions options)
       max_tasks_(options.max_tasks),
       boot_time_monotonic_(MonotonicNow()),
       boot_id_(MakeBootId()),
+      first_container_(MakeRef<GuestContainer>()),
       root_pid_namespace_(MakeRef<PidNamespace>(*this, nullptr)),
       uts_(MakeRef<UtsNamespace>(std::move(options.host_name), std::move(options.domain_name))),
       ipc_(MakeIpcNamespace()),
@@ -148,7 +149,7 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
   auto group = MakeRef<ThreadGroup>(*this, space, std::move(handlers), SIGCHLD);
   group->limits_.SetAll(options.limits);
   group->has_execed.store(true);
-  group->container_ = std::move(options.container);
+  group->container_ = options.container ? std::move(options.container) : first_container_;
   group->is_ordinary_init_ = is_init && options.is_ordinary;
   if (group->Limit(RLIMIT_CPU) != RLIM_INFINITY) group->posix_timers().UpdateCpuLimit();
   auto task = RefPtr<Task>::Adopt(new Task(*this, group));
@@ -199,8 +200,8 @@ Result<void> Kernel::StartHeld(ThreadGroup& group) {
   return started;
 }
 
-bool Kernel::Pause() {
-  paused_.store(true, std::memory_order_seq_cst);
+bool Kernel::Pause(GuestContainer& container) {
+  container.paused_.store(true, std::memory_order_seq_cst);
   constexpr int kTries = 2000;
   constexpr timespec kBetween{0, 1'000'000};
   for (int i = 0; i < kTries; ++i) {
@@ -208,7 +209,8 @@ bool Kernel::Pause() {
     {
       MutexLock lock(task_tree_mu_);
       for (const auto& [id, task] : root_pid_namespace_->tasks_) {
-        if (!task->in_guest_.load(std::memory_order_seq_cst)) continue;
+        if (task->thread_group_->container_ != &container || !task->in_guest_.load(std::memory_order_seq_cst))
+          continue;
         in_guest = true;
         task->context_->Interrupt();
       }
@@ -219,10 +221,11 @@ bool Kernel::Pause() {
   return false;
 }
 
-void Kernel::Resume() {
-  paused_.store(false, std::memory_order_seq_cst);
+void Kernel::Resume(GuestContainer& container) {
+  container.paused_.store(false, std::memory_order_seq_cst);
   MutexLock lock(task_tree_mu_);
-  for (const auto& [id, task] : root_pid_namespace_->tasks_) task->SetWakeBits(Task::kInterrupted);
+  for (const auto& [id, task] : root_pid_namespace_->tasks_)
+    if (task->thread_group_->container_ == &container) task->SetWakeBits(Task::kInterrupted);
 }
 
 RefPtr<IpcNamespace> Kernel::MakeIpcNamespace() {

@@ -125,12 +125,11 @@ class Kernel {
   // Lets a process go that was made with is_held; once. EAGAIN: the host has no thread for it, and it is
   // killed.
   Result<void> StartHeld(ThreadGroup& group);
-  // No task runs guest code until Resume(); those in a system call end it first. SIGKILL is still obeyed.
-  // From any thread that is no task's, by one at a time. False: one would not leave guest code in time.
-  // Linux counterpart: the cgroup freezer.
-  bool Pause();
-  void Resume();
-  bool IsPaused() const { return paused_.load(std::memory_order_seq_cst); }
+  // No task of the container runs guest code until Resume(); those in a system call end it first. SIGKILL is
+  // still obeyed. From any thread that is no task's, by one at a time. False: one would not leave guest code
+  // in time. Linux counterpart: the cgroup freezer.
+  bool Pause(GuestContainer& container);
+  void Resume(GuestContainer& container);
   // Returns init's wait status once init is gone and every task with it.
   int WaitForInit();
   // Kills everything (SIGKILL); from any thread.
@@ -177,7 +176,7 @@ class Kernel {
   std::atomic<size_t> task_count_{0};
   std::atomic<uint64_t> total_forks_{0};
   std::atomic<bool> failed_{false};
-  std::atomic<bool> paused_{false};
+  const RefPtr<GuestContainer> first_container_;
   HostThreads host_threads_;
   WaitQueue barrier_queue_;  // a task has left guest code because it was asked to (membarrier)
 

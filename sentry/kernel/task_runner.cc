@@ -83,6 +83,8 @@ void TaskRunner::Run() {
 
 void TaskRunner::RunGuest() {
   for (;;) {
+    // Signals wait, too.
+    if (container_.IsPaused()) WaitUntilResumed();
     bool changed_mask = task_.saved_mask_.has_value();
     if (task_.restart_code_ != 0 || changed_mask || task_.work_pending_.load(std::memory_order_acquire)) {
       if (!task_.DoWork()) return;
@@ -93,7 +95,7 @@ void TaskRunner::RunGuest() {
     task_.MakeWakes();
     // Pairs with Task::Interrupt().
     task_.in_guest_.store(true, std::memory_order_seq_cst);
-    bool paused = task_.kernel_.IsPaused();
+    bool paused = container_.IsPaused();
     if (paused || task_.work_pending_.load(std::memory_order_seq_cst)) {
       task_.in_guest_.store(false, std::memory_order_seq_cst);
       if (paused) WaitUntilResumed();
@@ -133,7 +135,7 @@ void TaskRunner::RunGuest() {
 
 // What else interrupts a sleep is dealt with before guest code, and so can wait until then.
 void TaskRunner::WaitUntilResumed() {
-  while (task_.kernel_.IsPaused() && !task_.thread_group_->IsExiting())
+  while (container_.IsPaused() && !task_.thread_group_->IsExiting())
     (void)task_.Sleep(Task::kInterrupted, Deadline::Never(), 'D');
   // An exit has set it as well, or the pause would be found again at once.
   if (task_.thread_group_->IsExiting()) task_.work_pending_.store(true, std::memory_order_release);

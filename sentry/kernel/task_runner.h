@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/thread_group.h"
 
 namespace runsc {
 
@@ -16,7 +17,7 @@ class TaskRunner {
   static Result<void> Start(RefPtr<Task> task);
 
  private:
-  explicit TaskRunner(Task& task) : task_(task) {}
+  explicit TaskRunner(Task& task) : task_(task), container_(*task.thread_group().container()) {}
   static void Main(void* argument);
   void Run();
   void RunGuest();
@@ -32,6 +33,7 @@ class TaskRunner {
   void SendFault(int signal, int code, uint64_t address);
 
   Task& task_;
+  const GuestContainer& container_;
   // What the platform knows (getppid is not in it: others change it).
   RefPtr<const Credentials> known_creds_;
   pid_t known_tid_ = 0;

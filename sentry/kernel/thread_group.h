@@ -107,7 +107,7 @@ class ThreadGroup final : public RefCounted {
   // Whether it has called execve(2) since fork (setpgid(2)).
   std::atomic<bool> has_execed{false};
   PosixTimers& posix_timers() { return *posix_timers_; }
-  // Of the sandbox's containers the one that it belongs to; null: the first.
+  // Of the sandbox's containers the one that it belongs to; never null in one that runs.
   const RefPtr<GuestContainer>& container() const { return container_; }
 
  private:

@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 
 import container_harness
 from container_harness import Containers
@@ -102,6 +103,69 @@ def ends(box):
     pod.end("one", "two", "three", "five", "six")
 
 
+def pausing(box):
+    """Each by itself, without the others and without what its processes or others' could do about it."""
+    pod = Pod(box, "pod")
+    forever = "while :; do echo >> /tmp/n; sleep 0.01; done"
+    counters = {}
+
+    def start(name, script, **changes):
+        bundle = pod.bundle(["sh", "-c", script], **changes)
+        counters[name] = f"{bundle}/rootfs/tmp/n"
+        check(box.create(name, bundle).returncode == 0 and box.run("start", name).returncode == 0, f"start of {name}")
+
+    def count(name):
+        return os.path.getsize(counters[name])
+
+    def runs(*names):
+        before = {name: count(name) for name in names}
+        return wait_until(lambda: all(count(name) > before[name] for name in names), 30)
+
+    def stands(name):
+        before = count(name)
+        time.sleep(0.3)
+        return before == count(name)
+
+    start("one", forever)
+    start("two", f"(while :; do true; done) & {forever}")
+    spaces = {"namespaces": [{"type": "pid", "path": f"/proc/{pod.pid}/ns/pid"}, {"type": "mount"}, {"type": "uts"}]}
+    start("three", f"trap 'echo caught > /tmp/n; exit' USR2; echo $$ > /tmp/pid; {forever}", linux=spaces)
+    check(wait_until(lambda: all(os.path.exists(path) for path in counters.values()), 30) and runs(*counters), "they run")
+    check(box.run("pause", "one").returncode == 0, "pause of one")
+    check(stands("one") and runs("two", "three"), "it stands and the others run")
+    states = [box.status(name) for name in ("pod", "one", "two", "three")]
+    check(states == ["running", "paused", "running", "running"], "their states", states)
+    refused = box.run("exec", "one", "true")
+    check(refused.returncode == 255 and b"paused" in refused.stderr, "no exec in it", refused)
+    check(box.run("exec", "two", "echo", "up").stdout == b"up\n", "but in another")
+    check(box.run("pause", "pod").returncode == 0 and runs("two"), "the pod's first container is one of them")
+    check(box.run("resume", "one").returncode == 0 and runs("one") and box.status("pod") == "paused", "resume of one")
+    check(box.run("resume", "pod").returncode == 0, "and of the pod's")
+
+    check(box.run("pause", "three").returncode == 0, "pause of one that shares its processes")
+    with open(os.path.join(os.path.dirname(counters["three"]), "pid"), encoding="ascii") as file:
+        pid = file.read().strip()
+    for name in ("CONT", "STOP", "CONT", "USR2"):
+        sent = box.run("exec", "pod", "kill", f"-{name}", pid)
+        check(sent.returncode == 0 and stands("three"), f"SIG{name} does not wake it", sent)
+    check(box.run("resume", "three").returncode == 0 and box.wait_stopped("three"), "what was sent comes with resume")
+    with open(counters["three"], encoding="ascii") as file:
+        check(file.read() == "caught\n" and runs("one", "two"), "to its handler, and ends it alone")
+
+    check(box.run("pause", "two").returncode == 0 and stands("two"), "pause of one with several processes")
+    check(box.run("kill", "two", "TERM").returncode == 0 and stands("two") and box.status("two") == "paused",
+          "a signal waits")
+    check(box.run("kill", "two", "KILL").returncode == 0 and box.wait_stopped("two"), "but SIGKILL does not")
+    check(box.run("pause", "one").returncode == 0 and box.run("delete", "--force", "one").returncode == 0,
+          "a paused one is deleted by force")
+    start("four", forever)
+    check(wait_until(lambda: os.path.exists(counters["four"]), 30) and runs("four"), "a new one is not paused")
+    check(box.run("pause", "four").returncode == 0, "pause of it")
+    box.run("kill", "pod", "KILL")
+    check(box.wait_stopped("four"), "it ends with the pod")
+    pod.end("two", "three", "four")
+
+
 def refused(box):
     pod = Pod(box, "pod")
     missing = box.bundle(["true"], annotations={CONTAINERD[0]: "container"})
@@ -167,7 +231,7 @@ def main():
     adopt_orphans()
     box = Containers([binary, *flags], busybox)
     try:
-        for part in (members, shared_pids, ends, refused, hostile):
+        for part in (members, shared_pids, ends, pausing, refused, hostile):
             part(box)
             check(wait_until(lambda: (reap(), not descendants(os.getpid()))[1], 10),
                   f"{part.__name__}: no process is left", str(descendants(os.getpid())))
