@@ -35,7 +35,8 @@ class ContainerTreeBuilder {
                                 .source = "tmpfs",
                                 .gofer_root = {},
                                 .flags = MS_NOSUID,
-                                .data = "mode=755"}));
+                                .data = "mode=755"},
+                               PopulateDevWithMountPoints));
     }
     for (const auto& mount : tree.mounts) {
       wrong_ = fmt::format("the mount at {}", mount.destination);
@@ -75,7 +76,7 @@ class ContainerTreeBuilder {
 
   Result<void> Mount(const MountSpec& mount) {
     if (mount.gofer_root) return MountBind(mount);
-    if (mount.destination == "/dev" && mount.type == "tmpfs") return MountDev(mount);
+    if (mount.destination == "/dev" && mount.type == "tmpfs") return MountDev(mount, PopulateDev);
     if (mount.type == "cgroup" || mount.type == "cgroup2") return MountCgroup(mount);
     if (mount.type == "tmpfs" && mount.copy_up) return MountWithCopy(mount);
     return builder_.MountType(mount.type, mount.destination, mount.flags, mount.data, mount.source);
@@ -96,11 +97,11 @@ class ContainerTreeBuilder {
     return builder_.Attach(std::move(made), mount.destination, mount.flags, mount.source);
   }
 
-  Result<void> MountDev(const MountSpec& mount) {
+  Result<void> MountDev(const MountSpec& mount, Result<void> (*populate)(Dentry& root)) {
     ASSIGN_OR_RETURN(TmpfsOptions tmpfs,
                      ParseTmpfsOptions(mount.data, builder_.kernel().memory_file().limit()));
     NewFilesystem made = MakeTmpfs(builder_.kernel().memory_file(), tmpfs);
-    RETURN_IF_ERROR(PopulateDev(*made.root));
+    RETURN_IF_ERROR(populate(*made.root));
     return builder_.Attach(std::move(made), mount.destination, mount.flags, mount.source);
   }
 

@@ -77,7 +77,7 @@ Result<RefPtr<MountNamespace>> BuildMountTree(Kernel& kernel, const RefPtr<Gofer
   TmpfsOptions dev_options;
   dev_options.root_mode = 0755;
   NewFilesystem dev = MakeTmpfs(kernel.memory_file(), dev_options, "devtmpfs");
-  RETURN_IF_ERROR(PopulateDev(*dev.root));
+  RETURN_IF_ERROR(PopulateDevWithMountPoints(*dev.root));
   RETURN_IF_ERROR(builder.Attach(std::move(dev), "/dev", MS_NOSUID, "devtmpfs"));
   *wrong = "/dev/pts";
   RETURN_IF_ERROR(

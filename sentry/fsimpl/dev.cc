@@ -142,12 +142,7 @@ Result<void> PopulateDev(Dentry& root) {
                                     {"random", 0666, 1, 8}, {"urandom", 0666, 1, 9}, {"tty", 0666, 5, 0}};
   static constexpr const char* kLinks[][2] = {{"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"},
                                               {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
-                                              {"ptmx", "pts/ptmx"},          {"core", "/proc/kcore"}};
-  static constexpr struct {
-    const char* name;
-    uint32_t mode;
-  } kDirectories[] = {{"pts", 0755}, {"shm", 01777}, {"mqueue", 01777}};
-
+                                              {"ptmx", "pts/ptmx"}};
   RefPtr<Inode> inode = root.inode();
   MutexLock lock(inode->directory_lock());
   for (const Node& node : kNodes) {
@@ -156,6 +151,17 @@ Result<void> PopulateDev(Dentry& root) {
   }
   for (const auto& [name, target] : kLinks)
     RETURN_IF_ERROR(Have(inode->Symlink(root, name, target, {S_IFLNK | 0777}), root, name));
+  return Ok();
+}
+
+Result<void> PopulateDevWithMountPoints(Dentry& root) {
+  static constexpr struct {
+    const char* name;
+    uint32_t mode;
+  } kDirectories[] = {{"pts", 0755}, {"shm", 01777}, {"mqueue", 01777}};
+  RETURN_IF_ERROR(PopulateDev(root));
+  RefPtr<Inode> inode = root.inode();
+  MutexLock lock(inode->directory_lock());
   for (const auto& directory : kDirectories)
     RETURN_IF_ERROR(
         Have(inode->Mkdir(root, directory.name, {S_IFDIR | directory.mode}), root, directory.name));

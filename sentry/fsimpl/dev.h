@@ -14,9 +14,11 @@ namespace runsc {
 // null, zero, full, random, urandom; before the first task runs.
 void RegisterMemoryDevices(MemoryFile& memory_file);
 
-// Makes the nodes, the links (fd, stdin, stdout, stderr, ptmx, core) and the directories
-// pts, shm and mqueue below a tmpfs's root that nobody has walked yet. What is there already stays.
+// Makes the nodes and the links (fd, stdin, stdout, stderr, ptmx) below a tmpfs's root that nobody has
+// walked yet. What is there already stays.
 Result<void> PopulateDev(Dentry& root);
+// And the directories pts, shm and mqueue.
+Result<void> PopulateDevWithMountPoints(Dentry& root);
 
 }  // namespace runsc
 

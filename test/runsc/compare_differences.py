@@ -52,7 +52,6 @@ DIFFERENCES = {
     "options: features: namespaces": "Debian's runc is older than its time namespaces (1.2)",
     "options: features: mountOptions": "Debian's runc is older than id-mapped mounts (1.2)",
     "options: spec --rootless: mounts": "/sys is the Sentry's own: there is no need to bind the host's",
-    "inside: devices": "/dev has shm and mqueue also where nothing is mounted there",
     "inside: tmpfs": "the mode that was asked for; runc gives the tmpfs that of the directory below it",
     "inside: streams": "the caller's own stream; runc run puts a pipe between",
     "inside: personality": "runc 1.1 ignores linux.personality",
