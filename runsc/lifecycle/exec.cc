@@ -114,8 +114,6 @@ class Keeper {
       if (polls[0].revents == 0) continue;
       absl::StatusOr<ControlMessage> message = client_.Receive();
       if (!message.ok()) return 128 + SIGKILL;  // with its container
-      if (message->kind == ControlMessage::kAskForeground)
-        (void)client_.Send(ControlMessage::Make(ControlMessage::kForeground, 1));
       if (message->kind == ControlMessage::kExited) {
         int status = message->value;
         return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);

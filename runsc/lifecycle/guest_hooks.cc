@@ -90,8 +90,6 @@ class GuestHook {
   absl::Status OnMessage() {
     absl::StatusOr<ControlMessage> message = client_.Receive();
     if (!message.ok()) return message.status();
-    if (message->kind == ControlMessage::kAskForeground)
-      return client_.Send(ControlMessage::Make(ControlMessage::kForeground, 1));
     if (message->kind == ControlMessage::kExited) {
       wait_status_ = message->value;
       ended_ = true;

@@ -76,9 +76,12 @@ GuestProcess StartFirstProcess(Kernel& kernel, RefPtr<MountNamespace> mounts, Ta
   process.namespaces = std::move(namespaces);
   for (int fd : options.stdio) process.files.emplace_back(fd);
   for (int fd : options.more_files) process.files.emplace_back(fd);
-  process.ask = [channel = options.channel.get()](bool to_change) {
-    SendMessage(channel, ChannelMessage::Make(ChannelMessage::kAskForeground, to_change ? 1 : 0));
-  };
+  // A container's terminal is in the monitor's session, in which there is nobody else.
+  if (!options.container) {
+    process.ask = [channel = options.channel.get()](bool to_change) {
+      SendMessage(channel, ChannelMessage::Make(ChannelMessage::kAskForeground, to_change ? 1 : 0));
+    };
+  }
   process.is_init = true;
   process.is_first = true;
   process.is_ordinary = options.ordinary_init;

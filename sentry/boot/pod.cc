@@ -158,10 +158,6 @@ class Pod::Container {
     process.namespaces = namespaces;
     process.container = member_;
     process.files = std::move(files);
-    process.ask = [this](bool to_change) {
-      SendMessage(channel_.get(), ChannelMessage::Make(ChannelMessage::kAskForeground, to_change ? 1 : 0),
-                  MSG_DONTWAIT);
-    };
     process.is_first = true;
     process.is_held = true;
     first_ = StartGuestProcess(kernel_, std::move(process));
@@ -286,9 +282,6 @@ class Pod::Container {
         break;
       case ChannelMessage::kTerminalSignal:
         if (IsValidSignal(message.value)) first_.SignalFromTerminal(message.value);
-        break;
-      case ChannelMessage::kForeground:
-        first_.job->OnAnswer(message.value != 0);
         break;
       case ChannelMessage::kConnection:
         if (descriptor) control_->Add(std::move(descriptor));

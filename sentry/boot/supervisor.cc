@@ -51,7 +51,7 @@ void Supervisor::OnMessage(const ChannelMessage& message, UniqueFd descriptor) {
       if (IsValidSignal(message.value)) init_.SignalFromTerminal(message.value);
       break;
     case ChannelMessage::kForeground:
-      init_.job->OnAnswer(message.value != 0);
+      if (init_.job) init_.job->OnAnswer(message.value != 0);
       break;
     case ChannelMessage::kConnection:
       if (control_ != nullptr && descriptor) control_->Add(std::move(descriptor));

@@ -152,8 +152,7 @@ void ControlServer::KillHeld() {
 void ControlServer::Run() {
   while (true) {
     std::vector<pollfd> polls = {{options_.wake.get(), POLLIN, 0}};
-    for (const Connection& connection : connections_)
-      polls.push_back({connection.socket->fd.get(), POLLIN, 0});
+    for (const Connection& connection : connections_) polls.push_back({connection.socket.get(), POLLIN, 0});
     if (::poll(polls.data(), polls.size(), -1) < 0) continue;
     if (polls[0].revents != 0) {
       uint64_t count;
@@ -163,10 +162,6 @@ void ControlServer::Run() {
     for (Connection& connection : connections_) {
       if (polls[i++].revents != 0) Serve(connection);
       ReportExit(connection);
-    }
-    for (const Connection& connection : connections_) {
-      // Others may hold it too.
-      if (connection.is_gone) ::shutdown(connection.socket->fd.get(), SHUT_RDWR);
     }
     connections_.remove_if([](const Connection& connection) { return connection.is_gone; });
     bool stopping;
@@ -188,14 +183,14 @@ void ControlServer::TakeNew() {
   }
   for (UniqueFd& socket : added) {
     if (connections_.size() >= kMaxConnections) break;
-    connections_.emplace_back().socket = MakeRef<Socket>(std::move(socket));
+    connections_.emplace_back().socket = std::move(socket);
   }
 }
 
 void ControlServer::Serve(Connection& connection) {
   ControlMessage request;
   std::vector<UniqueFd> files;
-  if (ReceiveControl(connection.socket->fd.get(), &request, &files)) {
+  if (ReceiveControl(connection.socket.get(), &request, &files)) {
     Handle(connection, request, std::move(files));
     return;
   }
@@ -205,7 +200,7 @@ void ControlServer::Serve(Connection& connection) {
 
 // Never waits for the client: one that does not read loses its connection.
 void ControlServer::Reply(Connection& connection, const ControlMessage& message) {
-  if (SendControl(connection.socket->fd.get(), message, {}, MSG_DONTWAIT)) return;
+  if (SendControl(connection.socket.get(), message, {}, MSG_DONTWAIT)) return;
   connection.is_gone = true;
   if (connection.process.group) connection.process.Signal(SIGKILL);
 }
@@ -222,9 +217,6 @@ void ControlServer::Handle(Connection& connection, const ControlMessage& request
     case ControlMessage::kTerminalSignal:
       if (connection.process.group && IsValidSignal(request.value))
         connection.process.SignalFromTerminal(request.value);
-      return;
-    case ControlMessage::kForeground:
-      if (connection.process.job) connection.process.job->OnAnswer(request.value != 0);
       return;
     case ControlMessage::kProcesses:
       return ListProcesses(connection);
@@ -311,11 +303,6 @@ void ControlServer::Exec(Connection& connection, const ControlMessage& request, 
     process.files.push_back(has ? std::move(files[next++]) : UniqueFd());
   }
   while (next < files.size()) process.files.push_back(std::move(files[next++]));
-  RefPtr<Socket> socket = connection.socket;
-  process.ask = [socket](bool to_change) {
-    SendControl(socket->fd.get(), ControlMessage::Make(ControlMessage::kAskForeground, to_change ? 1 : 0), {},
-                MSG_DONTWAIT);
-  };
   connection.process = StartGuestProcess(kernel_, std::move(process));
   if (!connection.process.group) {
     std::string wrong = std::move(connection.process.wrong);
@@ -331,7 +318,7 @@ void ControlServer::ReportExit(Connection& connection) {
   ThreadGroup* group = connection.process.group.get();
   if (group == nullptr || connection.is_gone || !group->IsZombie()) return;
   connection.waiter.reset();
-  (void)SendControl(connection.socket->fd.get(),
+  (void)SendControl(connection.socket.get(),
                     ControlMessage::Make(ControlMessage::kExited, group->exit_status()), {}, MSG_DONTWAIT);
   connection.is_gone = true;
 }
@@ -400,8 +387,8 @@ void ControlServer::ListTasks(Connection& connection) {
 // Many are more than a socket takes at once; a client that reads makes room.
 bool ControlServer::SendOneOfMany(Connection& connection, const ControlMessage& message) {
   constexpr int kPatience = 2000;  // milliseconds
-  while (!SendControl(connection.socket->fd.get(), message, {}, MSG_DONTWAIT)) {
-    pollfd room{connection.socket->fd.get(), POLLOUT, 0};
+  while (!SendControl(connection.socket.get(), message, {}, MSG_DONTWAIT)) {
+    pollfd room{connection.socket.get(), POLLOUT, 0};
     if (errno != EAGAIN || ::poll(&room, 1, kPatience) <= 0 || (room.revents & POLLOUT) == 0) {
       connection.is_gone = true;
       return false;

@@ -47,13 +47,8 @@ class ControlServer {
 
  private:
   class ExitWaiter;
-  // Also of the tasks that ask whether they are in the foreground, perhaps after the connection has ended.
-  struct Socket final : RefCounted {
-    explicit Socket(UniqueFd socket) : fd(std::move(socket)) {}
-    const UniqueFd fd;
-  };
   struct Connection {
-    RefPtr<Socket> socket;
+    UniqueFd socket;
     GuestProcess process;  // without group: none was started
     std::unique_ptr<ExitWaiter> waiter;
     bool is_gone = false;

@@ -173,7 +173,7 @@ class Starter {
   }
 
   bool ImportFiles() {
-    process_.job = MakeRef<HostJob>(options_.ask);
+    if (options_.ask) process_.job = MakeRef<HostJob>(std::move(options_.ask));
     ImportOptions how;
     how.job = process_.job;
     if (options_.spec.container) how.owner.emplace(options_.spec.uid, options_.spec.gid);

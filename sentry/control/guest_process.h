@@ -19,7 +19,7 @@ namespace runsc {
 struct GuestProcess {
   RefPtr<ThreadGroup> group;  // null: it could not be started
   RefPtr<Terminal> terminal;  // of its streams, or null
-  RefPtr<HostJob> job;
+  RefPtr<HostJob> job;        // null: always in the foreground
   int exit_code = 0;  // when it could not be: 127 no such program, 126 not executable, 125 anything else
   std::string wrong;  // and why
 
@@ -38,7 +38,7 @@ struct GuestProcessOptions {
   TaskNamespaces namespaces;         // null: the first ones
   RefPtr<GuestContainer> container;  // null: the first
   std::vector<UniqueFd> files;       // host descriptors for 0, 1, 2, …; invalid: closed
-  std::function<void(bool)> ask;     // see HostJob
+  std::function<void(bool)> ask;     // see HostJob; none: nobody is to be asked
   bool is_init = false;              // of the sandbox: everything ends with it; else a child of nobody
   bool is_first = false;             // of a container
   bool is_ordinary = false;          // InitOptions::is_ordinary

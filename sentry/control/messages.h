@@ -30,7 +30,6 @@ struct ControlMessage {
     kSignal = 3,          // signal `value` for the first process, or with `number` 1 for all; on a connection
                           // with a process of its own, for that one
     kTerminalSignal = 4,  // signal `value` of the process's terminal, for its foreground
-    kForeground = 5,      // answers kAskForeground
     kProcesses = 6,       // asks for a kProcess each, and kDone
     kPause = 7,
     kResume = 8,
@@ -42,11 +41,10 @@ struct ControlMessage {
     kStrace = 13,  // log every system call from now on, or (`value` 0) no more. Files: a regular one for
                    // the log, or none
     // Replies.
-    kDone = 64,           // it is done
-    kFailed = 65,         // it is not; `value` an exit code where one is asked for, else an errno; `text` why
-    kStarted = 66,        // the process of kExec runs; `value` is its number in the sandbox
-    kExited = 67,         // it has ended; `value` is its wait status
-    kAskForeground = 68,  // see ChannelMessage
+    kDone = 64,     // it is done
+    kFailed = 65,   // it is not; `value` an exit code where one is asked for, else an errno; `text` why
+    kStarted = 66,  // the process of kExec runs; `value` is its number in the sandbox
+    kExited = 67,   // it has ended; `value` is its wait status
     kProcess = 69,
     kStatsReply = 70,
     kTask = 71
