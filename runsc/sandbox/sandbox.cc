@@ -13,7 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <fstream>
 #include <optional>
@@ -29,6 +28,7 @@
 #include "runsc/sandbox/caller_terminal.h"
 #include "runsc/sandbox/network.h"
 #include "runsc/sandbox/pod_member.h"
+#include "runsc/sandbox/root_trees.h"
 #include "sentry/boot/channel.h"
 #include "sentry/boot/socket_maker.h"
 
@@ -143,66 +143,6 @@ Result<pid_t> CloneConfined(uint64_t flags, bool* has_user_namespace) {
   return CloneProcess(flags);
 }
 
-// The Gofer's own id on this host.
-uint32_t GofersId(const std::vector<IdMapping>& container) {
-  for (const IdMapping& mapping : container)
-    if (mapping.inside == 0) return mapping.outside;
-  return 0;
-}
-
-bool MapsTo(const std::vector<IdMapping>& map, uint32_t id) {
-  return std::any_of(map.begin(), map.end(), [&](const IdMapping& mapping) {
-    return id >= mapping.outside && id - mapping.outside < mapping.count;
-  });
-}
-
-// With what the Gofer makes as itself before it gives it away; the id that this is on the disk for that long
-// is one that the map has no use for.
-std::vector<IdMapping> WithGofer(std::vector<IdMapping> map, uint32_t gofer) {
-  if (MapsTo(map, gofer)) return map;
-  uint32_t spare = UINT32_MAX - 1;
-  auto is_used = [&](const IdMapping& mapping) {
-    return spare >= mapping.inside && spare - mapping.inside < mapping.count;
-  };
-  while (std::any_of(map.begin(), map.end(), is_used)) --spare;
-  map.push_back({.inside = spare, .outside = gofer, .count = 1});
-  return map;
-}
-
-// Of the roots whose mounts are to be others than they are on the host: without what is mounted below them,
-// or id-mapped. By index, invalid for the others.
-Result<std::vector<UniqueFd>> CloneRootTrees(const SandboxOptions& options) {
-  std::vector<UniqueFd> trees;
-  for (const auto& root : options.roots) {
-    trees.emplace_back();
-    if (root.recursive && root.uid_map.empty()) continue;
-    UniqueFd id_map;
-    if (!root.uid_map.empty()) {
-      const SandboxContainer& container = *options.container;
-      auto made = MakeUserNamespace(WithGofer(root.uid_map, GofersId(container.uid_mappings)),
-                                    WithGofer(root.gid_map, GofersId(container.gid_mappings)));
-      if (!made.ok()) {
-        Say("cannot make the id mappings of the mount of {}: {}", root.path, made.error().message());
-        return made.error();
-      }
-      id_map = std::move(*made);
-    }
-    std::string why;
-    auto tree = gofer::CloneRootTree({.path = root.path,
-                                      .read_only = root.read_only,
-                                      .recursive = root.recursive,
-                                      .id_map = id_map.get(),
-                                      .id_map_below = root.map_below},
-                                     why);
-    if (!tree.ok()) {
-      Say("{}", why);
-      return tree.error();
-    }
-    trees.back() = std::move(*tree);
-  }
-  return trees;
-}
-
 // Whether the mappings are what an ordinary user may write: himself, as one id.
 bool MapsCallerAlone(const SandboxOptions& options) {
   if (!options.container) return false;
@@ -224,7 +164,13 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket, UniqueFd& fa
   // files as they are; it has no privilege to lose, and its filter confines it.
   std::vector<UniqueFd> trees(options.roots.size());
   if (privileged) {
-    ASSIGN_OR_RETURN(trees, CloneRootTrees(options));
+    std::string why;
+    auto cloned = CloneRootTrees(options, &why);
+    if (!cloned.ok()) {
+      if (!why.empty()) Say("{}", why);
+      return cloned.error();
+    }
+    trees = std::move(*cloned);
   }
   constexpr uint64_t kFlags = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
   // An ordinary user whose container maps him alone: what is his belongs to the container's root.
@@ -270,11 +216,7 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket, UniqueFd& fa
     served.path = root.path;
     served.tree = std::move(trees[i]);
     served.read_only = root.read_only;
-    if (!root.uid_map.empty()) {
-      const SandboxContainer& container = *options.container;
-      if (!MapsTo(root.uid_map, GofersId(container.uid_mappings))) served.no_uid = ::geteuid();
-      if (!MapsTo(root.gid_map, GofersId(container.gid_mappings))) served.no_gid = ::getegid();
-    }
+    SetUnmappedIds(options, root, &served);
     gofer.roots.push_back(std::move(served));
   }
   gofer.sockets.push_back(std::move(socket));

@@ -140,8 +140,10 @@ Result<void> PopulateDev(Dentry& root) {
   };
   static constexpr Node kNodes[] = {{"null", 0666, 1, 3},   {"zero", 0666, 1, 5},    {"full", 0666, 1, 7},
                                     {"random", 0666, 1, 8}, {"urandom", 0666, 1, 9}, {"tty", 0666, 5, 0}};
-  static constexpr const char* kLinks[][2] = {{"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"},
-                                              {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
+  static constexpr const char* kLinks[][2] = {{"fd", "/proc/self/fd"},
+                                              {"stdin", "/proc/self/fd/0"},
+                                              {"stdout", "/proc/self/fd/1"},
+                                              {"stderr", "/proc/self/fd/2"},
                                               {"ptmx", "pts/ptmx"}};
   RefPtr<Inode> inode = root.inode();
   MutexLock lock(inode->directory_lock());

@@ -98,6 +98,8 @@ def background(podman):
     check(ok and terminal.end() == 5 and "/dev/pts/" in terminal.output, "exec -it", terminal.output)
     top = podman("top", "back")
     check(top.returncode == 0 and "sh" in top.stdout, "top", str(top))
+    inside = podman("top", "back", "-o", "pid,args")
+    check(inside.returncode == 0 and "1 sh -c trap" in inside.stdout, "top with options of ps: of the container's ps", str(inside))
     expect(podman("pause", "back"), 0, None, "pause")
     expect(podman("unpause", "back"), 0, None, "unpause")
     stats = podman("stats", "--no-stream", "--format", "{{.PIDS}}", "back")
