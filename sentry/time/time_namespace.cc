@@ -34,6 +34,8 @@ void TimeNamespace::Freeze() {
 // Linux: proc_timens_set_offset().
 Result<void> TimeNamespace::Set(const Change* changes, size_t count) {
   constexpr int64_t kMostSeconds = INT64_MAX / kNanosecondsPerSecond;
+  // Over the reading, too: of two changes at once, each of one clock, none is to be lost.
+  MutexLock lock(mu_);
   TimeOffsets wanted = offsets();
   for (size_t i = 0; i < count; ++i) {
     const Change& change = changes[i];
@@ -46,7 +48,6 @@ Result<void> TimeNamespace::Set(const Change* changes, size_t count) {
     if (time < 0 || time / kNanosecondsPerSecond > kMostSeconds / 2) return Errno(ERANGE);
     (change.clock == CLOCK_BOOTTIME ? wanted.boottime : wanted.monotonic) = offset;
   }
-  MutexLock lock(mu_);
   if (frozen_) return Errno(EACCES);
   monotonic_.store(wanted.monotonic, std::memory_order_relaxed);
   boottime_.store(wanted.boottime, std::memory_order_relaxed);
