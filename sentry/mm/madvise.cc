@@ -107,22 +107,10 @@ Result<void> MemoryManager::MAdvise(UserAddr addr, uint64_t length, int advice) 
     if (done.is(EFAULT)) return Errno(EINVAL);
     return done;
   }
-  // Holes are skipped, and said at the end.
-  bool hole = false;
-  uint64_t at = range.start;
-  while (at < range.end) {
-    auto it = s.FirstVmaFrom(at);
-    if (it == s.vmas.end() || it->first >= range.end) {
-      hole = true;
-      break;
-    }
-    if (it->first > at) hole = true;
-    Span part{std::max(at, it->first), std::min(it->second.end, range.end)};
-    RETURN_IF_ERROR(s.AdviseVma(it, part, advice, garbage));
-    at = part.end;
-  }
-  s.MergeVmas(range);
-  return hole ? Result<void>(Errno(ENOMEM)) : Ok();
+  return s.ChangeVmas(range, [&](VmaMap::iterator it, Span part) {
+    s.mu.AssertHeld();
+    return s.AdviseVma(it, part, advice, garbage);
+  });
 }
 
 Result<void> MemoryManager::RemovePages(UserAddr addr, uint64_t length) {

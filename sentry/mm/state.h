@@ -19,6 +19,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/functional/function_ref.h"
 #include "platform/base/mutex.h"
 #include "sentry/mm/memory_manager.h"
 
@@ -160,6 +161,11 @@ struct MemoryManager::State {
   bool IsFree(Span range) ABSL_SHARED_LOCKS_REQUIRED(mu);
   bool HasHole(Span range) ABSL_SHARED_LOCKS_REQUIRED(mu);
   uint64_t MappedBytes(Span range) ABSL_SHARED_LOCKS_REQUIRED(mu);
+  // Changes each VMA's part of the range, which `change` may split but not join or remove, from left to
+  // right, and then joins what can be. Holes are skipped, and said at the end: ENOMEM. An error of `change`
+  // ends it. Linux: madvise_walk_vmas().
+  Result<void> ChangeVmas(Span range, absl::FunctionRef<Result<void>(VmaMap::iterator it, Span part)> change)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void SplitVmaAt(uint64_t addr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Joins what can be at every boundary in [start, end].
   void MergeVmas(Span range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);

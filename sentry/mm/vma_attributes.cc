@@ -1,7 +1,5 @@
 // What is set on mappings that are there already: prctl(PR_SET_VMA_ANON_NAME), and remap_file_pages(2), which
 // Linux has been emulating with mmap(2) since 4.0.
-#include <algorithm>
-
 #include "sentry/mm/shared_anonymous.h"
 #include "sentry/mm/state.h"
 
@@ -12,16 +10,8 @@ Result<void> MemoryManager::NameAnonymous(UserAddr addr, uint64_t length, const 
   State& s = *state_;
   ASSIGN_OR_RETURN(Span range, s.CheckRange(addr, length, EINVAL));
   WriterLock lock(s.mu);
-  bool hole = false;
-  uint64_t at = range.start;
-  while (at < range.end) {
-    auto it = s.FirstVmaFrom(at);
-    if (it == s.vmas.end() || it->first >= range.end) {
-      hole = true;
-      break;
-    }
-    if (it->first > at) hole = true;
-    const Span part{std::max(at, it->first), std::min(it->second.end, range.end)};
+  return s.ChangeVmas(range, [&](VmaMap::iterator it, Span part) -> Result<void> {
+    s.mu.AssertHeld();
     // Not a file's, but that of a shared anonymous mapping.
     MappedObject* object = it->second.object.get();
     if (object != nullptr && dynamic_cast<SharedAnonymous*>(object) == nullptr) return Errno(EBADF);
@@ -30,10 +20,8 @@ Result<void> MemoryManager::NameAnonymous(UserAddr addr, uint64_t length, const 
     s.SplitVmaAt(part.end);
     Vma& vma = s.FindVma(part.start)->second;
     vma.name = name.empty() ? "" : (vma.shared ? "[anon_shmem:" : "[anon:") + name + "]";
-    at = part.end;
-  }
-  s.MergeVmas(range);
-  return hole ? Result<void>(Errno(ENOMEM)) : Ok();
+    return Ok();
+  });
 }
 
 Result<void> MemoryManager::RemapFilePages(UserAddr addr, uint64_t length, uint64_t page) {

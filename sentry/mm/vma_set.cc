@@ -42,6 +42,25 @@ uint64_t MemoryManager::State::MappedBytes(Span range) {
   return bytes;
 }
 
+Result<void> MemoryManager::State::ChangeVmas(
+    Span range, absl::FunctionRef<Result<void>(VmaMap::iterator it, Span part)> change) {
+  bool hole = false;
+  uint64_t at = range.start;
+  while (at < range.end) {
+    auto it = FirstVmaFrom(at);
+    if (it == vmas.end() || it->first >= range.end) {
+      hole = true;
+      break;
+    }
+    if (it->first > at) hole = true;
+    const Span part{std::max(at, it->first), std::min(it->second.end, range.end)};
+    RETURN_IF_ERROR(change(it, part));
+    at = part.end;
+  }
+  MergeVmas(range);
+  return hole ? Result<void>(Errno(ENOMEM)) : Ok();
+}
+
 void MemoryManager::State::SplitVmaAt(uint64_t addr) {
   auto it = FindVma(addr);
   if (it == vmas.end() || it->first == addr) return;
