@@ -60,9 +60,12 @@ void Write(LogLevel level, const char* file, int line, fmt::string_view format, 
 }  // namespace log_internal
 
 void SetLog(int fd, LogLevel level, std::string_view name) {
-  size_t length = std::min(name.size(), sizeof(log_internal::process_name) - 1);
-  std::memcpy(log_internal::process_name, name.data(), length);
-  log_internal::process_name[length] = '\0';
+  name = name.substr(0, sizeof(log_internal::process_name) - 1);
+  // Once lines are written on other threads the name stays; then only the rest is changed (`runsc debug`).
+  if (name != log_internal::process_name) {
+    std::memcpy(log_internal::process_name, name.data(), name.size());
+    log_internal::process_name[name.size()] = '\0';
+  }
   log_internal::log_fd.store(fd, std::memory_order_relaxed);
   log_internal::enabled_level.store(fd >= 0 ? static_cast<int>(level) : -1, std::memory_order_relaxed);
 }
