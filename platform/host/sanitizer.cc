@@ -45,6 +45,9 @@ extern "C" const char* __asan_default_options() {
 }
 extern "C" const char* __ubsan_default_options() { return RUNSC_SANITIZER_OPTIONS ":print_stacktrace=1"; }
 extern "C" const char* __tsan_default_options() {
-  return RUNSC_SANITIZER_OPTIONS ":report_signal_unsafe=0:exitcode=0:die_after_fork=0";
+  // Frames as ASan prints them, with addresses. Threads that still run do not put a process's end off.
+  return RUNSC_SANITIZER_OPTIONS
+      ":report_signal_unsafe=0:exitcode=0:die_after_fork=0:stack_trace_format=DEFAULT:atexit_sleep_ms=0"
+      ":history_size=5:report_thread_leaks=0";
 }
 #endif

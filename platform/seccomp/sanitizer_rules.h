@@ -30,6 +30,8 @@ inline std::vector<SyscallRule> SanitizerRules() {
       {SYS_prlimit64, "where a thread's stack is"},
       {SYS_sched_getaffinity, "where a thread's stack is (pthread_getattr_np)"},
       {SYS_clock_gettime, "time between releases of memory"},
+      {SYS_nanosleep, "TSan's own thread, which looks after its memory"},
+      {SYS_gettimeofday, "the same"},
       {SYS_pipe, "whether memory can be read (UBSan: is this an object of that type?)"},
       {SYS_pipe2, "the same"},
       {SYS_write, "a report, and the pipe"},
