@@ -18,7 +18,7 @@ BACKEND = PLATFORM | {"platform/seccomp", "platform/stub"}
 LEAVES = {"sentry/wait", "sentry/time", "sentry/auth", "sentry/arch", "sentry/usermem",
           "sentry/memory", "sentry/futex"}
 GOFER_CLIENT = {"gofer/protocol"}
-KERNEL = PLATFORM | LEAVES | {"sentry/mm", "sentry/ipc", "sentry/vfs"}
+KERNEL = PLATFORM | LEAVES | {"sentry/mm", "sentry/ipc", "sentry/keys", "sentry/vfs"}
 ABOVE_KERNEL = KERNEL | {"sentry/kernel"}
 SYSCALLS = ABOVE_KERNEL | GOFER_CLIENT | {"sentry/loader", "sentry/fsimpl", "sentry/socket"}
 BOOT = SYSCALLS | HOST | {"sentry/syscalls", "sentry/control", "platform/stub", "platform/ptrace",
@@ -46,6 +46,7 @@ ALLOWED = {
     "sentry/futex": PLATFORM | {"sentry/usermem", "sentry/memory", "sentry/wait", "sentry/time"},
     "sentry/mm": PLATFORM | LEAVES,
     "sentry/ipc": PLATFORM | LEAVES | {"sentry/mm"},
+    "sentry/keys": BASE | {"sentry/auth", "sentry/ipc", "sentry/time"},
     "sentry/vfs": BASE | {"platform/host"} | LEAVES,
     "sentry/net": BASE | {"platform/host", "sentry/time", "sentry/wait"},
     "sentry/kernel": KERNEL,

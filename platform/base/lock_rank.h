@@ -46,7 +46,7 @@ enum class LockRank : uint8_t {
   // Memory. File data locks are inside mm's: a fault asks the file for its pages.
   kMm,               // MemoryManager: VMAs and pmas (Linux: mmap_lock)
   kFutex,            // futex bucket
-  kIpc,              // System V IPC objects of one kind and namespace; segments are told of mappings by mm
+  kIpc,              // System V IPC of one kind and namespace, whose segments mm tells of mappings; keyrings
   kInodeData,        // tmpfs page index, gofer inode's donated file
   kInodeAttributes,  // times, sizes, owner
   kFileLocks,        // flock, POSIX and OFD locks of one inode

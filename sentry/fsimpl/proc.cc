@@ -118,6 +118,7 @@ NewFilesystem MakeProc(Kernel& kernel, RefPtr<PidNamespace> pid_namespace) {
   AddSystemFiles(*filesystem, files);
   AddSysctls(*filesystem, files);
   AddIpcFiles(*filesystem, files);
+  AddKeyFiles(*filesystem, files);
   RefPtr<Dentry> dentry = MakeRef<Dentry>(*filesystem, std::move(root), "/");
   return {std::move(filesystem), std::move(dentry)};
 }

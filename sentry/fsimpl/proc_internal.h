@@ -99,6 +99,7 @@ RefPtr<SyntheticInode> MakeMemInode(ProcFilesystem& filesystem, RefPtr<Task> tas
 void AddSystemFiles(ProcFilesystem& filesystem, StaticDirectory& root);
 void AddSysctls(ProcFilesystem& filesystem, StaticDirectory& root);
 void AddIpcFiles(ProcFilesystem& filesystem, StaticDirectory& root);
+void AddKeyFiles(ProcFilesystem& filesystem, StaticDirectory& root);
 RefPtr<SyntheticInode> MakeNetDirectory(ProcFilesystem& filesystem);
 // A lock as /proc/locks shows it.
 void AddLockLine(TextBuilder& text, int number, const FileLocks::Info& info,

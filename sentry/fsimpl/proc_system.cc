@@ -184,7 +184,6 @@ void AddSystemFiles(ProcFilesystem& filesystem, StaticDirectory& root) {
   add("locks", []() -> Result<std::string> { return LocksText(); });
   root.Add("cgroups", MakeTextInode(filesystem, "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"));
   root.Add("zoneinfo", MakeTextInode(filesystem, ""));
-  root.Add("keys", MakeTextInode(filesystem, ""));
   // A container's /proc/sysrq-trigger can be opened by root but does nothing here.
   root.Add("sysrq-trigger", MakeRef<FunctionInode>(filesystem, 0200, nullptr));
 }

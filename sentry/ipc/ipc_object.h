@@ -53,7 +53,7 @@ struct ipc_perm ToIpcPerm(const IpcObject& object);
 // Seconds since the epoch.
 int64_t IpcNow();
 
-// A part of the memory that IPC objects of the whole sandbox may take up in the Sentry (what Linux
+// A part of the memory that IPC objects, and keys, of the whole sandbox may take up in the Sentry (what Linux
 // charges to the caller's cgroup); given back at the end of its life.
 class IpcCharge {
  public:
@@ -67,6 +67,7 @@ class IpcCharge {
     return *this;
   }
   ~IpcCharge();
+  void Add(IpcCharge more) { bytes_ += std::exchange(more.bytes_, 0); }
 
  private:
   explicit IpcCharge(uint64_t bytes) : bytes_(bytes) {}

@@ -20,6 +20,7 @@
 #include "sentry/futex/futex.h"
 #include "sentry/kernel/host_threads.h"
 #include "sentry/kernel/task.h"
+#include "sentry/keys/keyrings.h"
 #include "sentry/memory/memory_file.h"
 #include "sentry/time/guest_clock.h"
 #include "sentry/time/timer_queue.h"
@@ -88,6 +89,7 @@ class Kernel {
   MemoryFile& memory_file() { return *memory_file_; }
   TimerQueue& timers() { return timers_; }
   FutexTable& futexes() { return futexes_; }
+  Keyrings& keyrings() { return keyrings_; }
   // What clock_gettime(2) tells; give it to ElfLoader::Create at boot.
   GuestClock& clock() { return clock_; }
   SyscallDispatcher dispatcher() const { return dispatcher_; }
@@ -172,6 +174,7 @@ class Kernel {
   GuestClock clock_;
   TimerQueue timers_;
   FutexTable futexes_;
+  Keyrings keyrings_;
   std::map<std::string, std::unique_ptr<FilesystemType>, std::less<>> filesystems_;  // fixed after boot
   std::atomic<size_t> task_count_{0};
   std::atomic<uint64_t> total_forks_{0};

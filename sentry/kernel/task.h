@@ -27,6 +27,7 @@
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/thread_group.h"
 #include "sentry/kernel/uts_namespace.h"
+#include "sentry/keys/keyrings.h"
 #include "sentry/mm/memory_manager.h"
 #include "sentry/time/clock.h"
 #include "sentry/time/cycle_clock.h"
@@ -94,6 +95,8 @@ class Task final : public RefCounted {
   RefPtr<SemaphoreUndo> GetSemaphoreUndo() const;  // any thread; null: none was made
   // setns(2): enters the namespace, if the caller may.
   Result<void> EnterNamespace(const NamespaceHandle& handle);
+  // Those that keys are possessed through; guarded by the lock of Kernel::keyrings().
+  TaskKeyrings& keyrings() { return keyrings_; }
   void SetFDTable(RefPtr<FDTable> table);  // unshare, close_range(CLOSE_RANGE_UNSHARE), exec
   void SetFs(RefPtr<FsContext> fs);
   uint64_t Limit(int resource) const { return thread_group_->Limit(resource); }
@@ -290,6 +293,7 @@ class Task final : public RefCounted {
   std::vector<std::byte> initial_fp_state_;  // set when the thread starts
   UserPtr<int32_t> set_child_tid_;           // CLONE_CHILD_SETTID
   RefPtr<VforkDone> vfork_done_;
+  TaskKeyrings keyrings_;
   RefPtr<PidNamespace> child_pid_namespace_;  // unshare(CLONE_NEWPID)
   int exit_status_ = 0;
   absl::InlinedVector<RefPtr<Task>, 4> wakes_;  // to be made

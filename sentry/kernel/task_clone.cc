@@ -114,6 +114,8 @@ Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   child.ipc_ = (flags & CLONE_NEWIPC) != 0 ? kernel_.MakeIpcNamespace() : ipc_;
   RETURN_IF_ERROR(CopyTimeNamespace(child, flags));
   if ((flags & CLONE_SYSVSEM) != 0) child.semaphore_undo_ = RefPtr<SemaphoreUndo>(&semaphore_undo());
+  RETURN_IF_ERROR(
+      kernel_.keyrings().Inherit({*creds_, keyrings_}, child.keyrings_, (flags & CLONE_THREAD) != 0));
   child.name_ = name();
 
   child.registers_ = registers();

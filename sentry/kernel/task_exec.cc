@@ -111,6 +111,7 @@ Result<void> Task::Execve(LoadRequest request) {
   if (fd_table_->ref_count() > 1) SetFDTable(fd_table_->Fork());
   fd_table_->CloseOnExec();
   if (changed) parent_death_signal.store(0);
+  kernel_.keyrings().OnExec(keyrings_);
   SetCreds(std::move(new_creds));
   SetName(program.name);
   {

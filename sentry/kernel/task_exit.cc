@@ -95,6 +95,7 @@ void Task::ReleaseResources(bool group_dead) {
   seccomp_->Release();
   // Closes what nobody else has open, without a lock.
   fd_table.reset();
+  kernel_.keyrings().Release(keyrings_);
   fs.reset();
   memory.reset();
   restart_block_ = nullptr;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "sentry/kernel/kernel.h"
+
 namespace runsc {
 namespace {
 
@@ -39,6 +41,8 @@ void Commit(Task& task, RefPtr<Credentials> creds) {
     task.memory().SetDumpable(0);
     task.parent_death_signal.store(0);
   }
+  if (old.fsuid != creds->fsuid || old.fsgid != creds->fsgid)
+    task.kernel().keyrings().OnNewIds(task.keyrings(), *creds);
   task.SetCreds(std::move(creds));
 }
 

@@ -14,6 +14,7 @@
 #include "sentry/syscalls/sys_inotify.h"
 #include "sentry/syscalls/sys_ipc.h"
 #include "sentry/syscalls/sys_kcmp.h"
+#include "sentry/syscalls/sys_keys.h"
 #include "sentry/syscalls/sys_limits.h"
 #include "sentry/syscalls/sys_memfd.h"
 #include "sentry/syscalls/sys_mmap.h"
@@ -545,11 +546,11 @@ constexpr auto MakeTable() {
   // 247
   t[247] = {"waitid", Full<SysWaitid>()};
   // 248
-  t[248] = {"add_key", Missing("as in a kernel without keyrings")};
+  t[248] = {"add_key", Partial<SysAddKey>("keyrings, user and logon keys")};
   // 249
-  t[249] = {"request_key", Missing("as in a kernel without keyrings")};
+  t[249] = {"request_key", Partial<SysRequestKey>("finds keys; as without /sbin/request-key, none is made")};
   // 250
-  t[250] = {"keyctl", Missing("as in a kernel without keyrings")};
+  t[250] = {"keyctl", Partial<SysKeyctl>("no asymmetric keys, Diffie-Hellman and notifications")};
   // 251
   t[251] = {"ioprio_set", Partial<SysIoprioSet>("kept; the host schedules")};
   // 252

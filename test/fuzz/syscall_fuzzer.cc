@@ -331,6 +331,9 @@ constexpr Call kCalls[] = {
     {SYS_msgsnd, "ibnF"},
     {SYS_msgrcv, "ibniF"},
     {SYS_msgctl, "iib"},
+    {SYS_add_key, "EEbcE", 6},
+    {SYS_request_key, "EEEE"},
+    {SYS_keyctl, "EEEEE", 12},
     {SYS_modify_ldt, "ibn", 1},
     {SYS_io_setup, "ib", 1},
     {SYS_name_to_handle_at, "dpbbF", 1},
@@ -643,6 +646,23 @@ class Fuzzer {
     }
   }
 
+  uint64_t KeyArgument(int number, size_t index) {
+    static constexpr const char* kStrings[] = {"user", "keyring", "logon", "a", "b", "service:c", ".d", ""};
+    if (number == SYS_keyctl && index == 0) return random_.Below(35);
+    if (number != SYS_keyctl && index == 0) return Address(kStrings[random_.Below(4)]);
+    if (number != SYS_keyctl && index < 3) return Address(kStrings[random_.Below(std::size(kStrings))]);
+    switch (random_.Below(8)) {
+      case 0:
+        return Address(kStrings[random_.Below(std::size(kStrings))]);
+      case 1:
+        return random_.Pick(kOddNumbers);
+      case 2:
+        return Buffer();
+      default:
+        return 0 - random_.Below(10);  // KEY_SPEC_*
+    }
+  }
+
   uint64_t Enumerated(int number, size_t index) {
     switch (number) {
       case SYS_mmap:
@@ -654,6 +674,10 @@ class Fuzzer {
       case SYS_ioctl:
         return random_.OneIn(10) ? 0x5400 + random_.Below(0x80)
                                  : static_cast<uint64_t>(random_.Pick(kIoctls));
+      case SYS_add_key:
+      case SYS_request_key:
+      case SYS_keyctl:
+        return KeyArgument(number, index);
       case SYS_fcntl:
         return random_.OneIn(3) ? 1024 + random_.Below(18) : random_.Below(40);
       case SYS_socket:
