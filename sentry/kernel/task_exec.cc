@@ -91,7 +91,7 @@ Result<void> Task::Execve(LoadRequest request) {
   RefPtr<const Credentials> new_creds = program.creds ? std::move(program.creds) : creds_;
   bool changed = program.secure || new_creds->euid != creds().euid || new_creds->egid != creds().egid;
   program.memory->SetExecutable(std::move(program.executable));
-  const uint64_t peak = memory_->GetUsage().peak_resident_bytes;
+  const uint64_t peak = memory_->PeakResidentBytes();
   {
     MutexLock tree(kernel_.task_tree_mu_);
     group.dead_usage_.peak_resident = std::max(group.dead_usage_.peak_resident, peak);

@@ -86,7 +86,7 @@ void Task::ReleaseResources(bool group_dead) {
     ipc = std::move(ipc_);
   }
   if (group_dead) {
-    const uint64_t peak = memory->GetUsage().peak_resident_bytes;
+    const uint64_t peak = memory->PeakResidentBytes();
     MutexLock tree(kernel_.task_tree_mu_);
     CpuUsage& usage = thread_group_->dead_usage_;
     usage.peak_resident = std::max(usage.peak_resident, peak);

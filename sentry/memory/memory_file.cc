@@ -242,4 +242,34 @@ uint64_t MemoryFile::limit() const {
 }
 uint64_t MemoryFile::allocated_bytes() const { return state_->allocated.load(std::memory_order_relaxed); }
 
+bool TouchedPages::Contains(const MemoryFile& file, uint64_t offset) {
+  return lseek(file.host_fd(), static_cast<off_t>(offset), SEEK_DATA) == static_cast<off_t>(offset);
+}
+
+void TouchedPages::Ask(uint64_t offset) {
+  const off_t data = lseek(file_.host_fd(), static_cast<off_t>(offset), SEEK_DATA);
+  if (data < 0 || static_cast<uint64_t>(data) > offset) {
+    hole_ = {offset, data < 0 ? UINT64_MAX : static_cast<uint64_t>(data)};
+    return;
+  }
+  const off_t hole = lseek(file_.host_fd(), data, SEEK_HOLE);
+  data_ = {offset, hole > data ? static_cast<uint64_t>(hole) : offset + kPageSize};
+}
+
+void TouchedPages::ForEach(FileRange range, absl::FunctionRef<void(FileRange)> f) {
+  for (uint64_t at = range.offset; at < range.end();) {
+    if (!data_.Contains(at) && !hole_.Contains(at)) Ask(at);
+    const bool is_data = data_.Contains(at);
+    const uint64_t end = std::min(is_data ? data_.end : hole_.end, range.end());
+    if (is_data) f({at, end - at});
+    at = end;
+  }
+}
+
+uint64_t TouchedPages::CountBytes(FileRange range) {
+  uint64_t bytes = 0;
+  ForEach(range, [&](FileRange part) { bytes += part.length; });
+  return bytes;
+}
+
 }  // namespace runsc

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/functional/function_ref.h"
 #include "platform/base/mutex.h"
 #include "platform/base/result.h"
 #include "platform/base/unique_fd.h"
@@ -32,9 +33,9 @@ class MemoryFile final : public BackingFile {
   Result<FileRange> Copy(FileRange range);
   void AddPageRefs(FileRange range) override;
   void ReleasePageRefs(FileRange range) override;
-  // Whether somebody else holds a reference on this page too (copy before writing).
   // Whether every page of the range has been touched.
   bool IsFilled(FileRange range) const;
+  // Whether somebody else holds a reference on this page too (copy before writing).
   bool IsShared(uint64_t offset) const;
 
   // A range that is always zero: what untouched memory reads as. Never released and
@@ -53,6 +54,28 @@ class MemoryFile final : public BackingFile {
   struct State;
   explicit MemoryFile(std::unique_ptr<State> state);
   const std::unique_ptr<State> state_;
+};
+
+// Which pages of the memory file have been touched since they were allocated: the host has made those only.
+// (A small allocation may be of memory that was in use before, and then counts as touched.) Remembers what
+// the host has said, so it is for one look at an address space.
+class TouchedPages {
+ public:
+  explicit TouchedPages(const MemoryFile& file) : file_(file) {}
+  // Calls `f` for the parts of `range` that have been touched, in order.
+  void ForEach(FileRange range, absl::FunctionRef<void(FileRange)> f);
+  uint64_t CountBytes(FileRange range);
+  static bool Contains(const MemoryFile& file, uint64_t offset);
+
+ private:
+  struct Extent {
+    uint64_t start = 0, end = 0;
+    bool Contains(uint64_t offset) const { return offset >= start && offset < end; }
+  };
+  void Ask(uint64_t offset);
+
+  const MemoryFile& file_;
+  Extent data_, hole_;  // the last ones that the host has told of
 };
 
 }  // namespace runsc

@@ -82,6 +82,27 @@ TEST_CASE("extents merge and are found by the best fit") {
   CHECK(set.TakeAll().size() == 2);
 }
 
+TEST_CASE("what was touched is known") {
+  auto file = MemoryFile::Create(64 << 20);
+  REQUIRE(file.ok());
+  constexpr uint64_t kLength = 4 << 20;
+  auto range = (*file)->Allocate(kLength);
+  REQUIRE(range.ok());
+  TouchedPages nothing(**file);
+  CHECK(nothing.CountBytes(*range) == 0);
+  for (uint64_t page : {0, 1, 100, 1023}) *(*file)->At(range->offset + page * kPageSize) = std::byte{1};
+  std::vector<std::pair<uint64_t, uint64_t>> parts;
+  TouchedPages touched(**file);
+  touched.ForEach(*range, [&](FileRange part) {
+    parts.emplace_back((part.offset - range->offset) / kPageSize, part.length / kPageSize);
+  });
+  CHECK(parts == std::vector<std::pair<uint64_t, uint64_t>>{{0, 2}, {100, 1}, {1023, 1}});
+  CHECK(touched.CountBytes({range->offset + kPageSize, 100 * kPageSize}) == 2 * kPageSize);
+  CHECK(TouchedPages::Contains(**file, range->offset + 100 * kPageSize));
+  CHECK_FALSE(TouchedPages::Contains(**file, range->offset + 101 * kPageSize));
+  (*file)->ReleasePageRefs(*range);
+}
+
 TEST_CASE("a mapping set keeps cut and joined ranges and finds them by offset") {
   struct Owner final : MappingOwner {
     void Invalidate(UserRange range, bool) override { ranges.push_back(range); }

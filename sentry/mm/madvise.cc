@@ -178,6 +178,7 @@ Result<void> MemoryManager::MinCore(UserAddr addr, uint64_t length, UserAddr vec
   if (!addr.IsPageAligned()) return Errno(EINVAL);
   Result<Span> checked = s.CheckRange(addr, length, ENOMEM);
   if (!checked.ok()) return checked.error();
+  TouchedPages touched(s.memory_file);
   uint64_t at = checked->start;
   while (at < checked->end) {
     std::byte answer[kPageSize];
@@ -193,12 +194,9 @@ Result<void> MemoryManager::MinCore(UserAddr addr, uint64_t length, UserAddr vec
         pages = range.length() / kPageSize;
       }
       std::memset(answer, 0, pages);
-      for (auto it = s.FirstPmaFrom(range.start); it != s.pmas.end() && it->first < range.end; ++it) {
-        uint64_t from = std::max(it->first, range.start);
-        uint64_t to = std::min(it->second.end, range.end);
-        if (!it->second.zero)
-          std::memset(answer + (from - range.start) / kPageSize, 1, (to - from) / kPageSize);
-      }
+      s.ForResident(touched, range, [&](Span part, const Pma&) {
+        std::memset(answer + (part.start - range.start) / kPageSize, 1, part.length() / kPageSize);
+      });
     }
     if (CopyOut(vec, std::span(answer, pages)) != pages) return Errno(EFAULT);
     vec = vec + pages;

@@ -153,6 +153,9 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
     uint64_t peak_virtual_bytes = 0, peak_resident_bytes = 0;
   };
   Usage GetUsage();
+  uint64_t PeakResidentBytes();  // cheaper; what was given counts, also if it was not touched
+  // Whether the page is there. EFAULT: nothing is mapped.
+  Result<bool> IsResident(UserAddr page);
   MemoryLayout GetLayout();
   void SetLayout(const MemoryLayout& layout);
 

@@ -60,7 +60,8 @@ Result<Translation> SharedAnonymous::Translate(uint64_t offset, uint64_t max_len
 uint64_t SharedAnonymous::resident_bytes() const {
   MutexLock lock(mu_);
   uint64_t bytes = 0;
-  for (const auto& [offset, pages] : pages_) bytes += pages.length;
+  TouchedPages touched(memory_file_);
+  for (const auto& [offset, pages] : pages_) bytes += touched.CountBytes(pages);
   return bytes;
 }
 

@@ -280,6 +280,10 @@ struct MemoryManager::State {
   Result<void> InheritPatches(State& parent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu, parent.mu);
 
   // --- usage.cc ---
+  // Calls `f` for the parts of `range` in which what is there has been touched: memory is given to a mapping
+  // in larger pieces than the guest has asked for, and counts only then. (Of a host file all counts.)
+  void ForResident(TouchedPages& touched, Span range, absl::FunctionRef<void(Span part, const Pma& pma)> f)
+      ABSL_SHARED_LOCKS_REQUIRED(mu);
   uint64_t ResidentBytes() ABSL_SHARED_LOCKS_REQUIRED(mu);
 };
 

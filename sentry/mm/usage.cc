@@ -13,8 +13,27 @@ uint64_t MemoryManager::State::ResidentBytes() {
   return bytes;
 }
 
+void MemoryManager::State::ForResident(TouchedPages& touched, Span range,
+                                       absl::FunctionRef<void(Span part, const Pma& pma)> f) {
+  for (auto it = FirstPmaFrom(range.start); it != pmas.end() && it->first < range.end; ++it) {
+    const Pma& pma = it->second;
+    if (pma.zero) continue;
+    const Span part{std::max(range.start, it->first), std::min(range.end, pma.end)};
+    if (pma.file != &memory_file) {
+      f(part, pma);
+      continue;
+    }
+    const uint64_t offset = pma.offset + (part.start - it->first);
+    touched.ForEach({offset, part.length()}, [&](FileRange pages) {
+      const uint64_t start = part.start + (pages.offset - offset);
+      f({start, start + pages.length}, pma);
+    });
+  }
+}
+
 std::vector<VmaInfo> MemoryManager::Vmas(bool with_usage) {
   State& s = *state_;
+  TouchedPages touched(s.memory_file);
   std::vector<VmaInfo> infos;
   std::vector<RefPtr<MappedObject>> objects;
   {
@@ -36,12 +55,10 @@ std::vector<VmaInfo> MemoryManager::Vmas(bool with_usage) {
           info.name = "[stack]";
       }
       if (with_usage) {
-        for (auto it = s.FirstPmaFrom(start); it != s.pmas.end() && it->first < vma.end; ++it) {
-          if (it->second.zero) continue;
-          uint64_t bytes = std::min(vma.end, it->second.end) - std::max(start, it->first);
-          info.resident_bytes += bytes;
-          if (it->second.anonymous) info.anonymous_bytes += bytes;
-        }
+        s.ForResident(touched, {start, vma.end}, [&](Span part, const Pma& pma) {
+          info.resident_bytes += part.length();
+          if (pma.anonymous) info.anonymous_bytes += part.length();
+        });
       }
       infos.push_back(std::move(info));
       objects.push_back(vma.object);
@@ -60,20 +77,38 @@ std::vector<VmaInfo> MemoryManager::Vmas(bool with_usage) {
 
 MemoryManager::Usage MemoryManager::GetUsage() {
   State& s = *state_;
+  TouchedPages touched(s.memory_file);
   WriterLock lock(s.mu);
   Usage usage{.virtual_bytes = s.total_bytes,
               .data_bytes = s.data_bytes,
               .stack_bytes = s.stack_bytes,
               .locked_bytes = s.locked_bytes,
               .peak_virtual_bytes = s.peak_total_bytes};
-  for (const auto& [start, pma] : s.pmas) {
-    if (pma.zero) continue;
-    usage.resident_bytes += pma.end - start;
-    if (!pma.anonymous) usage.shared_bytes += pma.end - start;
-  }
-  s.peak_resident_bytes = std::max(s.peak_resident_bytes, usage.resident_bytes);
+  s.ForResident(touched, {0, s.max_address}, [&](Span part, const Pma& pma) {
+    usage.resident_bytes += part.length();
+    if (!pma.anonymous) usage.shared_bytes += part.length();
+  });
+  s.peak_resident_bytes = std::max(s.peak_resident_bytes, s.ResidentBytes());
   usage.peak_resident_bytes = s.peak_resident_bytes;
   return usage;
+}
+
+uint64_t MemoryManager::PeakResidentBytes() {
+  State& s = *state_;
+  WriterLock lock(s.mu);
+  s.peak_resident_bytes = std::max(s.peak_resident_bytes, s.ResidentBytes());
+  return s.peak_resident_bytes;
+}
+
+Result<bool> MemoryManager::IsResident(UserAddr page) {
+  State& s = *state_;
+  ReaderLock lock(s.mu);
+  const uint64_t addr = page.PageRoundDown().value();
+  if (addr >= s.max_address || s.FindVma(addr) == s.vmas.end()) return Errno(EFAULT);
+  auto pma = s.FindPma(addr);
+  if (pma == s.pmas.end() || pma->second.zero) return false;
+  if (pma->second.file != &s.memory_file) return true;
+  return TouchedPages::Contains(s.memory_file, pma->second.offset + (addr - pma->first));
 }
 
 Result<MemoryManager::FutexKey> MemoryManager::GetFutexKey(UserAddr addr, bool process_private) {

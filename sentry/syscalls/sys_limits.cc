@@ -84,7 +84,7 @@ Result<int64_t> SysGetrusage(Task& task, int who, UserPtr<struct rusage> user_us
   uint64_t peak = usage.peak_resident;  // of children, or before execve(2)
   if (who != RUSAGE_CHILDREN) {
     if (who == RUSAGE_THREAD) peak = task.thread_group().GetCpuUsage().peak_resident;
-    peak = std::max(peak, task.memory().GetUsage().peak_resident_bytes);
+    peak = std::max(peak, task.memory().PeakResidentBytes());
   }
   RETURN_IF_ERROR(task.memory().Write(user_usage, ResourceUsageOf(usage, peak)));
   return 0;

@@ -94,13 +94,11 @@ Result<RefPtr<Task>> FindTarget(Task& task, pid_t pid) {
   return target;
 }
 
-// What move_pages tells of a page: its node, or an errno. A mapping of which something is there counts as
-// there.
-int32_t PageStatus(const std::vector<VmaInfo>& vmas, UserAddr page) {
-  auto next = std::upper_bound(vmas.begin(), vmas.end(), page,
-                               [](UserAddr addr, const VmaInfo& vma) { return addr < vma.range.start; });
-  if (next == vmas.begin() || !std::prev(next)->range.Contains(page)) return -EFAULT;
-  return std::prev(next)->resident_bytes != 0 ? 0 : -ENOENT;
+// What move_pages tells of a page: its node, or an errno.
+int32_t PageStatus(MemoryManager& memory, UserAddr page) {
+  Result<bool> resident = memory.IsResident(page);
+  if (!resident.ok()) return -EFAULT;
+  return *resident ? 0 : -ENOENT;
 }
 
 }  // namespace
@@ -181,7 +179,6 @@ Result<int64_t> SysMovePages(Task& task, pid_t pid, uint64_t count, UserPtr<cons
   if ((flags & MPOL_MF_MOVE_ALL) != 0 && !task.creds().HasCapability(CAP_SYS_NICE)) return Errno(EPERM);
   ASSIGN_OR_RETURN(RefPtr<Task> target, FindTarget(task, pid));
   ASSIGN_OR_RETURN(RefPtr<MemoryManager> memory, MemoryToLookAt(task, *target));
-  const std::vector<VmaInfo> vmas = memory->Vmas(true);
   for (uint64_t i = 0; i < count; ++i) {
     if (task.HasPendingWork()) return Errno(ERESTARTNOINTR);
     ASSIGN_OR_RETURN(uint64_t page, task.memory().Read(pages.At(i)));
@@ -189,7 +186,7 @@ Result<int64_t> SysMovePages(Task& task, pid_t pid, uint64_t count, UserPtr<cons
       ASSIGN_OR_RETURN(int32_t node, task.memory().Read(nodes.At(i)));
       if (node != 0) return Errno(ENODEV);
     }
-    RETURN_IF_ERROR(task.memory().Write(status.At(i), PageStatus(vmas, UserAddr(page))));
+    RETURN_IF_ERROR(task.memory().Write(status.At(i), PageStatus(*memory, UserAddr(page))));
   }
   return 0;
 }

@@ -104,7 +104,7 @@ constexpr auto MakeTable() {
   // 26
   t[26] = {"msync", Full<SysMsync>()};
   // 27
-  t[27] = {"mincore", Partial<SysMincore>("what was allocated counts as resident")};
+  t[27] = {"mincore", Partial<SysMincore>("what was only read counts as absent, all of a mapped host file as resident")};
   // 28
   t[28] = {"madvise", Partial<SysMadvise>("advice on huge pages, merging and core dumps is accepted without effect; MADV_FREE frees at once")};
   // 29
@@ -608,7 +608,7 @@ constexpr auto MakeTable() {
   // 278
   t[278] = {"vmsplice", Partial<SysVmsplice>("bytes are copied")};
   // 279
-  t[279] = {"move_pages", Partial<SysMovePages>("there is one node; a mapping of which something is there counts as there")};
+  t[279] = {"move_pages", Partial<SysMovePages>("there is one node; what was only read counts as absent")};
   // 280
   t[280] = {"utimensat", Full<SysUtimensat>()};
   // 281

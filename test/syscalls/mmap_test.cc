@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 
+#include <fstream>
 #include <thread>
 
 #include "test/syscalls/syscall_test.h"
@@ -468,6 +469,63 @@ TEST(mincore_and_msync) {
   ASSERT_OK(munmap(p + kPage, kPage));
   EXPECT_ERRNO(msync(p, 4 * kPage, MS_SYNC), ENOMEM);
   EXPECT_ERRNO(mincore(p, 4 * kPage, vec), ENOMEM);
+}
+
+// Memory is given in larger pieces than is asked for; that must not show.
+TEST(untouched_pages_are_not_resident) {
+  constexpr size_t kPages = 2048, kBeside = 64;  // what may come along with a touched page, in pages
+  for (int flags : {kPrivate, MAP_SHARED | MAP_ANONYMOUS}) {
+    char* p = Map(kPages, kRW, flags);
+    ASSERT_NE(p, MAP_FAILED);
+    ASSERT_OK(madvise(p, kPages * kPage, MADV_NOHUGEPAGE));
+    auto count = [p] {
+      std::vector<unsigned char> resident(kPages);
+      EXPECT_OK(mincore(p, kPages * kPage, resident.data()));
+      size_t pages = 0;
+      for (unsigned char page : resident) pages += page & 1;
+      return pages;
+    };
+    EXPECT_EQ(count(), 0u);
+    for (size_t page : {0, 512, 1024, 1536}) p[page * kPage] = 1;
+    EXPECT_GE(count(), 4u);
+    EXPECT_LE(count(), 4 * kBeside);
+    unsigned char resident = 0;
+    EXPECT_OK(mincore(p + 512 * kPage, kPage, &resident));
+    EXPECT_EQ(resident & 1, 1);
+    for (size_t page : {256, 768, 2047}) {
+      EXPECT_OK(mincore(p + page * kPage, kPage, &resident));
+      EXPECT_EQ(resident & 1, 0);
+    }
+    memset(p, 1, 100 * kPage);
+    EXPECT_GE(count(), 100u);
+    EXPECT_LE(count(), 100 + 4 * kBeside);
+    ASSERT_OK(munmap(p, kPages * kPage));
+  }
+}
+
+// What /proc tells of memory: in kB.
+TEST(resident_memory_is_what_was_touched) {
+  auto value_of = [](const char* file, const std::string& key) {
+    std::ifstream in(file);
+    std::string word;
+    while (in >> word && word != key) {
+    }
+    long value = -1;
+    in >> value;
+    return value;
+  };
+  constexpr size_t kPages = 4096;
+  constexpr long kSlack = 1024;
+  long before = value_of("/proc/self/status", "VmRSS:");
+  char* p = Map(kPages);
+  ASSERT_NE(p, MAP_FAILED);
+  ASSERT_OK(madvise(p, kPages * kPage, MADV_NOHUGEPAGE));
+  p[0] = p[2048 * kPage] = 1;
+  EXPECT_LE(value_of("/proc/self/status", "VmRSS:"), before + kSlack);
+  EXPECT_LE(value_of("/proc/self/smaps_rollup", "Rss:"), before + 2 * kSlack);
+  memset(p, 1, kPages * kPage);
+  EXPECT_GE(value_of("/proc/self/status", "VmRSS:"), before + 15000);
+  EXPECT_GE(value_of("/proc/self/smaps_rollup", "Rss:"), 16000);
 }
 
 TEST(mlock_is_accepted_and_checked) {

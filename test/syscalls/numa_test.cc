@@ -94,6 +94,18 @@ TEST(Ranges) {
   EXPECT_EQ(policy.mode, 0);
 }
 
+TEST(UntouchedPagesAreNowhere) {
+  constexpr size_t kPages = 1024;
+  char* memory = Map(kPages * kPage);
+  ASSERT_OK(madvise(memory, kPages * kPage, MADV_NOHUGEPAGE));
+  memory[0] = 1;
+  const void* pages[2] = {memory, memory + 512 * kPage};
+  int status[2] = {77, 77};
+  EXPECT_OK(syscall(SYS_move_pages, 0, 2, pages, nullptr, status, 0));
+  EXPECT_EQ(status[0], 0);
+  EXPECT_EQ(status[1], -ENOENT);
+}
+
 TEST(PagesStay) {
   char* touched = Map(kPage);
   *touched = 1;
