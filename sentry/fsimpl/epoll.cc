@@ -199,6 +199,7 @@ std::vector<epoll_event> EpollInterest::Collect(size_t max) {
       MutexLock lock(ready_mu_);
       if (!item->removed_ && !item->ready_) {
         item->ready_ = true;
+    file->OnReported(ready);
         item->place_ = ready_.insert(ready_.end(), item.get());
       }
     }

@@ -128,7 +128,7 @@ RefPtr<SyntheticInode> MakeTextInode(Filesystem& filesystem, std::string text, u
 
 // The text of a file is made when it is read at offset 0 and kept for the reads behind it. Its
 // generator takes the kernel's locks, so the offset has no lock that is held meanwhile.
-class TextFile final : public FileDescription {
+class TextFile : public FileDescription {
  public:
   TextFile(VfsPath path, int flags, RefPtr<TextInode> inode);
   Result<size_t> Read(IoSequence& to) override;

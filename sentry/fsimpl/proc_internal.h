@@ -125,6 +125,9 @@ Result<std::string> TaskSmapsRollupText(ProcFilesystem& filesystem, Task& task);
 Result<std::string> TaskMountsText(ProcFilesystem& filesystem, Task& task);
 Result<std::string> TaskMountInfoText(ProcFilesystem& filesystem, Task& task);
 Result<std::string> TaskMountStatsText(ProcFilesystem& filesystem, Task& task);
+// mounts and mountinfo, whose pollers are told of changes.
+Result<RefPtr<FileDescription>> OpenMounts(const VfsPath& path, int flags, Task& task,
+                                           RefPtr<TextInode> inode);
 
 // The text of a place as the reader sees it (readlink of exe, cwd, fd).
 std::string ShownPath(const Task& target, const VfsPath& path);

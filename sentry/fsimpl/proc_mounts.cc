@@ -77,7 +77,36 @@ std::vector<ShownMount> ShownMounts(Task& task) {
   return shown;
 }
 
+// Linux: mounts_poll().
+class MountsFile final : public TextFile {
+ public:
+  MountsFile(VfsPath path, int flags, RefPtr<TextInode> inode, RefPtr<MountNamespace> mounts)
+      : TextFile(std::move(path), flags, std::move(inode)),
+        mounts_(std::move(mounts)),
+        seen_(mounts_->changes()) {}
+  EventMask Readiness(EventMask mask) override {
+    EventMask ready = EPOLLIN | EPOLLRDNORM;
+    if (mounts_->changes() != seen_.load()) ready |= EPOLLPRI | EPOLLERR;
+    return ready & mask;
+  }
+  void OnReported(EventMask ready) override {
+    if ((ready & (EPOLLPRI | EPOLLERR)) != 0) seen_.store(mounts_->changes());
+  }
+  WaitQueue* wait_queue() override { return &mounts_->change_queue(); }
+
+ private:
+  const RefPtr<MountNamespace> mounts_;
+  std::atomic<uint64_t> seen_;
+};
+
 }  // namespace
+
+Result<RefPtr<FileDescription>> OpenMounts(const VfsPath& path, int flags, Task& task,
+                                           RefPtr<TextInode> inode) {
+  RefPtr<FsContext> fs = task.GetFs();
+  if (!fs) return Errno(EINVAL);
+  return RefPtr<FileDescription>(MakeRef<MountsFile>(path, flags, std::move(inode), fs->Get().mounts));
+}
 
 Result<std::string> TaskMountsText(ProcFilesystem& filesystem, Task& task) {
   TextBuilder text;

@@ -270,6 +270,7 @@ struct TaskFile {
   TaskWriter writer = nullptr;
   bool checked = false;  // CheckTaskAccess when it is opened
   enum { kBoth, kProcess, kThread } where = kBoth;
+  bool polls_mounts = false;
 };
 
 constexpr TaskFile kTaskFiles[] = {
@@ -288,8 +289,8 @@ constexpr TaskFile kTaskFiles[] = {
     {"smaps_rollup", 0444, TaskSmapsRollupText, nullptr, true, TaskFile::kProcess},
     {"environ", 0400, EnvironText, nullptr, true},
     {"auxv", 0400, AuxvText, nullptr, true},
-    {"mounts", 0444, TaskMountsText},
-    {"mountinfo", 0444, TaskMountInfoText},
+    {"mounts", 0444, TaskMountsText, nullptr, false, TaskFile::kBoth, true},
+    {"mountinfo", 0444, TaskMountInfoText, nullptr, false, TaskFile::kBoth, true},
     {"mountstats", 0400, TaskMountStatsText, nullptr, false, TaskFile::kProcess},
     {"wchan", 0444, BareZeroText},
     {"schedstat", 0444, SchedstatText},
@@ -324,6 +325,10 @@ class TaskTextInode final : public TaskInode<TextInode> {
     if (file_.writer == nullptr) return Errno(EINVAL);  // Linux: a file without a write operation
     if (IsStale()) return Errno(ESRCH);
     return file_.writer(*task_, text);
+  }
+  Result<RefPtr<FileDescription>> Open(const VfsPath& path, const OpenOptions& options) override {
+    if (!file_.polls_mounts) return TaskInode<TextInode>::Open(path, options);
+    return OpenMounts(path, options.flags, *task_, RefPtr<TextInode>(this));
   }
   Result<void> CheckOpen(const OpenOptions& options) override {
     return file_.checked ? CheckTaskAccess(*options.creds, *task_) : Ok();

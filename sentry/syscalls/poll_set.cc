@@ -16,7 +16,9 @@ size_t PollSet::Look() {
   size_t count = 0;
   for (Target& target : targets_) {
     target.ready = target.file->Readiness(target.wanted) & target.wanted;
-    if (target.ready != 0) ++count;
+    if (target.ready == 0) continue;
+    target.file->OnReported(target.ready);
+    ++count;
   }
   return count;
 }

@@ -105,6 +105,8 @@ class FileDescription : public MappedObject {
   virtual EventMask Readiness(EventMask mask) {
     return mask & (EPOLLIN | EPOLLOUT | EPOLLRDNORM | EPOLLWRNORM);
   }
+  // poll(2) or epoll_wait(2) is about to tell somebody of these: some things are told once.
+  virtual void OnReported(EventMask ready) {}
   virtual WaitQueue* wait_queue() { return nullptr; }
   // Whether epoll takes it (EPERM for regular files and directories).
   bool CanBePolled() { return wait_queue() != nullptr; }

@@ -26,6 +26,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "platform/base/mutex.h"
 #include "sentry/vfs/filesystem.h"
+#include "sentry/wait/wait_queue.h"
 
 namespace runsc {
 
@@ -158,6 +159,11 @@ class MountNamespace final : public RefCounted {
   };
   // In the order in which they were made. `seen_from` empty: whatever is there.
   std::vector<Entry> Mounts(const VfsPath& seen_from = {}) const;
+  // Counts what Linux tells pollers of /proc/pid/mountinfo: changes of the tree and of mounts' flags. The
+  // queue is notified of each (EPOLLPRI and EPOLLERR).
+  uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
+  WaitQueue& change_queue() { return change_queue_; }
+  void NoteChange();
 
  private:
   friend class MountTree;
@@ -166,6 +172,8 @@ class MountNamespace final : public RefCounted {
   bool MayCopyLocked(const Mount& mount) const ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);
 
   const bool detached_;
+  std::atomic<uint64_t> changes_{0};
+  WaitQueue change_queue_;
   RefPtr<Mount> root_ ABSL_GUARDED_BY(mount_tree_mu);  // null once a detached tree has been mounted
   absl::btree_map<uint64_t, RefPtr<Mount>> mounts_ ABSL_GUARDED_BY(mount_tree_mu);  // by serial_
 };

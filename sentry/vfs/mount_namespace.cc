@@ -25,6 +25,11 @@ MountNamespace::~MountNamespace() {
   dropped.push_back(std::move(root_));
 }
 
+void MountNamespace::NoteChange() {
+  changes_.fetch_add(1, std::memory_order_acq_rel);
+  change_queue_.Notify(EPOLLPRI | EPOLLERR);
+}
+
 bool MountNamespace::MayCopyLocked(const Mount& mount) const {
   return mount.namespace_ == this || (mount.namespace_ != nullptr && mount.namespace_->detached_);
 }
@@ -168,6 +173,7 @@ Result<void> MountNamespace::SetAttributes(const VfsPath& path, const MountAttri
   if (std::any_of(tree.begin(), tree.end(), is_busy)) return Errno(EBUSY);
   for (const RefPtr<Mount>& mount : tree) {
     mount->set_flags((mount->flags() & ~change.clear) | change.set);
+    if (mount->namespace_ != nullptr && (change.set | change.clear) != 0) mount->namespace_->NoteChange();
     if (change.propagation != 0) MountTree::ChangePropagation(*mount, change.propagation);
   }
   return Ok();

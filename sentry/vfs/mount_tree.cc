@@ -131,6 +131,7 @@ void MountTree::AddTo(MountNamespace& space, const Mounts& tree) {
     space.mounts_.emplace(mount->serial_, mount);
     ++total_;
   }
+  space.NoteChange();
 }
 
 void MountTree::Link(Mount& mount, const VfsPath& where) {
@@ -139,6 +140,7 @@ void MountTree::Link(Mount& mount, const VfsPath& where) {
   where.dentry->mount_count.fetch_add(1, std::memory_order_acq_rel);
   where.mount->children_.emplace(where.dentry.get(), &mount);
   AllPoints()[where.dentry.get()].insert(&mount);
+  if (mount.namespace_ != nullptr) mount.namespace_->NoteChange();
 }
 
 void MountTree::Unlink(Mount& mount, Dropped* dropped) {
@@ -148,6 +150,7 @@ void MountTree::Unlink(Mount& mount, Dropped* dropped) {
   auto point = AllPoints().find(mount.mount_point_.get());
   point->second.erase(&mount);
   if (point->second.empty()) AllPoints().erase(point);
+  if (mount.namespace_ != nullptr) mount.namespace_->NoteChange();
   dropped->push_back(std::move(mount.mount_point_));
   dropped->push_back(std::move(mount.parent_));
 }
