@@ -77,6 +77,16 @@ void AddLockLine(TextBuilder& text, int number, const FileLocks::Info& info,
   }
 }
 
+void AddLeaseLine(TextBuilder& text, int number, const Leases::Info& info,
+                  const InodeAttributes& attributes) {
+  const char* type = info.type == LeaseType::kRead    ? "READ"
+                     : info.type == LeaseType::kWrite ? "WRITE"
+                                                      : "UNLCK";
+  text.Add("{}: LEASE  {} {} {} {:02x}:{:02x}:{} 0 EOF\n", number,
+           info.is_breaking ? "BREAKING " : "ACTIVE   ", type, info.pid, major(attributes.device),
+           minor(attributes.device), attributes.ino);
+}
+
 void AddFileDetails(TextBuilder& text, FileDescription& file, FDTable& table, const PidNamespace& view) {
   if (auto* event = dynamic_cast<EventFile*>(&file))
     text.Add("eventfd-count: {:16x}\neventfd-semaphore: {}\n", event->count(), event->semaphore() ? 1 : 0);
@@ -95,6 +105,13 @@ void AddFileDetails(TextBuilder& text, FileDescription& file, FDTable& table, co
     if (info.lock.owner != file.lock_owner() && info.lock.owner != &table) continue;
     text.Append("lock:\t");
     AddLockLine(text, ++number, info, file.Attributes().value_or(InodeAttributes()));
+  }
+  Leases* leases = locks->leases_if_any();
+  if (leases == nullptr) return;
+  for (const Leases::Info& info : leases->List()) {
+    if (info.owner != file.lock_owner()) continue;
+    text.Append("lock:\t");
+    AddLeaseLine(text, ++number, info, file.Attributes().value_or(InodeAttributes()));
   }
 }
 

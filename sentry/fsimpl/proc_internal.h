@@ -104,6 +104,7 @@ RefPtr<SyntheticInode> MakeNetDirectory(ProcFilesystem& filesystem);
 // A lock as /proc/locks shows it.
 void AddLockLine(TextBuilder& text, int number, const FileLocks::Info& info,
                  const InodeAttributes& attributes);
+void AddLeaseLine(TextBuilder& text, int number, const Leases::Info& info, const InodeAttributes& attributes);
 // What fdinfo shows of a file of this kind; `table` is the process's, `view` the reader's.
 void AddFileDetails(TextBuilder& text, FileDescription& file, FDTable& table, const PidNamespace& view);
 std::string CpuInfoText(unsigned cpu_count);
@@ -124,10 +125,10 @@ Result<std::string> TaskSmapsText(ProcFilesystem& filesystem, Task& task);
 Result<std::string> TaskSmapsRollupText(ProcFilesystem& filesystem, Task& task);
 Result<std::string> TaskMountsText(ProcFilesystem& filesystem, Task& task);
 Result<std::string> TaskMountInfoText(ProcFilesystem& filesystem, Task& task);
-Result<std::string> TaskMountStatsText(ProcFilesystem& filesystem, Task& task);
 // mounts and mountinfo, whose pollers are told of changes.
 Result<RefPtr<FileDescription>> OpenMounts(const VfsPath& path, int flags, Task& task,
                                            RefPtr<TextInode> inode);
+Result<std::string> TaskMountStatsText(ProcFilesystem& filesystem, Task& task);
 
 // The text of a place as the reader sees it (readlink of exe, cwd, fd).
 std::string ShownPath(const Task& target, const VfsPath& path);

@@ -148,6 +148,9 @@ std::string LocksText() {
     for (const FileLocks::Info& info : inode->locks().List()) {
       AddLockLine(text, ++number, info, *attributes);
     }
+    Leases* leases = inode->locks().leases_if_any();
+    if (leases == nullptr) continue;
+    for (const Leases::Info& info : leases->List()) AddLeaseLine(text, ++number, info, *attributes);
   }
   return text.Take();
 }

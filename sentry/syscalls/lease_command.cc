@@ -49,7 +49,7 @@ Result<int64_t> SetLease(Task& task, int fd, FileDescription& file, int type) {
   RefPtr<AsyncIo> io = AsyncIo::FindOrMake(file);
   RETURN_IF_ERROR(leases.Set(file.lock_owner(), file.writable(),
                              type == F_RDLCK ? LeaseType::kRead : LeaseType::kWrite,
-                             MakeRef<SignalledHolder>(io, fd)));
+                             MakeRef<SignalledHolder>(io, fd), task.thread_group().pid()));
   io->SetOwnerIfNone({.process = RefPtr<ThreadGroup>(&task.thread_group())}, task.creds());
   return 0;
 }

@@ -158,6 +158,7 @@ bool FileLocks::DenyWriting() {
 }
 
 Leases& FileLocks::leases() {
+  NoteLocked();
   MutexLock lock(mu_);
   if (leases_.load() == nullptr) leases_.store(new Leases(*this));
   return *leases_.load();

@@ -47,7 +47,8 @@ bool Leases::MayHaveLocked(const void* owner, bool owner_writes, LeaseType type)
   });
 }
 
-Result<void> Leases::Set(const void* owner, bool owner_writes, LeaseType type, RefPtr<LeaseHolder> holder) {
+Result<void> Leases::Set(const void* owner, bool owner_writes, LeaseType type, RefPtr<LeaseHolder> holder,
+                         pid_t pid) {
   Expire();
   {
     MutexLock lock(mu_);
@@ -57,6 +58,7 @@ Result<void> Leases::Set(const void* owner, bool owner_writes, LeaseType type, R
     if (is_new) {
       own = &leases_.emplace_back();
       own->owner = owner;
+      own->pid = pid;
     }
     own->type = type;
     own->holder = std::move(holder);
@@ -89,8 +91,21 @@ LeaseType Leases::Get(const void* owner) {
   Expire();
   MutexLock lock(mu_);
   const Lease* own = FindLocked(owner);
-  if (own == nullptr || own->unlock_pending) return LeaseType::kNone;
-  return own->downgrade_pending ? LeaseType::kRead : own->type;
+  return own == nullptr ? LeaseType::kNone : RestOf(*own);
+}
+
+LeaseType Leases::RestOf(const Lease& lease) {
+  if (lease.unlock_pending) return LeaseType::kNone;
+  return lease.downgrade_pending ? LeaseType::kRead : lease.type;
+}
+
+std::vector<Leases::Info> Leases::List() {
+  Expire();
+  std::vector<Info> all;
+  MutexLock lock(mu_);
+  for (const Lease& lease : leases_)
+    all.push_back({RestOf(lease), lease.unlock_pending || lease.downgrade_pending, lease.pid, lease.owner});
+  return all;
 }
 
 void Leases::Release(const void* owner) {

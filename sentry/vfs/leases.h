@@ -7,6 +7,8 @@
 #ifndef SENTRY_VFS_LEASES_H_
 #define SENTRY_VFS_LEASES_H_
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstdint>
 #include <vector>
@@ -44,8 +46,9 @@ class Leases {
   static std::atomic<int64_t> enabled, break_seconds;
 
   // Places a lease or changes it; `owner` is the open description, which may write if `owner_writes`.
-  // EAGAIN: others have the file open, or a lease of it, that conflicts.
-  Result<void> Set(const void* owner, bool owner_writes, LeaseType type, RefPtr<LeaseHolder> holder);
+  // `pid` is shown. EAGAIN: others have the file open, or a lease of it, that conflicts.
+  Result<void> Set(const void* owner, bool owner_writes, LeaseType type, RefPtr<LeaseHolder> holder,
+                   pid_t pid = 0);
   // EAGAIN: it has none.
   Result<void> Remove(const void* owner);
   // What is left of the owner's lease once the break that is under way is over.
@@ -58,9 +61,19 @@ class Leases {
   Result<void> Check(bool for_writing, Deadline* next);
   WaitQueue& wait_queue() { return wait_queue_; }
 
+  // For /proc/locks.
+  struct Info {
+    LeaseType type;  // what will be left of it if it is being broken
+    bool is_breaking;
+    pid_t pid;
+    const void* owner;
+  };
+  std::vector<Info> List();
+
  private:
   struct Lease {
     const void* owner = nullptr;
+    pid_t pid = 0;
     LeaseType type = LeaseType::kNone;
     // What a break asks for, and when it is done by force (CLOCK_MONOTONIC; INT64_MAX: never).
     bool unlock_pending = false, downgrade_pending = false;
@@ -71,6 +84,8 @@ class Leases {
   static bool Conflicts(const Lease& lease, bool for_writing) {
     return for_writing || lease.type == LeaseType::kWrite;
   }
+  // What is left of it once the break that is under way is over.
+  static LeaseType RestOf(const Lease& lease);
   Lease* FindLocked(const void* owner) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool MayHaveLocked(const void* owner, bool owner_writes, LeaseType type) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Ends what is over; those in `removed` are told.

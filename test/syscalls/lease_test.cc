@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <string>
 
 #include "test/syscalls/syscall_test.h"
@@ -278,6 +279,48 @@ TEST(leases_can_be_switched_off) {
   File file;
   int fd = ASSERT_OK(file.Open(O_RDONLY));
   EXPECT_ERRNO(fcntl(fd, F_SETLEASE, F_RDLCK), EINVAL);
+}
+
+// What /proc/locks or fdinfo says of this process's leases: "ACTIVE READ".
+std::vector<std::string> Listed(const std::string& file, int field) {
+  std::vector<std::string> leases;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    std::vector<std::string> fields;
+    for (std::string word; words >> word;) fields.push_back(word);
+    if (fields.size() < static_cast<size_t>(field) + 8 || fields[field + 1] != "LEASE") continue;
+    if (fields[field + 4] != std::to_string(getpid())) continue;
+    EXPECT_EQ(fields[field + 6], "0");
+    EXPECT_EQ(fields[field + 7], "EOF");
+    leases.push_back(fields[field + 2] + " " + fields[field + 3]);
+  }
+  return leases;
+}
+
+TEST(LeasesAreListed) {
+  Handle(SIGIO);
+  File file;
+  using Lines = std::vector<std::string>;
+  auto locks = [] { return Listed("/proc/locks", 0); };
+  int fd = file.Open(O_RDONLY);
+  ASSERT_OK(fcntl(fd, F_SETLEASE, F_RDLCK));
+  const std::string info = "/proc/self/fdinfo/" + std::to_string(fd);
+  EXPECT_TRUE(locks() == Lines{"ACTIVE READ"});
+  EXPECT_TRUE(Listed(info, 1) == Lines{"ACTIVE READ"});
+  EXPECT_ERRNO(file.Open(O_WRONLY | O_NONBLOCK), EAGAIN);
+  EXPECT_TRUE(locks() == Lines{"BREAKING UNLCK"});
+  EXPECT_TRUE(Listed(info, 1) == Lines{"BREAKING UNLCK"});
+  ASSERT_OK(fcntl(fd, F_SETLEASE, F_UNLCK));
+  EXPECT_TRUE(locks().empty());
+  close(fd);
+  fd = file.Open(O_RDWR);
+  ASSERT_OK(fcntl(fd, F_SETLEASE, F_WRLCK));
+  EXPECT_TRUE(locks() == Lines{"ACTIVE WRITE"});
+  EXPECT_ERRNO(file.Open(O_RDONLY | O_NONBLOCK), EAGAIN);
+  EXPECT_TRUE(locks() == Lines{"BREAKING READ"});
+  close(fd);
+  EXPECT_TRUE(locks().empty());
 }
 
 }  // namespace
