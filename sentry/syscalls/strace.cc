@@ -1,6 +1,7 @@
 #include "sentry/syscalls/strace.h"
 
 #include <fmt/format.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 
 #include "platform/base/log.h"
@@ -31,6 +32,27 @@ std::string ResultText(const char* name, const Result<int64_t>& result) {
   }
 }
 
+// What an argument is may be another one's to say: fsconfig(2).
+ArgumentFormat FormatOf(uint64_t number, const SyscallImplementation& implementation, unsigned i,
+                        const SyscallArguments& arguments) {
+  constexpr unsigned kValue = 3, kAux = 4;
+  if (implementation.handler == nullptr) return ArgumentFormat::kHex;
+  if (number == SYS_fsconfig && (i == kValue || i == kAux)) {
+    switch (static_cast<uint32_t>(arguments.value[1])) {
+      case FSCONFIG_SET_STRING:
+        if (i == kValue) return ArgumentFormat::kString;
+        break;
+      case FSCONFIG_SET_BINARY:
+        if (i == kValue) return ArgumentFormat::kBuffer;
+        break;
+      case FSCONFIG_SET_PATH:
+      case FSCONFIG_SET_PATH_EMPTY:
+        return i == kValue ? ArgumentFormat::kPath : ArgumentFormat::kDirFd;
+    }
+  }
+  return implementation.arguments[i];
+}
+
 }  // namespace
 
 Result<int64_t> TraceSyscall(Task& task, uint64_t number, const SyscallRow* row,
@@ -44,8 +66,7 @@ Result<int64_t> TraceSyscall(Task& task, uint64_t number, const SyscallRow* row,
   unsigned count = implementation.handler != nullptr ? implementation.argument_count : 6;
   auto format = [&](unsigned i, const Result<int64_t>* result) {
     uint64_t next = i + 1 < 6 ? arguments.value[i + 1] : 0;
-    ArgumentFormat how =
-        implementation.handler != nullptr ? implementation.arguments[i] : ArgumentFormat::kHex;
+    ArgumentFormat how = FormatOf(number, implementation, i, arguments);
     // A failed call has filled nothing.
     if (result != nullptr && !result->ok()) how = ArgumentFormat::kAddress;
     parts[i] = FormatArgument(task.memory(), how, arguments.value[i], next, result);
