@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/container/flat_hash_set.h"
+
 namespace runsc {
 namespace {
 
@@ -9,7 +11,7 @@ constexpr uint32_t kAlways = EPOLLERR | EPOLLHUP;
 constexpr uint32_t kOptions = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP;
 constexpr uint32_t kWithExclusive =
     EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
-constexpr int kMaxNesting = 5;
+constexpr int kMaxNesting = 5;  // epoll files in a chain
 constexpr size_t kMaxItems = size_t{1} << 20;
 
 // Serialises the adding of one epoll file to another, so that no circle closes behind the check.
@@ -49,7 +51,14 @@ class EpollInterest::Item final : public RefCounted, public Waiter {
   std::list<Item*>::iterator place_;
 };
 
+EpollInterest::EpollInterest(EpollFile& file) : file_(&file) {}
+
 EpollInterest::~EpollInterest() = default;
+
+RefPtr<EpollFile> EpollInterest::file() const {
+  MutexLock lock(mu_);
+  return RefPtr<EpollFile>::TryFrom(file_);
+}
 
 void EpollInterest::MarkReady(Item& item) {
   {
@@ -147,6 +156,7 @@ void EpollInterest::Close() {
   std::vector<RefPtr<Item>> gone;
   {
     MutexLock lock(mu_);
+    file_ = nullptr;
     for (auto it = items_.begin(); it != items_.end();) {
       // A file that is being released removes its items itself.
       RefPtr<FileDescription> file = RefPtr<FileDescription>::TryFrom(it->second->file_);
@@ -189,6 +199,7 @@ std::vector<epoll_event> EpollInterest::Collect(size_t max) {
     uint32_t wanted = (options & ~kOptions) | kAlways;
     uint32_t ready = file->Readiness(wanted) & wanted;
     if (ready == 0) continue;
+    file->OnReported(ready);
     epoll_event event{};
     event.events = ready;
     event.data.u64 = item->data_.load(std::memory_order_relaxed);
@@ -199,7 +210,6 @@ std::vector<epoll_event> EpollInterest::Collect(size_t max) {
       MutexLock lock(ready_mu_);
       if (!item->removed_ && !item->ready_) {
         item->ready_ = true;
-    file->OnReported(ready);
         item->place_ = ready_.insert(ready_.end(), item.get());
       }
     }
@@ -274,9 +284,29 @@ std::vector<EpollInterest::Info> EpollInterest::List() const {
 }
 
 EpollFile::EpollFile()
-    : FileDescription(AnonymousPath("anon_inode:[eventpoll]"), O_RDWR), interest_(MakeRef<EpollInterest>()) {}
+    : FileDescription(AnonymousPath("anon_inode:[eventpoll]"), O_RDWR),
+      interest_(MakeRef<EpollInterest>(*this)) {}
 
 EpollFile::~EpollFile() { interest_->Close(); }
+
+int EpollFile::ChainAbove(std::vector<RefPtr<EpollFile>>* held) {
+  int depth = 0;
+  absl::flat_hash_set<RefPtr<EpollFile>> level{RefPtr<EpollFile>(this)};
+  while (!level.empty() && depth <= kMaxNesting) {
+    ++depth;
+    absl::flat_hash_set<RefPtr<EpollFile>> next;
+    for (const RefPtr<EpollFile>& file : level) {
+      held->push_back(file);
+      for (const RefPtr<FileReleaseListener>& listener : file->ReleaseListeners()) {
+        auto* interest = dynamic_cast<EpollInterest*>(listener.get());
+        RefPtr<EpollFile> above = interest != nullptr ? interest->file() : nullptr;
+        if (above) next.insert(std::move(above));
+      }
+    }
+    level = std::move(next);
+  }
+  return depth;
+}
 
 Result<void> EpollFile::Control(int operation, RefPtr<FileDescription> file, int fd,
                                 const epoll_event& event) {
@@ -290,9 +320,11 @@ Result<void> EpollFile::Control(int operation, RefPtr<FileDescription> file, int
   switch (operation) {
     case EPOLL_CTL_ADD: {
       if (nested == nullptr) return interest_->Add(*file, fd, event);
+      std::vector<RefPtr<EpollFile>> held;
       MutexLock lock(NestingLock());
       int depth = 1;
-      if (nested->interest_->Reaches(*interest_, &depth) || depth > kMaxNesting) return Errno(ELOOP);
+      if (nested->interest_->Reaches(*interest_, &depth) || depth + ChainAbove(&held) > kMaxNesting)
+        return Errno(ELOOP);
       return interest_->Add(*file, fd, event);
     }
     case EPOLL_CTL_MOD:

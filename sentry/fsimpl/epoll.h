@@ -23,10 +23,12 @@
 
 namespace runsc {
 
+class EpollFile;
+
 // The part that files and notifications refer to; it may outlive the EpollFile for a moment.
 class EpollInterest final : public FileReleaseListener {
  public:
-  EpollInterest() = default;
+  explicit EpollInterest(EpollFile& file);
   ~EpollInterest() override;
 
   Result<void> Add(FileDescription& file, int fd, const epoll_event& event);
@@ -38,6 +40,7 @@ class EpollInterest final : public FileReleaseListener {
   WaitQueue& wait_queue() { return wait_queue_; }
   void OnFileReleased(FileDescription& file) override;
   void Close();
+  RefPtr<EpollFile> file() const;  // null: it is closed
 
   // Whether `target` can be reached from here through nested epoll files, and how deep the nest is.
   bool Reaches(const EpollInterest& target, int* depth);
@@ -58,6 +61,7 @@ class EpollInterest final : public FileReleaseListener {
 
   WaitQueue wait_queue_;
   mutable Mutex mu_{LockRank::kEpoll};
+  EpollFile* file_ ABSL_GUARDED_BY(mu_);
   absl::btree_map<Key, RefPtr<Item>> items_ ABSL_GUARDED_BY(mu_);
   Mutex ready_mu_{LockRank::kLeaf};
   std::list<Item*> ready_ ABSL_GUARDED_BY(ready_mu_);
@@ -83,6 +87,9 @@ class EpollFile final : public FileDescription {
 
  private:
   friend class EpollInterest;
+  // How many epoll files there are in the longest chain that ends with this one. What was visited is added to
+  // `held`: to be dropped without locks.
+  int ChainAbove(std::vector<RefPtr<EpollFile>>* held);
   const RefPtr<EpollInterest> interest_;
 };
 

@@ -86,6 +86,11 @@ void FileDescription::AddReleaseListener(RefPtr<FileReleaseListener> listener) {
   listeners_.push_back(std::move(listener));
 }
 
+std::vector<RefPtr<FileReleaseListener>> FileDescription::ReleaseListeners() {
+  MutexLock lock(listeners_mu_);
+  return listeners_;
+}
+
 void FileDescription::RemoveReleaseListener(FileReleaseListener& listener) {
   RefPtr<FileReleaseListener> removed;  // dropped after the lock
   MutexLock lock(listeners_mu_);

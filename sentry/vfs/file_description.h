@@ -138,6 +138,7 @@ class FileDescription : public MappedObject {
   // Counted: as often removed as added.
   void AddReleaseListener(RefPtr<FileReleaseListener> listener);
   void RemoveReleaseListener(FileReleaseListener& listener);
+  std::vector<RefPtr<FileReleaseListener>> ReleaseListeners();
   // Unique for the life of the sandbox: the owner of flock and OFD locks.
   const void* lock_owner() const { return this; }
 

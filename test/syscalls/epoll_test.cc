@@ -118,6 +118,25 @@ TEST(NestedFilesAreReadyAndCirclesRefused) {
   EXPECT_EQ(Now(outer), 0);
 }
 
+// A chain of five; how long it is, is looked at in both directions.
+TEST(ChainsOfFilesAreLimited) {
+  auto make_chain = [](int length) {
+    std::vector<int> chain;
+    for (int i = 0; i < length; ++i) {
+      chain.push_back(epoll_create1(0));
+      if (i > 0) EXPECT_OK(Add(chain[i - 1], chain[i], EPOLLIN));
+    }
+    return chain;
+  };
+  EXPECT_ERRNO(Add(epoll_create1(0), make_chain(5)[0], EPOLLIN), ELOOP);
+  for (int above = 1; above <= 5; ++above) {
+    int last = make_chain(above).back();
+    if (above < 5) EXPECT_OK(Add(last, make_chain(5 - above)[0], EPOLLIN));
+    EXPECT_ERRNO(Add(last, make_chain(6 - above)[0], EPOLLIN), ELOOP);
+    EXPECT_OK(Add(last, eventfd(0, 0), EPOLLIN));
+  }
+}
+
 TEST(AWaiterIsWokenAndTheTimeoutHolds) {
   int epoll = epoll_create1(0);
   int event = eventfd(0, 0);
