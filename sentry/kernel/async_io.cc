@@ -202,12 +202,25 @@ void AsyncIo::SendTo(const Target& target, int code, int64_t band) const {
   siginfo_t chosen = MakeSignalInfo(target.signal, code);
   chosen.si_band = band;
   chosen.si_fd = target.fd;
+  SendSignalTo(target, chosen, true);
+}
+
+void AsyncIo::SendUrgent() {
+  Target target;
+  {
+    MutexLock lock(mu_);
+    target = target_;
+  }
+  SendSignalTo(target, MakeSignalInfo(SIGURG, SI_KERNEL), false);
+}
+
+void AsyncIo::SendSignalTo(const Target& target, const siginfo_t& info, bool or_sigio) {
   auto send = [&](auto& receiver, const RefPtr<Task>& task) {
     RefPtr<const Credentials> creds = task ? task->GetCreds() : nullptr;
     if (!creds || !MaySignal(target.ruid, target.euid, *creds)) return;
     // SIGIO says that something was lost when the chosen signal's queue is full (fcntl(2)).
-    if (target.signal == 0 || !receiver.SendSignal(chosen).ok())
-      (void)receiver.SendSignal(MakeSignalInfo(SIGIO, SI_KERNEL));
+    const bool sent = info.si_signo != 0 && receiver.SendSignal(info).ok();
+    if (!sent && or_sigio) (void)receiver.SendSignal(MakeSignalInfo(SIGIO, SI_KERNEL));
   };
   const Owner& owner = target.owner;
   if (owner.thread) send(*owner.thread, owner.thread);

@@ -8,6 +8,8 @@
 #ifndef SENTRY_KERNEL_ASYNC_IO_H_
 #define SENTRY_KERNEL_ASYNC_IO_H_
 
+#include <signal.h>
+
 #include <atomic>
 
 #include "platform/base/mutex.h"
@@ -52,6 +54,8 @@ class AsyncIo final : public Deferred {
   void Unwatch();
   // F_SETLEASE: a lease of the file, placed through descriptor `fd`, has to go.
   void SendLeaseBreak(int fd);
+  // Urgent data has come: SIGURG, whatever signal was chosen.
+  void SendUrgent();
   // The lease is gone, and with it owner and signal (Linux: lease_modify()).
   void ForgetOwner();
 
@@ -85,6 +89,7 @@ class AsyncIo final : public Deferred {
   ~AsyncIo() override;
   void Detach(FileDescription& file);
   void SendTo(const Target& target, int code, int64_t band) const;
+  static void SendSignalTo(const Target& target, const siginfo_t& info, bool or_sigio);
 
   const bool is_socket_;
   // A file's lock in the tree: under it waiters are registered.

@@ -1,5 +1,6 @@
 #include "sentry/socket/socket_file.h"
 
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 
 #include "sentry/kernel/guest_container.h"
@@ -57,6 +58,11 @@ Result<int64_t> SocketFile::Ioctl(UserMemory& memory, uint32_t request, uint64_t
     case TIOCOUTQ: {
       ASSIGN_OR_RETURN(int bytes, UnsentBytes());
       RETURN_IF_ERROR(memory.Write(UserPtr<int32_t>(argument), int32_t{bytes}));
+      return 0;
+    }
+    case SIOCATMARK: {
+      ASSIGN_OR_RETURN(bool at_mark, IsAtUrgentMark());
+      RETURN_IF_ERROR(memory.Write(UserPtr<int32_t>(argument), int32_t{at_mark}));
       return 0;
     }
     default:

@@ -99,6 +99,7 @@ class SocketFile : public FileDescription {
   int64_t send_timeout() const { return send_timeout_.load(std::memory_order_relaxed); }
   bool pass_credentials() const { return pass_credentials_.load(std::memory_order_relaxed); }
   int receive_buffer() const { return receive_buffer_.load(std::memory_order_relaxed); }
+  bool urgent_inline() const;  // SO_OOBINLINE
   int send_buffer() const { return send_buffer_.load(std::memory_order_relaxed); }
 
   // --- FileDescription ---
@@ -117,6 +118,8 @@ class SocketFile : public FileDescription {
   // SIOCINQ, SIOCOUTQ.
   virtual Result<int> UnreadBytes() { return Errno(ENOTTY); }
   virtual Result<int> UnsentBytes() { return Errno(ENOTTY); }
+  // SIOCATMARK.
+  virtual Result<bool> IsAtUrgentMark() { return Errno(ENOTTY); }
 
  private:
   const int family_, type_, protocol_;

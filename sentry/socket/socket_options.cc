@@ -89,6 +89,8 @@ timeval ToTimeval(int64_t nanoseconds) {
 
 }  // namespace
 
+bool SocketFile::urgent_inline() const { return (switches_.load() >> SwitchBit(SO_OOBINLINE) & 1) != 0; }
+
 Result<std::string> SocketFile::GetOption(Task& task, int level, int name, size_t limit) {
   if (level != SOL_SOCKET) return Errno(EOPNOTSUPP);
   switch (name) {

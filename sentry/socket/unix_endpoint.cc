@@ -264,6 +264,7 @@ void UnixEndpoint::Close() {
   std::string abstract;
   std::vector<Message> dropped;
   std::deque<RefPtr<UnixEndpoint>> backlog;
+  bool had_unread = false;
   std::vector<RefPtr<UnixEndpoint>> blocked;
   {
     MutexLock lock(mu_);
@@ -273,8 +274,11 @@ void UnixEndpoint::Close() {
     std::swap(peer, peer_);
     std::swap(path, path_);
     if (owns_name_ && IsAbstract(name_)) abstract = name_;
+    had_unread = HasUnreadLocked();
     for (Message& message : queue_) dropped.push_back(std::move(message));
     queue_.clear();
+    urgent_ = 0;
+    file_ = nullptr;
     std::swap(backlog, backlog_);
     blocked = std::exchange(blocked_, {});
   }
@@ -284,7 +288,7 @@ void UnixEndpoint::Close() {
     if (is_datagram()) {
       peer->wait_queue_.Notify(EPOLLOUT | EPOLLERR);
     } else {
-      peer->PeerShutdown(SHUT_RDWR, dropped.empty() ? 0 : ECONNRESET);
+      peer->PeerShutdown(SHUT_RDWR, had_unread ? ECONNRESET : 0);
     }
   }
   for (const RefPtr<UnixEndpoint>& waiting : backlog) {
@@ -321,6 +325,7 @@ EventMask UnixEndpoint::Readiness() {
     if (receive_shutdown_ && send_shutdown_) events |= EPOLLHUP;
     if (receive_shutdown_) events |= EPOLLRDHUP | EPOLLIN | EPOLLRDNORM;
     if (!queue_.empty() || !backlog_.empty()) events |= EPOLLIN | EPOLLRDNORM;
+    if (urgent_ != 0) events |= EPOLLPRI;
     if (!is_datagram() && state_ == State::kUnconnected) events |= EPOLLHUP;
     if (state_ != State::kListening && HasSendRoom()) events |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
     if (is_datagram()) peer = peer_;

@@ -49,10 +49,18 @@ class UnixEndpoint final : public RefCounted {
     SocketCredentials credentials;
     std::vector<RefPtr<FileDescription>> files;
     RefPtr<UnixEndpoint> to;  // datagrams: null is the connected peer
+    bool urgent = false;      // MSG_OOB: the last byte is
   };
   // EPIPE, ENOTCONN, EAGAIN, EMSGSIZE, ECONNREFUSED, ...
   Result<size_t> Send(IoSequence& from, Outgoing& outgoing);
-  Result<size_t> Receive(IoSequence& to, int flags, bool pass_credentials, ReceivedMessage* message);
+  struct ReceiveOptions {
+    int flags = 0;  // MSG_PEEK, MSG_OOB
+    bool pass_credentials = false;
+    bool urgent_inline = false;  // SO_OOBINLINE
+  };
+  Result<size_t> Receive(IoSequence& to, const ReceiveOptions& options, ReceivedMessage* message);
+  // SIOCATMARK: whether what is read next is, or was, the urgent byte.
+  Result<bool> IsAtUrgentMark() const;
   // The endpoint that an address names and that `task` may send to. ECONNREFUSED, EPROTOTYPE, EACCES, …
   static Result<RefPtr<UnixEndpoint>> Find(Task& task, const SocketAddress& address, int type);
 
@@ -74,6 +82,8 @@ class UnixEndpoint final : public RefCounted {
 
   // A line of /proc/net/unix for each endpoint that is alive.
   static std::string ProcNetUnix();
+  // Whose owner gets SIGURG; until Close().
+  void SetFile(const FileDescription& file);
   void set_inode_number(uint64_t ino) { inode_number_.store(ino, std::memory_order_relaxed); }
 
  private:
@@ -85,6 +95,9 @@ class UnixEndpoint final : public RefCounted {
     FilesInFlight files;
     RefPtr<UnixEndpoint> sender;
     size_t charge = 0;  // against the sender's buffer
+    // Not 0: an urgent byte, which is a message of its own; the latest one while urgent_ is the same.
+    uint64_t urgent = 0;
+    bool IsReadUp() const { return consumed == data.size(); }
   };
 
   Result<void> BindAbstract(std::string name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -104,8 +117,17 @@ class UnixEndpoint final : public RefCounted {
     RefPtr<UnixEndpoint> sender;
     size_t length = 0;  // of the whole datagram
   };
-  Result<size_t> ReceiveStreamLocked(IoSequence& to, int flags, bool pass_credentials, Taken* taken)
+  Result<size_t> ReceiveStreamLocked(IoSequence& to, const ReceiveOptions& options, Taken* taken)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // unix_urgent.cc
+  Result<size_t> ReceiveUrgentLocked(IoSequence& to, const ReceiveOptions& options, Taken* taken)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Before the message at `*index` is read: false if a read ends here, as it has got something (`copied`) and
+  // the urgent byte comes next.
+  bool PassUrgentLocked(const ReceiveOptions& options, bool copied, size_t* index, Taken* taken)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasUnreadLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SendUrgentSignal();
   Result<size_t> ReceivePacketLocked(IoSequence& to, int flags, Taken* taken)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Nothing is there: end of file (0), an error that waits, or EAGAIN.
@@ -140,6 +162,10 @@ class UnixEndpoint final : public RefCounted {
   bool send_shutdown_ ABSL_GUARDED_BY(mu_) = false;
   int error_ ABSL_GUARDED_BY(mu_) = 0;
   std::deque<Message> queue_ ABSL_GUARDED_BY(mu_);
+  // The urgent byte that waits (0: none), and how many there have been. One that was read stays in the queue
+  // as an empty message: reads end there.
+  uint64_t urgent_ ABSL_GUARDED_BY(mu_) = 0, urgent_count_ ABSL_GUARDED_BY(mu_) = 0;
+  const FileDescription* file_ ABSL_GUARDED_BY(mu_) = nullptr;
   std::deque<RefPtr<UnixEndpoint>> backlog_ ABSL_GUARDED_BY(mu_);
   size_t backlog_limit_ ABSL_GUARDED_BY(mu_) = 0;
   // Who wants to be told when the queue or the backlog has room.

@@ -36,7 +36,7 @@ Received Receive(UnixEndpoint& to, size_t limit, int flags = 0, bool credentials
   Received received;
   received.text.resize(limit);
   IoSequence data(std::as_writable_bytes(std::span(received.text)));
-  received.result = to.Receive(data, flags, credentials, &received.message);
+  received.result = to.Receive(data, {flags, credentials, false}, &received.message);
   received.text.resize(received.result.value_or(0));
   return received;
 }

@@ -36,6 +36,7 @@ UnixSocket::UnixSocket(RefPtr<UnixEndpoint> endpoint, int flags)
     : SocketFile(AF_UNIX, endpoint->type(), 0, flags), endpoint_(std::move(endpoint)) {
   Result<InodeAttributes> attributes = inode()->Attributes();
   if (attributes.ok()) endpoint_->set_inode_number(attributes->ino);
+  endpoint_->SetFile(*this);
 }
 
 UnixSocket::~UnixSocket() {
@@ -65,7 +66,8 @@ Result<void> UnixSocket::Connect(Task& task, const SocketAddress& address) {
 }
 
 Result<size_t> UnixSocket::Send(Task* task, IoSequence& from, SendRequest& request) {
-  if ((request.flags & MSG_OOB) != 0) return Errno(EOPNOTSUPP);
+  const bool urgent = (request.flags & MSG_OOB) != 0;
+  if (urgent && (type() != SOCK_STREAM || from.empty())) return Errno(EOPNOTSUPP);
   UnixEndpoint::Outgoing outgoing;
   if (!request.address.empty()) {
     if (type() == SOCK_STREAM) return endpoint_->PeerAddress().ok() ? Errno(EISCONN) : Errno(EOPNOTSUPP);
@@ -80,14 +82,15 @@ Result<size_t> UnixSocket::Send(Task* task, IoSequence& from, SendRequest& reque
     outgoing.credentials = SocketCredentials::Real(*sender);
   }
   outgoing.files = std::move(request.files);
+  outgoing.urgent = urgent;
   Result<size_t> sent = endpoint_->Send(from, outgoing);
   if (sent.is(EAGAIN)) request.files = std::move(outgoing.files);
   return sent;
 }
 
 Result<size_t> UnixSocket::Receive(IoSequence& to, int flags, ReceivedMessage* message) {
-  if ((flags & MSG_OOB) != 0) return Errno(EOPNOTSUPP);
-  return endpoint_->Receive(to, flags, pass_credentials(), message);
+  if ((flags & MSG_OOB) != 0 && type() != SOCK_STREAM) return Errno(EOPNOTSUPP);
+  return endpoint_->Receive(to, {flags, pass_credentials(), urgent_inline()}, message);
 }
 
 }  // namespace runsc

@@ -42,6 +42,7 @@ class UnixSocket final : public SocketFile {
   void SendBufferChanged(int bytes) override { endpoint_->SetSendLimit(bytes); }
   Result<int> UnreadBytes() override { return endpoint_->UnreadBytes(); }
   Result<int> UnsentBytes() override { return endpoint_->UnsentBytes(); }
+  Result<bool> IsAtUrgentMark() override { return endpoint_->IsAtUrgentMark(); }
 
  private:
   const RefPtr<UnixEndpoint> endpoint_;

@@ -40,18 +40,22 @@ Result<size_t> UnixEndpoint::Send(IoSequence& from, Outgoing& outgoing) {
 
 Result<size_t> UnixEndpoint::SendStream(IoSequence& from, Outgoing& outgoing, UnixEndpoint& peer) {
   size_t sent = 0;
+  // The urgent byte is a message of its own.
+  auto length_of = [&](size_t left) { return outgoing.urgent && left > 1 ? left - 1 : left; };
   while (!from.empty()) {
     Result<void> delivered = Errno(EAGAIN);
     if (!BufferIsFull()) {
       Message message;
+      const bool is_urgent = outgoing.urgent && from.size() == 1;
       size_t half = std::max<int>(send_limit_.load() / 2, kPageSize);
-      Result<std::string> data = CopyData(from, std::min({from.size(), half, kMaxChunk}));
+      Result<std::string> data = CopyData(from, std::min({length_of(from.size()), half, kMaxChunk}));
       if (!data.ok()) return sent > 0 ? Result<size_t>(sent) : data.error();
       message.data = std::move(*data);
       size_t length = message.data.size();
       message.credentials = outgoing.credentials;
       message.files = FilesInFlight(std::move(outgoing.files));
       outgoing.files.clear();
+      message.urgent = is_urgent ? 1 : 0;
       delivered = Deliver(peer, message);
       if (delivered.ok()) {
         sent += length;
@@ -98,6 +102,7 @@ bool UnixEndpoint::QueueIsFullLocked() const { return queue_.size() > kMaxDatagr
 Result<void> UnixEndpoint::Deliver(UnixEndpoint& peer, Message& message) {
   message.sender = RefPtr<UnixEndpoint>(this);
   message.charge = message.data.size() + kMessageOverhead;
+  const bool is_urgent = message.urgent != 0;
   {
     MutexLock lock(peer.mu_);
     if (peer.state_ == State::kClosed) return is_datagram() ? Errno(ECONNREFUSED) : Errno(EPIPE);
@@ -110,9 +115,12 @@ Result<void> UnixEndpoint::Deliver(UnixEndpoint& peer, Message& message) {
       }
     }
     send_used_.fetch_add(static_cast<int64_t>(message.charge));
+    // Another one that waits becomes a byte like others.
+    if (is_urgent) message.urgent = peer.urgent_ = ++peer.urgent_count_;
     peer.queue_.push_back(std::move(message));
   }
-  peer.wait_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  if (is_urgent) peer.SendUrgentSignal();
+  peer.wait_queue_.Notify(EPOLLIN | EPOLLRDNORM | (is_urgent ? EventMask{EPOLLPRI} : 0));
   return Ok();
 }
 
@@ -128,24 +136,30 @@ void UnixEndpoint::Finish(std::vector<Message>& done) {
   done.clear();
 }
 
-Result<size_t> UnixEndpoint::Receive(IoSequence& to, int flags, bool pass_credentials,
+Result<size_t> UnixEndpoint::Receive(IoSequence& to, const ReceiveOptions& options,
                                      ReceivedMessage* message) {
   Taken taken;
   std::vector<RefPtr<UnixEndpoint>> blocked;
   size_t size = 0;
+  Errno error(0);
   {
     MutexLock lock(mu_);
-    Result<size_t> received = type_ == SOCK_STREAM ? ReceiveStreamLocked(to, flags, pass_credentials, &taken)
-                                                   : ReceivePacketLocked(to, flags, &taken);
-    if (!received.ok()) return received;
-    size = *received;
+    const bool is_urgent = type_ == SOCK_STREAM && (options.flags & MSG_OOB) != 0;
+    Result<size_t> received = is_urgent              ? ReceiveUrgentLocked(to, options, &taken)
+                              : type_ == SOCK_STREAM ? ReceiveStreamLocked(to, options, &taken)
+                                                     : ReceivePacketLocked(to, options.flags, &taken);
+    // (What was passed over is gone even if there was nothing to read behind it.)
+    error = received.ok() ? Errno(0) : received.error();
+    size = received.value_or(0);
+    if (received.ok() && is_urgent) message->flags |= MSG_OOB;
     if (!taken.done.empty() && !QueueIsFullLocked()) blocked = std::exchange(blocked_, {});
   }
   Finish(taken.done);
   NotifyBlocked(blocked);
+  if (error.value() != 0) return error;
   message->length = std::max(size, taken.length);
   if (taken.length > size) message->flags |= MSG_TRUNC;
-  if (pass_credentials) message->credentials = taken.credentials;
+  if (options.pass_credentials) message->credentials = taken.credentials;
   message->files = taken.files.empty() ? std::move(taken.peeked_files) : taken.files.Take();
   if (taken.sender) {
     SocketAddress address = taken.sender->LocalAddress();
@@ -160,19 +174,24 @@ Result<size_t> UnixEndpoint::NothingThereLocked() {
   return Errno(EAGAIN);
 }
 
-Result<size_t> UnixEndpoint::ReceiveStreamLocked(IoSequence& to, int flags, bool pass_credentials,
+Result<size_t> UnixEndpoint::ReceiveStreamLocked(IoSequence& to, const ReceiveOptions& options,
                                                  Taken* taken) {
   if (state_ != State::kConnected) return Errno(EINVAL);
   if (queue_.empty()) return NothingThereLocked();
-  bool peek = (flags & MSG_PEEK) != 0;
+  bool peek = (options.flags & MSG_PEEK) != 0;
   size_t total = 0;
   size_t index = 0;
   while (index < queue_.size() && !to.empty()) {
+    if (!PassUrgentLocked(options, total > 0, &index, taken)) break;
+    if (index == queue_.size()) {
+      if (total == 0) return NothingThereLocked();
+      break;
+    }
     Message& message = queue_[index];
     if (!taken->sender) {
       taken->sender = message.sender;
       taken->credentials = message.credentials;
-    } else if (pass_credentials && !SameSender(taken->credentials, message.credentials)) {
+    } else if (options.pass_credentials && !SameSender(taken->credentials, message.credentials)) {
       break;
     }
     std::string_view rest = std::string_view(message.data).substr(message.consumed);
