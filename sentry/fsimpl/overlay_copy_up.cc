@@ -91,6 +91,7 @@ Result<void> OverlayInode::FillCopy(Inode& copy, const InodeAttributes& attribut
   if (IsRegular() || IsDirectory()) {
     auto names = lower_->ListXattrs();
     for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+      if (name.starts_with("system.")) continue;  // lists of the host's, which do not count here
       auto value = lower_->GetXattr(name);
       // What the upper layer cannot keep is left behind, as Linux does.
       if (value.ok() && !copy.SetXattr(*dentry, name, *value, 0).ok()) continue;

@@ -54,6 +54,14 @@ Result<void> OverlayInode::RemoveXattr(Dentry& dentry, std::string_view name) {
   return upper()->RemoveXattr(*layer, name);
 }
 
+Result<void> OverlayInode::SetAcl(Dentry& dentry, AclType type, PosixAcl::Ref acl,
+                                  std::optional<uint32_t> mode) {
+  if (!acl && !mode && upper() == nullptr) return Ok();
+  RETURN_IF_ERROR(CopyUp(dentry));
+  RefPtr<Dentry> layer = LayerDentry(*upper());
+  return upper()->SetAcl(*layer, type, std::move(acl), mode);
+}
+
 Result<RefPtr<FileDescription>> OverlayInode::OpenLayer(Inode& inode, int flags) {
   OpenOptions options;
   options.flags = flags;

@@ -58,6 +58,12 @@ class OverlayInode final : public Inode {
   Result<void> SetXattr(Dentry& dentry, std::string_view name, std::string_view value, int flags) override;
   Result<std::vector<std::string>> ListXattrs() override { return top().ListXattrs(); }
   Result<void> RemoveXattr(Dentry& dentry, std::string_view name) override;
+  // Only the upper layer has any.
+  Result<PosixAcl::Ref> GetAcl(AclType type) override {
+    Inode* inode = upper();
+    return inode != nullptr ? inode->GetAcl(type) : PosixAcl::Ref();
+  }
+  Result<void> SetAcl(Dentry& dentry, AclType type, PosixAcl::Ref acl, std::optional<uint32_t> mode) override;
 
   // Makes sure that the file at `dentry`, an OverlayInode, is in the upper layer, and the
   // directories above it. ENOSPC; what its lower file says.

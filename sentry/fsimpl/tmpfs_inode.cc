@@ -24,7 +24,10 @@ TmpfsInode::TmpfsInode(TmpfsFilesystem& filesystem, const CreateAttributes& attr
       atime_(RealtimeNow()),
       mtime_(atime_),
       ctime_(atime_),
-      btime_(atime_) {}
+      btime_(atime_),
+      has_acl_(attributes.access_acl || attributes.default_acl),
+      access_acl_(attributes.access_acl),
+      default_acl_(attributes.default_acl) {}
 
 TmpfsInode::~TmpfsInode() { tmpfs().UnchargeInode(); }
 
@@ -55,6 +58,7 @@ Result<void> TmpfsInode::SetAttributes(Dentry& dentry, const AttributeChange& ch
   if (change.mode) {
     uint32_t mode = mode_.load(std::memory_order_relaxed);
     mode_.store((mode & S_IFMT) | (*change.mode & 07777), std::memory_order_relaxed);
+    if (access_acl_) access_acl_ = access_acl_->WithMode(*change.mode);
   }
   if (change.uid) uid_.store(*change.uid, std::memory_order_relaxed);
   if (change.gid) gid_.store(*change.gid, std::memory_order_relaxed);
@@ -67,8 +71,13 @@ Result<void> TmpfsInode::SetAttributes(Dentry& dentry, const AttributeChange& ch
 }
 
 Result<void> TmpfsInode::CheckAccess(const Credentials& creds, int mask) {
-  return CheckModeBits(creds, mode_.load(std::memory_order_relaxed), uid_.load(std::memory_order_relaxed),
-                       gid_.load(std::memory_order_relaxed), mask);
+  PosixAcl::Ref acl;
+  if (has_acl_.load(std::memory_order_acquire)) {
+    MutexLock lock(attr_mu_);
+    acl = access_acl_;
+  }
+  return CheckAcl(creds, acl.get(), mode_.load(std::memory_order_relaxed),
+                  uid_.load(std::memory_order_relaxed), gid_.load(std::memory_order_relaxed), mask);
 }
 
 void TmpfsInode::ChangeLinks(int change) {
@@ -138,6 +147,26 @@ Result<void> TmpfsInode::RemoveXattr(Dentry& dentry, std::string_view name) {
   auto it = xattrs_->find(name);
   if (it == xattrs_->end()) return Errno(ENODATA);
   xattrs_->erase(it);
+  ctime_ = RealtimeNow();
+  return Ok();
+}
+
+Result<PosixAcl::Ref> TmpfsInode::GetAcl(AclType type) {
+  if (!has_acl_.load(std::memory_order_acquire)) return PosixAcl::Ref();
+  MutexLock lock(attr_mu_);
+  return type == AclType::kAccess ? access_acl_ : default_acl_;
+}
+
+Result<void> TmpfsInode::SetAcl(Dentry& dentry, AclType type, PosixAcl::Ref acl,
+                                std::optional<uint32_t> mode) {
+  if (mode) RETURN_IF_ERROR(CheckModeChange(*mode));
+  MutexLock lock(attr_mu_);
+  std::swap(type == AclType::kAccess ? access_acl_ : default_acl_, acl);
+  has_acl_.store(access_acl_ || default_acl_, std::memory_order_release);
+  if (mode) {
+    const uint32_t old = mode_.load(std::memory_order_relaxed);
+    mode_.store((old & ~07777u) | *mode, std::memory_order_relaxed);
+  }
   ctime_ = RealtimeNow();
   return Ok();
 }

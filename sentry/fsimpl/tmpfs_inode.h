@@ -66,6 +66,8 @@ class TmpfsInode : public Inode {
   Result<void> SetXattr(Dentry& dentry, std::string_view name, std::string_view value, int flags) override;
   Result<std::vector<std::string>> ListXattrs() override;
   Result<void> RemoveXattr(Dentry& dentry, std::string_view name) override;
+  Result<PosixAcl::Ref> GetAcl(AclType type) override;
+  Result<void> SetAcl(Dentry& dentry, AclType type, PosixAcl::Ref acl, std::optional<uint32_t> mode) override;
   Result<RefPtr<FileDescription>> Open(const VfsPath& path, const OpenOptions& options) override;
 
   // nlink += change; ctime is now.
@@ -93,6 +95,8 @@ class TmpfsInode : public Inode {
   timespec atime_ ABSL_GUARDED_BY(attr_mu_), mtime_ ABSL_GUARDED_BY(attr_mu_),
       ctime_ ABSL_GUARDED_BY(attr_mu_);
   const timespec btime_;
+  std::atomic<bool> has_acl_{false};  // one of them
+  PosixAcl::Ref access_acl_ ABSL_GUARDED_BY(attr_mu_), default_acl_ ABSL_GUARDED_BY(attr_mu_);
   std::unique_ptr<std::map<std::string, std::string, std::less<>>> xattrs_ ABSL_GUARDED_BY(attr_mu_);
 };
 

@@ -15,7 +15,8 @@ Inode::~Inode() {
 
 Result<void> Inode::CheckAccess(const Credentials& creds, int mask) {
   ASSIGN_OR_RETURN(InodeAttributes attributes, Attributes());
-  return CheckModeBits(creds, attributes.mode, attributes.uid, attributes.gid, mask);
+  const PosixAcl::Ref acl = GetAcl(AclType::kAccess).value_or(PosixAcl::Ref());
+  return CheckAcl(creds, acl.get(), attributes.mode, attributes.uid, attributes.gid, mask);
 }
 
 // Linux: generic_permission() and acl_permission_check().
@@ -28,6 +29,10 @@ Result<void> CheckModeBits(const Credentials& creds, uint32_t mode, Uid uid, Gid
     bits = mode >> 3 & 7;
   }
   if ((wanted & ~bits) == 0) return Ok();
+  return CheckOverride(creds, mode, wanted);
+}
+
+Result<void> CheckOverride(const Credentials& creds, uint32_t mode, uint32_t wanted) {
   bool is_directory = (mode & S_IFMT) == S_IFDIR;
   if (creds.HasCapability(CAP_DAC_OVERRIDE)) {
     if (is_directory || (wanted & X_OK) == 0 || (mode & 0111) != 0) return Ok();

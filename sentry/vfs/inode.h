@@ -31,6 +31,7 @@
 #include "platform/base/result.h"
 #include "sentry/auth/credentials.h"
 #include "sentry/memory/mappable.h"
+#include "sentry/vfs/posix_acl.h"
 
 namespace runsc {
 
@@ -82,6 +83,7 @@ struct CreateAttributes {
   Uid uid = 0;
   Gid gid = 0;
   uint64_t rdev = 0;
+  PosixAcl::Ref access_acl, default_acl;  // null: none
 };
 
 struct OpenOptions {
@@ -98,6 +100,9 @@ struct LookupEntry {
 // The rule of CheckAccess for known attributes: owner, group, others, then
 // CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH. EACCES.
 Result<void> CheckModeBits(const Credentials& creds, uint32_t mode, Uid uid, Gid gid, int mask);
+
+// What the mode does not grant: by CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH. EACCES.
+Result<void> CheckOverride(const Credentials& creds, uint32_t mode, uint32_t wanted);
 
 class Inode : public RefCounted, public Mappable {
  public:
@@ -174,6 +179,13 @@ class Inode : public RefCounted, public Mappable {
   }
   virtual Result<std::vector<std::string>> ListXattrs() { return std::vector<std::string>(); }
   virtual Result<void> RemoveXattr(Dentry& dentry, std::string_view name) { return Errno(EOPNOTSUPP); }
+
+  // --- access control lists; null: there is none. EOPNOTSUPP: the filesystem has none ---
+  virtual Result<PosixAcl::Ref> GetAcl(AclType type) { return Errno(EOPNOTSUPP); }
+  // The vfs has checked everything; the mode goes along with an access list.
+  virtual Result<void> SetAcl(Dentry& dentry, AclType type, PosixAcl::Ref acl, std::optional<uint32_t> mode) {
+    return Errno(EOPNOTSUPP);
+  }
 
   // --- Mappable; only for files that can be mapped ---
   Result<Translation> Translate(uint64_t offset, uint64_t max_length, MemoryAccess access) override {

@@ -34,7 +34,15 @@ Result<void> CheckMayDelete(const PathContext& context, const Dentry& dir, Inode
 Result<CreateAttributes> NewFileAttributes(const PathContext& context, Inode& dir, uint32_t mode,
                                            uint64_t rdev) {
   CreateAttributes attributes;
-  attributes.mode = mode & ~(context.umask & 0777);
+  attributes.mode = mode;
+  PosixAcl::Ref inherited;
+  if ((mode & S_IFMT) != S_IFLNK) inherited = dir.GetAcl(AclType::kDefault).value_or(PosixAcl::Ref());
+  if (inherited) {
+    attributes.access_acl = inherited->ForNewFile(&attributes.mode);
+    if ((mode & S_IFMT) == S_IFDIR) attributes.default_acl = std::move(inherited);
+  } else {
+    attributes.mode &= ~(context.umask & 0777);
+  }
   attributes.uid = context.creds->fsuid;
   attributes.gid = context.creds->fsgid;
   attributes.rdev = rdev;

@@ -3,6 +3,7 @@
 #include <linux/xattr.h>
 
 #include <cstring>
+#include <optional>
 
 #include "sentry/vfs/inotify.h"
 #include "sentry/vfs/path_walk.h"
@@ -14,6 +15,12 @@ namespace {
 
 bool HasPrefix(std::string_view name, std::string_view prefix) {
   return name.substr(0, prefix.size()) == prefix;
+}
+
+std::optional<AclType> AclTypeOf(std::string_view name) {
+  if (name == XATTR_NAME_POSIX_ACL_ACCESS) return AclType::kAccess;
+  if (name == XATTR_NAME_POSIX_ACL_DEFAULT) return AclType::kDefault;
+  return std::nullopt;
 }
 
 Result<void> CheckName(std::string_view name) {
@@ -65,17 +72,56 @@ Result<void> CheckPermission(const PathContext& context, Inode& inode, std::stri
   return inode.CheckAccess(creds, write ? W_OK : R_OK);
 }
 
+Result<std::string> GetAcl(Inode& inode, AclType type) {
+  if (inode.IsSymlink()) return Errno(EOPNOTSUPP);
+  ASSIGN_OR_RETURN(PosixAcl::Ref acl, inode.GetAcl(type));
+  if (!acl) return Errno(ENODATA);
+  return acl->ToXattr();
+}
+
+// Linux: vfs_set_acl(), set_posix_acl(), posix_acl_update_mode(). A null list removes what is there.
+Result<void> SetAcl(const PathContext& context, const VfsPath& path, AclType type, PosixAcl::Ref acl) {
+  Inode& inode = *path.dentry->borrow_inode();
+  const Credentials& creds = *context.creds;
+  RETURN_IF_ERROR(inode.IsSymlink() ? Result<PosixAcl::Ref>(Errno(EOPNOTSUPP)) : inode.GetAcl(type));
+  if (type == AclType::kDefault && !inode.IsDirectory()) return acl ? Result<void>(Errno(EACCES)) : Ok();
+  ASSIGN_OR_RETURN(InodeAttributes attributes, AccessAttributes(inode));
+  if (!IsOwner(creds, attributes)) return Errno(EPERM);
+  std::optional<uint32_t> mode;
+  if (acl) {
+    RETURN_IF_ERROR(acl->Validate());
+    if (type == AclType::kAccess) {
+      mode = attributes.mode & 07777;
+      if (!acl->UpdateMode(&*mode)) acl = nullptr;
+      if (!creds.InGroup(attributes.gid) && !creds.HasCapability(CAP_FSETID))
+        *mode &= ~static_cast<uint32_t>(S_ISGID);
+    }
+  }
+  RETURN_IF_ERROR(inode.SetAcl(*path.dentry, type, std::move(acl), mode));
+  InotifyNotify(*path.dentry, IN_ATTRIB);
+  return Ok();
+}
+
 }  // namespace
 
 Result<std::string> VfsGetXattr(const PathContext& context, const VfsPath& path, std::string_view name) {
-  RETURN_IF_ERROR(CheckName(name));
   RefPtr<Inode> inode = path.inode();
+  if (std::optional<AclType> type = AclTypeOf(name)) return GetAcl(*inode, *type);
+  RETURN_IF_ERROR(CheckName(name));
   RETURN_IF_ERROR(CheckPermission(context, *inode, name, false));
   return inode->GetXattr(name);
 }
 
 Result<void> VfsSetXattr(const PathContext& context, const VfsPath& path, std::string_view name,
                          std::string_view value, int flags) {
+  if (std::optional<AclType> type = AclTypeOf(name)) {
+    RETURN_IF_ERROR(CheckWritableMount(path));
+    PosixAcl::Ref acl;
+    if (!value.empty()) {
+      ASSIGN_OR_RETURN(acl, PosixAcl::Parse(value));
+    }
+    return SetAcl(context, path, *type, std::move(acl));
+  }
   RETURN_IF_ERROR(CheckWritableMount(path));
   RefPtr<Inode> inode = path.inode();
   RETURN_IF_ERROR(CheckKnownName(context, *inode, name));
@@ -87,7 +133,16 @@ Result<void> VfsSetXattr(const PathContext& context, const VfsPath& path, std::s
 }
 
 Result<std::vector<std::string>> VfsListXattrs(const PathContext& context, const VfsPath& path) {
-  ASSIGN_OR_RETURN(std::vector<std::string> names, path.inode()->ListXattrs());
+  RefPtr<Inode> inode = path.inode();
+  ASSIGN_OR_RETURN(std::vector<std::string> others, inode->ListXattrs());
+  std::vector<std::string> names;
+  if (inode->GetAcl(AclType::kAccess).value_or(PosixAcl::Ref())) names.push_back(XATTR_NAME_POSIX_ACL_ACCESS);
+  if (inode->GetAcl(AclType::kDefault).value_or(PosixAcl::Ref()))
+    names.push_back(XATTR_NAME_POSIX_ACL_DEFAULT);
+  for (std::string& name : others) {
+    // (Lists of the host's do not count here.)
+    if (!HasPrefix(name, "system.")) names.push_back(std::move(name));
+  }
   if (!context.creds->HasCapability(CAP_SYS_ADMIN))
     std::erase_if(names, [](const std::string& name) { return HasPrefix(name, "trusted."); });
   return names;
@@ -95,6 +150,7 @@ Result<std::vector<std::string>> VfsListXattrs(const PathContext& context, const
 
 Result<void> VfsRemoveXattr(const PathContext& context, const VfsPath& path, std::string_view name) {
   RETURN_IF_ERROR(CheckWritableMount(path));
+  if (std::optional<AclType> type = AclTypeOf(name)) return SetAcl(context, path, *type, nullptr);
   RefPtr<Inode> inode = path.inode();
   RETURN_IF_ERROR(CheckKnownName(context, *inode, name));
   RETURN_IF_ERROR(CheckPermission(context, *inode, name, true));
