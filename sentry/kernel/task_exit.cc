@@ -6,6 +6,7 @@
 #include "sentry/ipc/ipc_namespace.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timers.h"
+#include "sentry/kernel/process_accounting.h"
 #include "sentry/kernel/seccomp_state.h"
 #include "sentry/kernel/tracee.h"
 #include "sentry/kernel/vfork_done.h"
@@ -50,6 +51,7 @@ void Task::Exit() {
   }
   FinishVfork();
   MakeWakes();
+  if (group_dead) AccountForProcess(*this);
   ReleaseResources(group_dead);
   host_time_.store(HostCpuTime(), std::memory_order_release);
   host_clock_.store(-1, std::memory_order_release);
@@ -93,9 +95,9 @@ void Task::ReleaseResources(bool group_dead) {
   }
   context_->Detach();
   seccomp_->Release();
+  kernel_.keyrings().Release(keyrings_);
   // Closes what nobody else has open, without a lock.
   fd_table.reset();
-  kernel_.keyrings().Release(keyrings_);
   fs.reset();
   memory.reset();
   restart_block_ = nullptr;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/process_accounting.h"
 #include "sentry/kernel/terminal.h"
 #include "sentry/syscalls/path_argument.h"
 
@@ -30,6 +31,23 @@ Result<int64_t> SysSysfs(Task& task, int option, uint64_t argument1, UserAddr ar
   const std::string name(types[index]->name());
   RETURN_IF_ERROR(task.memory().WriteArray(UserPtr<char>(argument2),
                                            std::span<const char>(name.c_str(), name.size() + 1)));
+  return 0;
+}
+
+// acct(2). Linux: acct_on().
+Result<int64_t> SysAcct(Task& task, UserPath path) {
+  if (!task.creds().HasCapability(CAP_SYS_PACCT)) return Errno(EPERM);
+  if (path.is_null()) {
+    SetAccountingFile(task.pid_namespace(), nullptr);
+    return 0;
+  }
+  ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, AT_FDCWD, path));
+  OpenHow how;
+  how.flags = O_WRONLY | O_APPEND;
+  ASSIGN_OR_RETURN(RefPtr<FileDescription> file,
+                   VfsOpen(argument.context, argument.start, argument.text, how));
+  if (!file->inode()->IsRegular()) return Errno(EACCES);
+  SetAccountingFile(task.pid_namespace(), std::move(file));
   return 0;
 }
 

@@ -16,6 +16,7 @@ struct OldFilesystemStats {  // struct ustat
 };
 
 Result<int64_t> SysSysfs(Task& task, int option, uint64_t argument1, UserAddr argument2);
+Result<int64_t> SysAcct(Task& task, UserPath path);
 Result<int64_t> SysUstat(Task& task, uint32_t device, UserPtr<OldFilesystemStats> stats);
 Result<int64_t> SysVhangup(Task& task);
 Result<int64_t> SysSwapon(Task& task, UserPath path, int flags);

@@ -376,7 +376,7 @@ constexpr auto MakeTable() {
   // 162
   t[162] = {"sync", Full<SysSync>()};
   // 163
-  t[163] = {"acct", Missing("as in a kernel without process accounting")};
+  t[163] = {"acct", Partial<SysAcct>("without the flag ASU; a full file system is not noticed before it is full")};
   // 164
   t[164] = {"settimeofday", Partial<SysSettimeofday>("EPERM: the clock is the host's")};
   // 165
@@ -718,7 +718,7 @@ constexpr auto MakeTable() {
   // 333
   t[333] = {"io_pgetevents", Full<SysIoPgetevents>()};
   // 334
-  t[334] = {"rseq", Missing("the host moves threads between CPUs unseen; glibc does without")};
+  t[334] = {"rseq", Missing("the host would have to write to a thread's area whatever is mapped there, as after fork; glibc does without")};
   // 424
   t[424] = {"pidfd_send_signal", Full<SysPidfdSendSignal>()};
   // 425
