@@ -113,6 +113,7 @@ TEST(SessionKeyringsAreJoined) {
   EXPECT_EQ(Describe(kSession), "keyring;" + Owner() + ";3f130000;" + name);
   // Only one that can be searched is found by name.
   ASSERT_OK(Keyctl(KEYCTL_SETPERM, kSession, 0x3f1b0000));
+  ASSERT_OK(Keyctl(KEYCTL_LINK, kSession, IdOf(kThread, true)));  // which keeps it
   NewSession();
   EXPECT_EQ(Keyctl(KEYCTL_JOIN_SESSION_KEYRING, name.c_str()), named);
 }
