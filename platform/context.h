@@ -81,6 +81,10 @@ class Context {
   // The task of `waker` is about to end this one's sleep. By the waker's thread.
   virtual void WokenBy(Context& waker) { (void)waker; }
 
+  // How long the task's thread has been waiting for guest code without sleeping, in ticks of the time stamp
+  // counter: CPU time that nobody's system calls took. Any thread.
+  virtual uint64_t SpunTicks() const { return 0; }
+
   // Lets go of what the context holds in an address space (its stub thread), for
   // exec and exit. The next Switch() starts afresh there.
   virtual void Detach() = 0;

@@ -29,6 +29,7 @@ constexpr uint64_t kLostCpuCycles = 300'000;   // a gap like this is no cache mi
 constexpr uint64_t kFirstBackoff = 3'000'000, kLastBackoff = 3'000'000'000;  // ~1 ms, ~1 s
 constexpr uint64_t kFirstShareBackoff =
     30'000'000;                                 // ~10 ms: a failure costs a time slice of somebody else's
+constexpr uint64_t kPauseCycles = 10'000;       // in a longer one it did not have its CPU
 constexpr uint64_t kSliceCycles = 1'000'000;    // somebody has had one
 constexpr uint64_t kLongAttempt = 150'000'000;  // one that lasted this long was a success
 constexpr uint32_t kPenaltySleep = 4, kPenaltyLostCpu = 12, kPenaltyCrowd = 2, kPenaltyLimit = 32;
@@ -163,17 +164,26 @@ void Handover::Begin(ThreadSlot& slot) {
 
 bool Handover::Spin(ThreadSlot& slot) {
   SlotOut& out = slot.out();
-  uint64_t start = __rdtsc(), last = start;
+  const uint64_t start = __rdtsc();
+  uint64_t last = start, interrupted = 0;
+  auto count = [&] {
+    spun_.store(spun_.load(std::memory_order_relaxed) + (last - start - interrupted),
+                std::memory_order_relaxed);
+  };
   while (out.done.load(std::memory_order_acquire) != slot.run) {
     _mm_pause();
-    uint64_t now = __rdtsc();
+    const uint64_t now = __rdtsc();
     if (now - last > kLostCpuCycles) WaitedInVain(kPenaltyLostCpu);
+    if (now - last > kPauseCycles) interrupted += now - last;
     last = now;
     if (now - start > kSpinCycles) {
+      count();
       WaitedInVain(kPenaltySleep);
       return false;
     }
   }
+  last = __rdtsc();
+  count();
   if (penalty_ > 0) --penalty_;
   return true;
 }

@@ -26,6 +26,7 @@
 #ifndef PLATFORM_SYSTRAP_HANDOVER_H_
 #define PLATFORM_SYSTRAP_HANDOVER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <utility>
 
@@ -40,6 +41,7 @@ class Handover {
 
   CpuBalancer::Pair& pair() { return pair_; }
   Turns& turns() { return turns_; }
+  uint64_t spun_ticks() const { return spun_.load(std::memory_order_relaxed); }
 
   // Lets the slot's thread run.
   void Begin(ThreadSlot& slot);
@@ -81,6 +83,7 @@ class Handover {
   uint64_t kernel_cycles_ = 0;  // that the Sentry has taken between runs, in this window
   uint64_t window_start_ = 0;   // in TSC cycles
   Attempt apart_, sharing_;
+  std::atomic<uint64_t> spun_{0};  // cycles in Spin while it had its CPU
   Baton* held_ = nullptr;
   uint64_t held_since_ = 0;
   // Of the window of calls that it has made with the baton: how many, and the cycles that they have taken

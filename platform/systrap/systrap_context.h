@@ -41,6 +41,7 @@ class SystrapContext final : public Context {
   void WokenBy(Context& waker) override {
     handover_.turns().WokenBy(static_cast<SystrapContext&>(waker).handover_.turns());
   }
+  uint64_t SpunTicks() const override { return handover_.spun_ticks(); }
   void Detach() override ABSL_LOCKS_EXCLUDED(mu_);
 
   // For the address space's gate, which has this context in its list. Any thread.

@@ -135,7 +135,13 @@ int64_t Task::HostCpuTime() const {
 CpuUsage Task::GetCpuUsage() const {
   CpuUsage usage;
   usage.user = guest_time_.Sum();
-  usage.system = HostCpuTime();
+  // The thread's time is the kernel's but for what it spent waiting, which is not known to the last tick:
+  // the sum must not go back all the same.
+  const int64_t system = HostCpuTime() - CycleClock::ToNanoseconds(context_->SpunTicks());
+  int64_t told = told_system_time_.load(std::memory_order_relaxed);
+  while (system > told && !told_system_time_.compare_exchange_weak(told, system, std::memory_order_relaxed)) {
+  }
+  usage.system = std::max(told, system);
   usage.minor_faults = faults_.load(std::memory_order_relaxed);
   usage.voluntary_switches = sleeps_.load(std::memory_order_relaxed);
   return usage;

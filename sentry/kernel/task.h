@@ -324,6 +324,7 @@ class Task final : public RefCounted {
   std::atomic<int64_t> host_clock_start_{0};  // what it showed when the task began
   std::atomic<int64_t> host_time_{0};         // ns; when the thread has ended
   CycleStopwatch guest_time_;
+  mutable std::atomic<int64_t> told_system_time_{0};  // ns; the most that GetCpuUsage has said
   std::atomic<uint64_t> faults_{0}, sleeps_{0};
 
   // Guarded by thread_group_->signal_lock().
