@@ -279,6 +279,7 @@ def main():
     place = Place()
     try:
         podman = Podman(place, arguments.runtime, os.path.abspath(arguments.runsc), flags)
+        os.chdir(place.folder)  # conmon leaves a file "oom" where it was started
         for part in arguments.only.split(","):
             print(f"--- {part}", flush=True)
             PARTS[part](podman)

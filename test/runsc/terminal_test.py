@@ -77,13 +77,20 @@ class Terminal:
         return text
 
     def settings(self):
-        return termios.tcgetattr(self.master)
+        """As a command of the shell finds them; at its prompt they are readline's, sooner or later."""
+        self.type("stty -g; echo fo''und\n")
+        match = self.expect(r"([0-9a-f:]{40,})\r\nfound\r\n", "stty tells the settings")
+        self.prompt("prompt")
+        return match.group(1) if match else None
+
+    def local_modes(self):
+        return termios.tcgetattr(self.master)[3]
 
     def is_raw(self):
-        return not self.settings()[3] & termios.ICANON
+        return not self.local_modes() & termios.ICANON
 
     def echoes(self):
-        return bool(self.settings()[3] & termios.ECHO)
+        return bool(self.local_modes() & termios.ECHO)
 
     def resize(self, rows, columns):
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -226,7 +233,8 @@ def settings_restored(runsc, flags):
     before = shell.settings()
     shell.run("$R stty raw -echo; sleep 0.3; echo do''ne", "done\r", "a command that leaves raw mode")
     shell.prompt("prompt")
-    check(shell.settings() == before, "raw mode and echo are as before", f"{shell.settings()} {before}")
+    after = shell.settings()
+    check(after == before, "raw mode and echo are as before", f"{after} {before}")
     for victim in ("runsc-sentry", "runsc-gofer"):
         shell.type("$R -- sh -c 'stty raw -echo; echo now\" \"raw; sleep 100'; stty -a | tr ' ' '\\n' | grep -E '^-?(echo|icanon);?$'\n")
         shell.expect("now raw", "the guest has the terminal in raw mode")
