@@ -80,7 +80,7 @@ class Handover {
   uint32_t switches_ = 0;       // in this window
   uint32_t busy_windows_ = 0;   // in a row
   uint64_t returned_ = 0;       // when the last run ended; 0: while it spins nobody asks
-  uint64_t kernel_cycles_ = 0;  // that the Sentry has taken between runs, in this window
+  uint64_t kernel_cycles_ = 0;  // from one run to the next, sleep included, in this window
   uint64_t window_start_ = 0;   // in TSC cycles
   Attempt apart_, sharing_;
   std::atomic<uint64_t> spun_{0};  // cycles in Spin while it had its CPU
