@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint64_t kSeveral = ~uint64_t{0};
 constexpr uint32_t kWindow = 64;              // turns
+constexpr uint32_t kMostCalls = 12;           // in a turn, on average
 constexpr uint64_t kBusyCycles = 1'000'000;   // ~300 us a turn: slower ones gain nothing
 constexpr uint64_t kYieldCycles = 400'000;    // ~130 us
 constexpr uint64_t kLostCpuCycles = 300'000;  // a yield that takes this long has let others run
@@ -79,19 +80,20 @@ void Turns::BeginSleep(const std::atomic<uint32_t>& word, uint32_t value, bool m
 void Turns::CountTurn(uint64_t other, uint64_t now) {
   if (other != candidate_) {
     candidate_ = other;
-    turns_ = 0;
+    turns_ = calls_ = 0;
     window_start_ = now;
     return;
   }
   if (++turns_ < kWindow) return;
   turns_ = 0;
   const uint64_t took = now - std::exchange(window_start_, now);
+  const uint32_t calls = std::exchange(calls_, 0);
   if (trial_ != Trial::kNone) return JudgeCoupling(now, took);
-  if (!coupled()) ConsiderCoupling(now, took);
+  if (!coupled()) ConsiderCoupling(now, took, calls);
 }
 
-void Turns::ConsiderCoupling(uint64_t now, uint64_t took) {
-  if (took > kWindow * kBusyCycles || now < not_before_) return;
+void Turns::ConsiderCoupling(uint64_t now, uint64_t took, uint32_t calls) {
+  if (took > kWindow * kBusyCycles || calls > kWindow * kMostCalls || now < not_before_) return;
   if (!balancer_.Couple(pair_, candidate_)) {
     not_before_ = now + kFirstBackoff;
     return;

@@ -36,6 +36,8 @@ class Turns {
   CpuBalancer::Pair& pair() { return pair_; }
   bool coupled() const { return pair_.coupled(); }
 
+  // A call of the guest's was served. Who makes many in a turn is better off running alone (baton.h).
+  void CountCall() { ++calls_; }
   // The task of `waker` is about to wake this one. By the waker's thread.
   void WokenBy(Turns& waker);
   // The task is about to sleep until `word` is no longer `value`.
@@ -70,7 +72,7 @@ class Turns {
   void WaitedInVain(uint32_t penalty);
   void CountTurn(uint64_t other, uint64_t now);
   // After a whole window of turns.
-  void ConsiderCoupling(uint64_t now, uint64_t took);
+  void ConsiderCoupling(uint64_t now, uint64_t took, uint32_t calls);
   void JudgeCoupling(uint64_t now, uint64_t took);
   void BackOff(uint64_t now);
 
@@ -80,6 +82,7 @@ class Turns {
   uint64_t woke_ = 0;                  // the pair that this one has woken since it slept; kSeveral
   uint64_t candidate_ = 0;             // whom it takes turns with
   uint32_t turns_ = 0;                 // in this window
+  uint32_t calls_ = 0;                 // likewise
   uint32_t penalty_ = 0;
   enum class Trial : uint8_t { kNone, kSettling, kMeasuring, kPassed };
   Trial trial_ = Trial::kNone;  // of the one that asked for the coupling

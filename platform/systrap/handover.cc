@@ -140,6 +140,7 @@ void Handover::AwaitBaton(Baton& baton) {
 
 void Handover::Begin(ThreadSlot& slot) {
   SlotIn& in = slot.in();
+  turns_.CountCall();
   if (Baton* baton = pair_.baton(); baton != nullptr) {
     AwaitBaton(*baton);
   } else if (held_ != nullptr) {
