@@ -5,8 +5,10 @@
 
 namespace runsc {
 Result<size_t> GoferRegularFile::PRead(IoSequence& to, uint64_t offset) {
-  if (std::optional<uint64_t> size = gofer_inode_.KnownSize()) {
-    if (std::optional<size_t> read = file_->ReadMapped(to, offset, *size)) return *read;
+  if (file_->CountRead(to.size())) {
+    if (std::optional<uint64_t> size = gofer_inode_.KnownSize()) {
+      if (std::optional<size_t> read = file_->ReadMapped(to, offset, *size)) return *read;
+    }
   }
   auto read = file_->PRead(to, offset);
   if (!read.is(EFAULT)) return read;

@@ -110,12 +110,15 @@ Result<size_t> HostBackingFile::PRead(IoSequence& to, uint64_t offset) {
   });
 }
 
+bool HostBackingFile::CountRead(size_t length) {
+  if (length > kSmallRead) return false;
+  if (small_reads_.load(std::memory_order_relaxed) >= kReadsBeforeMapping) return true;
+  small_reads_.fetch_add(1, std::memory_order_relaxed);
+  return false;
+}
+
 std::optional<size_t> HostBackingFile::ReadMapped(IoSequence& to, uint64_t offset, uint64_t size) {
-  if (to.size() > kSmallRead || size > kSmallFile) return std::nullopt;
-  if (small_reads_.load(std::memory_order_relaxed) < kReadsBeforeMapping) {
-    small_reads_.fetch_add(1, std::memory_order_relaxed);
-    return std::nullopt;
-  }
+  if (size > kSmallFile) return std::nullopt;
   if (offset >= size) return 0;
   const size_t length = std::min<uint64_t>(to.size(), size - offset);
   const std::byte* from = At({offset, length});

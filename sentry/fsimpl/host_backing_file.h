@@ -46,8 +46,10 @@ class HostBackingFile final : public RefCounted, public BackingFile {
 
   // Straight between the host's page cache and guest memory. Short at the end of the file.
   Result<size_t> PRead(IoSequence& to, uint64_t offset);
-  // The same without a host call, from a mapping, for a file whose size is known; nullopt: not this way.
-  // Only what is read again and again in small pieces is mapped: a page's first fault costs more than a call.
+  // Whether a read of so many bytes, which this counts, is one for ReadMapped: only what is read again and
+  // again in small pieces is mapped, for a page's first fault costs more than a call.
+  bool CountRead(size_t length);
+  // PRead without a host call, from a mapping, for a file whose size is known; nullopt: not this way.
   std::optional<size_t> ReadMapped(IoSequence& to, uint64_t offset, uint64_t size);
   Result<size_t> PWrite(IoSequence& from, uint64_t offset);
   // To the end of the file as the host has it, whoever else appends.
