@@ -57,7 +57,6 @@ class TerminalCopier {
   UniqueFd master_;
   Direction in_, out_;
   std::optional<termios> saved_;
-  int flags_in_ = -1, flags_out_ = -1;
 };
 
 }  // namespace runsc
