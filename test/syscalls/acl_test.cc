@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include "test/syscalls/mount_table.h"
 #include "test/syscalls/syscall_test.h"
 
 namespace {
@@ -58,21 +59,12 @@ void Make(const char* path, unsigned mode = 0644) {
   ASSERT_OK(chmod(path, mode));
 }
 
-// An empty tmpfs of the test's own, which is the working directory.
-struct Scratch {
-  char path[64] = "/tmp/acl_test_XXXXXX";
-  Scratch() {
-    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0) SKIP("may not mount here");
-    if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) SKIP("may not mount here");
-    if (mkdtemp(path) == nullptr || mount("scratch", path, "tmpfs", 0, "mode=755") != 0 || chdir(path) != 0)
-      SKIP("may not mount here");
+struct Files : Scratch {
+  Files() {
     Make("f", 0640);
     if (Set("f", kAccess, kMinimal) != 0) SKIP("no access control lists");
     ASSERT_OK(chmod("f", 0640));
     ASSERT_OK(mkdir("d", 0755));
-  }
-  ~Scratch() {
-    if (chdir("/") == 0 && umount2(path, MNT_DETACH) == 0) rmdir(path);
   }
 };
 
@@ -91,7 +83,7 @@ int Granted(const char* path, unsigned uid, unsigned gid, std::vector<gid_t> gro
 }  // namespace
 
 TEST(ListsAndModesGoTogether) {
-  Scratch s;
+  Files files;
   EXPECT_EQ(Get("f", kAccess), "ENODATA");
   EXPECT_EQ(Names("f"), "");
   ASSERT_OK(Set("f", kAccess, kList));
@@ -111,7 +103,7 @@ TEST(ListsAndModesGoTogether) {
 }
 
 TEST(ListsAreRemoved) {
-  Scratch s;
+  Files files;
   EXPECT_OK(removexattr("f", kAccess));
   EXPECT_OK(removexattr("f", kDefault));
   for (bool by_value : {true, false}) {
@@ -128,7 +120,7 @@ TEST(ListsAreRemoved) {
 }
 
 TEST(WrongListsAreRefused) {
-  Scratch s;
+  Files files;
   EXPECT_ERRNO(Set("f", kAccess, "ab"), EINVAL);
   EXPECT_ERRNO(Set("f", kAccess, kList + "x"), EINVAL);
   EXPECT_ERRNO(Set("f", kAccess, Acl({{kOwner, 6}, {kOwningGroup, 4}, {kOther, 0}}, 1)), EOPNOTSUPP);
@@ -162,7 +154,7 @@ TEST(WrongListsAreRefused) {
 }
 
 TEST(OnlySomeFilesHaveThem) {
-  Scratch s;
+  Files files;
   EXPECT_ERRNO(Set("f", kDefault, kList), EACCES);
   EXPECT_OK(Set("f", kDefault, ""));
   ASSERT_OK(symlink("f", "l"));
@@ -177,7 +169,7 @@ TEST(OnlySomeFilesHaveThem) {
 }
 
 TEST(TheOwnerSetsThem) {
-  Scratch s;
+  Files files;
   ASSERT_OK(chown("f", 1000, 3000));
   ASSERT_OK(chmod("f", 02755));
   EXPECT_CHILD_OK([] {
@@ -200,7 +192,7 @@ TEST(TheOwnerSetsThem) {
 }
 
 TEST(RightsAreThoseOfTheList) {
-  Scratch s;
+  Files files;
   Make("q");
   ASSERT_OK(chown("q", 7, 3000));
   ASSERT_OK(Set(
@@ -227,7 +219,7 @@ TEST(RightsAreThoseOfTheList) {
 }
 
 TEST(DirectoriesAreSearchedByTheirLists) {
-  Scratch s;
+  Files files;
   Make("d/f", 0644);
   ASSERT_OK(
       Set("d", kAccess, Acl({{kOwner, 7}, {kUser, 1, 1000}, {kOwningGroup, 0}, {kMask, 7}, {kOther, 0}})));
@@ -242,7 +234,7 @@ TEST(DirectoriesAreSearchedByTheirLists) {
 }
 
 TEST(NewFilesBeginWithTheDefault) {
-  Scratch s;
+  Files files;
   ASSERT_OK(Set("d", kDefault, kList));
   EXPECT_EQ(Mode("d"), 0755u);
   EXPECT_EQ(Names("d"), std::string(kDefault) + " ");

@@ -5,21 +5,12 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
+#include "test/syscalls/mount_table.h"
 #include "test/syscalls/syscall_test.h"
 
 namespace {
 
-struct Scratch {
-  char path[64] = "/tmp/mount_test_XXXXXX";
-  Scratch() {
-    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0) SKIP("may not mount here");
-    if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) SKIP("may not mount here");
-    if (mkdtemp(path) == nullptr || mount("scratch", path, "tmpfs", 0, "mode=755") != 0 || chdir(path) != 0)
-      SKIP("may not mount here");
-  }
-};
-
-int Touch(const char* path) { return open(path, O_CREAT | O_RDWR, 0644); }
+int Create(const char* path) { return open(path, O_CREAT | O_RDWR, 0644); }
 int Pivot(const char* to, const char* old) { return static_cast<int>(syscall(SYS_pivot_root, to, old)); }
 
 }  // namespace
@@ -27,10 +18,10 @@ int Pivot(const char* to, const char* old) { return static_cast<int>(syscall(SYS
 TEST(a_mount_hides_and_comes_off) {
   Scratch scratch;
   ASSERT_OK(mkdir("m", 0755));
-  ASSERT_OK(Touch("m/below"));
+  ASSERT_OK(Create("m/below"));
   ASSERT_OK(mount("t", "m", "tmpfs", 0, "size=8k,nr_inodes=4"));
   EXPECT_ERRNO(open("m/below", O_RDONLY), ENOENT);
-  int fd = ASSERT_OK(Touch("m/f"));
+  int fd = ASSERT_OK(Create("m/f"));
   std::string big(16384, 'x');
   EXPECT_EQ(write(fd, big.data(), big.size()), 8192);
   EXPECT_ERRNO(write(fd, "x", 1), ENOSPC);
@@ -55,7 +46,7 @@ TEST(binds_and_read_only) {
   Scratch scratch;
   ASSERT_OK(mkdir("a", 0755));
   ASSERT_OK(mkdir("b", 0755));
-  ASSERT_OK(Touch("a/f"));
+  ASSERT_OK(Create("a/f"));
   ASSERT_OK(mount("a", "b", nullptr, MS_BIND, nullptr));
   EXPECT_OK(close(ASSERT_OK(open("b/f", O_RDWR))));
   EXPECT_ERRNO(rename("a/f", "b/g"), EXDEV);
@@ -68,7 +59,7 @@ TEST(binds_and_read_only) {
   EXPECT_ERRNO(chmod("b/f", 0600), EROFS);
   EXPECT_ERRNO(access("b/f", W_OK), EROFS);
   EXPECT_OK(open("a/f", O_RDWR));
-  ASSERT_OK(Touch("file"));
+  ASSERT_OK(Create("file"));
   ASSERT_OK(mount("a/f", "file", nullptr, MS_BIND, nullptr));
   struct stat x, y;
   ASSERT_OK(stat("a/f", &x));
@@ -84,7 +75,7 @@ TEST(moving_and_detaching) {
   ASSERT_OK(mount("t", "a", "tmpfs", 0, nullptr));
   ASSERT_OK(mkdir("a/sub", 0755));
   ASSERT_OK(mount("t", "a/sub", "tmpfs", 0, nullptr));
-  int fd = ASSERT_OK(Touch("a/sub/f"));
+  int fd = ASSERT_OK(Create("a/sub/f"));
   EXPECT_ERRNO(mount("a", "a/sub", nullptr, MS_MOVE, nullptr), ELOOP);
   ASSERT_OK(mount("a", "b", nullptr, MS_MOVE, nullptr));
   EXPECT_OK(access("b/sub/f", F_OK));
@@ -119,7 +110,7 @@ TEST(pivot_root_and_chroot) {
 
 TEST(what_may_be_bound) {
   Scratch scratch;
-  ASSERT_OK(Touch("ns"));
+  ASSERT_OK(Create("ns"));
   ASSERT_OK(mount("/proc/self/ns/uts", "ns", nullptr, MS_BIND, nullptr));
   struct stat x, y;
   ASSERT_OK(stat("/proc/self/ns/uts", &x));
@@ -161,7 +152,7 @@ TEST(what_may_be_bound) {
 // later (Linux 6.18 numbers them by CPU).
 TEST(a_younger_mount_namespace_can_be_bound) {
   Scratch scratch;
-  ASSERT_OK(Touch("ns"));
+  ASSERT_OK(Create("ns"));
   int ready[2], go[2];
   ASSERT_OK(pipe(ready));
   ASSERT_OK(pipe(go));
@@ -202,7 +193,7 @@ TEST(a_younger_mount_namespace_can_be_bound) {
 TEST(a_mount_point_of_another_namespace_can_be_removed) {
   Scratch scratch;
   for (const char* path : {"dir", "dir2", "from"}) ASSERT_OK(mkdir(path, 0755));
-  ASSERT_OK(Touch("file"));
+  ASSERT_OK(Create("file"));
   int ready[2], go[2];
   ASSERT_OK(pipe(ready));
   ASSERT_OK(pipe(go));
@@ -223,7 +214,8 @@ TEST(a_mount_point_of_another_namespace_can_be_removed) {
     std::string text(65536, '\0');
     ssize_t size = 0;
     for (ssize_t got; (got = read(mounts, text.data() + size, text.size() - size)) > 0;) size += got;
-    fine = fine && text.find(std::string(scratch.path) + "/") == std::string::npos;
+    for (const char* name : {"dir", "dir2", "file"})
+      fine = fine && text.find(scratch / name) == std::string::npos;
     _exit(fine ? 0 : 1);
   }
   char byte;
