@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
+#include "platform/host/large_page_file.h"
 #include "platform/ptrace/ptrace_platform.h"
 #include "platform/seccomp/filter.h"
 #include "platform/systrap/systrap_platform.h"
@@ -103,14 +104,15 @@ struct Foundation {
   UniqueFd control_wake;  // eventfd: there is something for the control server
 };
 
-std::string LayFoundation(const BootOptions& options, Foundation& foundation) {
+std::string LayFoundation(const BootOptions& options, UniqueFd large_page_file, Foundation& foundation) {
   auto platform = options.platform == "systrap" ? NewSystrapPlatform() : NewPtracePlatform();
   if (!platform.ok()) return fmt::format("the {} platform: {}", options.platform, platform.error().message());
   foundation.platform = std::move(*platform);
   uint64_t limit = options.memory_limit;
   live_limits.memory = limit;
   // Of a container `runsc update` may make it more.
-  auto memory_file = MemoryFile::Create(options.controlled ? std::max(limit, options.host_memory) : limit);
+  auto memory_file = MemoryFile::Create(options.controlled ? std::max(limit, options.host_memory) : limit,
+                                        std::move(large_page_file));
   if (!memory_file.ok()) return fmt::format("guest memory: {}", memory_file.error().message());
   foundation.memory_file = std::move(*memory_file);
   foundation.ended.reset(::eventfd(0, EFD_CLOEXEC));
@@ -215,8 +217,11 @@ int BootSentry(BootOptions options) {
   Foundation foundation;
   std::optional<HostNetwork> network;
   if (options.host_sockets) SetHostNetwork(&network.emplace());
-  std::string wrong = ConfineSentry(options, network ? network->Descriptors() : std::vector<int>());
-  if (wrong.empty()) wrong = LayFoundation(options, foundation);
+  UniqueFd large_page_file = OpenLargePageFile(options.host_uid, options.host_gid);
+  std::vector<int> more_fds = network ? network->Descriptors() : std::vector<int>();
+  more_fds.push_back(large_page_file.get());
+  std::string wrong = ConfineSentry(options, more_fds);
+  if (wrong.empty()) wrong = LayFoundation(options, std::move(large_page_file), foundation);
   if (!wrong.empty()) return Fail(options, kFailedCode, wrong);
 
   InstallSafeCopyHandler();

@@ -44,6 +44,9 @@ std::vector<SyscallRule> MemoryRules() {
       {SYS_fallocate,
        "give pages of the memory file back to the host",
        {IntArgIs(1, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)}},
+      {SYS_fallocate,
+       "have the host make many pages of the memory file at once",
+       {IntArgIs(1, FALLOC_FL_KEEP_SIZE)}},
   };
 }
 
@@ -95,7 +98,7 @@ std::vector<SyscallRule> FileRules() {
       {SYS_pwritev2, "standard streams, donated files: every write of a file"},
       {SYS_lseek, "standard streams that are files; holes of donated files"},
       {SYS_fstat, "what kind of file a descriptor is; sizes of donated files"},
-      {SYS_ftruncate, "sizes of donated files"},
+      {SYS_ftruncate, "sizes of donated files; the memory file grows"},
       {SYS_fallocate, "space of donated files", {ArgBelow(1, 4)}},
       {SYS_fsync, "donated files"},
       {SYS_fdatasync, "donated files"},

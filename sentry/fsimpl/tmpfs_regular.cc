@@ -64,8 +64,8 @@ Result<FileRange> TmpfsRegular::FillHoleLocked(uint64_t offset, uint64_t length)
   if (reserve_.length == 0) {
     // Memory is set aside as the file grows, so that it lies together for mappings.
     uint64_t ahead = PageRoundDown(std::min(allocated_.load(std::memory_order_relaxed), kMaxReserve));
-    Result<FileRange> made = memory.Allocate(std::max(length, ahead));
-    if (!made.ok() && ahead > length) made = memory.Allocate(length);
+    Result<FileRange> made = memory.Allocate(std::max(length, ahead), MemoryFile::Use::kWhole);
+    if (!made.ok() && ahead > length) made = memory.Allocate(length, MemoryFile::Use::kWhole);
     if (!made.ok()) return made.error();
     reserve_ = *made;
   }

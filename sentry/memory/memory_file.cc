@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -33,13 +35,21 @@ constexpr size_t kStripes = 64;
 
 constexpr uint64_t kMaxLimit = uint64_t{8} << 40;
 
+// Below this a call of fallocate costs as much as the pages that a first touch brings.
+constexpr uint64_t kMinFilled = 16 << 10;
+// The largest piece that the host makes; pieces lie at multiples of their length.
+constexpr uint64_t kLargestPiece = 2 << 20;
+// What the file grows by: less than that is never a piece of its own.
+constexpr uint64_t kFileStep = 64 << 10;
+
 }  // namespace
 
 struct MemoryFile::State {
   UniqueFd fd;
   std::byte* base = nullptr;
   std::atomic<uint32_t>* refs = nullptr;  // one a page; what is free has 0; see StripeLock
-  uint64_t capacity = 0;                  // bytes of the mapping and of the file
+  uint64_t capacity = 0;                  // bytes of the mapping; the file may grow to it
+  bool large_pages = false;               // see OpenLargePageFile
   uint64_t limit = 0;
   std::atomic<uint64_t> allocated{0};
 
@@ -52,6 +62,7 @@ struct MemoryFile::State {
   ExtentSet clean ABSL_GUARDED_BY(mu);                 // holes of the file
   ExtentSet dirty ABSL_GUARDED_BY(mu);                 // still has pages, with old contents
   uint64_t frontier ABSL_GUARDED_BY(mu) = kZeroRange;  // nothing behind it was ever allocated
+  uint64_t file_size ABSL_GUARDED_BY(mu) = 0;
 
   ~State() {
     if (base != nullptr) munmap(base, capacity);
@@ -73,12 +84,15 @@ struct MemoryFile::State {
 
   Result<FileRange> Take(uint64_t length, bool* is_dirty) ABSL_LOCKS_EXCLUDED(mu);
   Result<uint64_t> TakeExtent(uint64_t length, bool* is_dirty) ABSL_LOCKS_EXCLUDED(mu);
+  Result<uint64_t> TakeBehindFrontier(uint64_t length) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Has the host make clean pages at once, in large pieces. As far as it can: the rest comes when touched.
+  void Fill(FileRange range) const;
   void Free(FileRange range) ABSL_LOCKS_EXCLUDED(mu);
   // Gives extents (in neither set) back to the host and puts them into `clean`.
   void Punch(const std::vector<FileRange>& extents) ABSL_LOCKS_EXCLUDED(mu);
 };
 
-Result<std::unique_ptr<MemoryFile>> MemoryFile::Create(uint64_t limit) {
+Result<std::unique_ptr<MemoryFile>> MemoryFile::Create(uint64_t limit, UniqueFd large_page_file) {
   auto state = std::make_unique<State>();
   limit = std::min(limit, kMaxLimit);
   limit = std::max(PageRoundDown(limit), kPageSize);
@@ -86,9 +100,15 @@ Result<std::unique_ptr<MemoryFile>> MemoryFile::Create(uint64_t limit) {
   // Address space is cheap; the slack keeps fragmentation from being the limit.
   constexpr uint64_t kChunk = uint64_t{1} << 30;
   state->capacity = (limit * 2 + kChunk - 1) / kChunk * kChunk;
-  state->fd = UniqueFd(memfd_create("runsc-memory", MFD_CLOEXEC));
+  state->large_pages = static_cast<bool>(large_page_file);
+  state->fd =
+      state->large_pages ? std::move(large_page_file) : UniqueFd(memfd_create("runsc-memory", MFD_CLOEXEC));
   if (!state->fd) return HostErrno();
-  if (ftruncate(state->fd.get(), static_cast<off_t>(state->capacity)) != 0) return HostErrno();
+  {
+    MutexLock lock(state->mu);
+    state->file_size = state->large_pages ? kZeroRange : state->capacity;
+    if (ftruncate(state->fd.get(), static_cast<off_t>(state->file_size)) != 0) return HostErrno();
+  }
   void* base =
       mmap(nullptr, state->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, state->fd.get(), 0);
   if (base == MAP_FAILED) return HostErrno();
@@ -119,28 +139,51 @@ Result<uint64_t> MemoryFile::State::TakeExtent(uint64_t length, bool* is_dirty) 
         }
       }
       if (auto offset = clean.Take(length)) return *offset;
-      if (capacity - frontier >= length) {
-        uint64_t offset = frontier;
-        frontier += length;
-        return offset;
-      }
-      if (flushed) return Errno(ENOMEM);
+      if (auto offset = TakeBehindFrontier(length); offset.ok() || flushed) return offset;
       flush = dirty.TakeAll();
     }
     Punch(flush);
   }
 }
 
-Result<FileRange> MemoryFile::Allocate(uint64_t length) {
+Result<uint64_t> MemoryFile::State::TakeBehindFrontier(uint64_t length) {
+  uint64_t offset = frontier;
+  if (large_pages && length >= kMinFilled) {
+    const uint64_t alignment = std::min(std::bit_floor(length), kLargestPiece);
+    offset = (offset + alignment - 1) & ~(alignment - 1);
+  }
+  if (offset > capacity || capacity - offset < length) return Errno(ENOMEM);
+  if (offset + length > file_size) {
+    // The end of the file is what keeps pieces from being larger than what is asked for.
+    const uint64_t size = std::min((offset + length + kFileStep - 1) / kFileStep * kFileStep, capacity);
+    if (ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return Errno(ENOMEM);
+    file_size = size;
+  }
+  clean.Insert({frontier, offset - frontier});
+  frontier = offset + length;
+  return offset;
+}
+
+void MemoryFile::State::Fill(FileRange range) const {
+  if (!large_pages || range.length < kMinFilled) return;
+  fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(range.offset),
+            static_cast<off_t>(range.length));
+}
+
+Result<FileRange> MemoryFile::Allocate(uint64_t length, Use use) {
   bool is_dirty = false;
   ASSIGN_OR_RETURN(FileRange range, state_->Take(length, &is_dirty));
-  if (is_dirty) std::memset(state_->base + range.offset, 0, length);
+  if (is_dirty)
+    std::memset(state_->base + range.offset, 0, length);
+  else if (use == Use::kWhole)
+    state_->Fill(range);
   return range;
 }
 
 Result<FileRange> MemoryFile::Copy(FileRange from) {
   bool is_dirty = false;
   ASSIGN_OR_RETURN(FileRange range, state_->Take(from.length, &is_dirty));
+  if (!is_dirty) state_->Fill(range);
   std::memcpy(state_->base + range.offset, state_->base + from.offset, from.length);
   return range;
 }

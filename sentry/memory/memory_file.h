@@ -1,4 +1,4 @@
-// MemoryFile: all memory that guests and Sentry-owned files use, in one host memfd.
+// MemoryFile: all memory that guests and Sentry-owned files use, in one file in the host's memory.
 // The Sentry maps it once, sparsely, so that At() is an addition. Pages carry
 // reference counts: copy-on-write shares a page between address spaces by them, and a
 // page without references is given back to the host.
@@ -23,12 +23,15 @@ namespace runsc {
 
 class MemoryFile final : public BackingFile {
  public:
-  // `limit`: bytes that may be allocated at once. Makes the memfd; call at boot.
-  static Result<std::unique_ptr<MemoryFile>> Create(uint64_t limit);
+  // `limit`: bytes that may be allocated at once. Of OpenLargePageFile, if there is one; else makes a memfd.
+  // Call at boot.
+  static Result<std::unique_ptr<MemoryFile>> Create(uint64_t limit, UniqueFd large_page_file = {});
   ~MemoryFile();
 
+  // kWhole: most of it will be touched soon, so the host may make all of its pages now.
+  enum class Use { kWhole, kPerhaps };
   // Zeroed pages with one reference each. `length` is page-aligned and not 0. ENOMEM.
-  Result<FileRange> Allocate(uint64_t length);
+  Result<FileRange> Allocate(uint64_t length, Use use = Use::kPerhaps);
   // New pages with the contents of others. ENOMEM.
   Result<FileRange> Copy(FileRange range);
   void AddPageRefs(FileRange range) override;
@@ -56,9 +59,10 @@ class MemoryFile final : public BackingFile {
   const std::unique_ptr<State> state_;
 };
 
-// Which pages of the memory file have been touched since they were allocated: the host has made those only.
-// (A small allocation may be of memory that was in use before, and then counts as touched.) Remembers what
-// the host has said, so it is for one look at an address space.
+// Which pages of the memory file have been touched since they were allocated, as far as the host knows: one
+// that it made together with others (Use::kWhole) is touched with them. (A small allocation may be of memory
+// that was in use before, and then counts as touched.) Remembers what the host has said, so it is for one
+// look at an address space.
 class TouchedPages {
  public:
   explicit TouchedPages(const MemoryFile& file) : file_(file) {}

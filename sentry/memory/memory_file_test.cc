@@ -6,7 +6,9 @@
 #include <cstring>
 #include <map>
 #include <random>
+#include <utility>
 
+#include "platform/host/large_page_file.h"
 #include "sentry/memory/extent_set.h"
 #include "sentry/memory/mapping_set.h"
 
@@ -52,6 +54,45 @@ TEST_CASE("a copy has the bytes of the pages that it was made of") {
   file->ReleasePageRefs(copy);
   CHECK(file->allocated_bytes() == 0);
   CHECK(file->Copy({from.offset, 2 << 20}).is(ENOMEM));
+}
+
+// Where this process may not mount, there is nothing to see.
+TEST_CASE("large pages: what is used whole is made at once, the rest as it is touched") {
+  UniqueFd backing = OpenLargePageFile();
+  if (!backing) {
+    WARN("SKIPPED: no file of large pages here (needs mount rights and Linux 6.14)");
+    return;
+  }
+  auto file = MemoryFile::Create(64 << 20, std::move(backing)).value();
+  auto blocks = [&] {
+    struct stat st;
+    REQUIRE(fstat(file->host_fd(), &st) == 0);
+    return static_cast<uint64_t>(st.st_blocks) * 512;
+  };
+  const uint64_t at_start = blocks();
+  FileRange perhaps = file->Allocate(128 << 10).value();
+  CHECK(blocks() == at_start);
+  *file->At(perhaps.offset) = std::byte{1};
+  CHECK(blocks() == at_start + kPageSize);
+
+  FileRange whole = file->Allocate(64 << 10, MemoryFile::Use::kWhole).value();
+  CHECK(whole.offset % whole.length == 0);
+  CHECK(blocks() == at_start + kPageSize + whole.length);
+  CHECK_FALSE(TouchedPages::Contains(*file, whole.offset));
+  *file->At(whole.offset) = std::byte{1};
+  CHECK(file->IsFilled(whole));
+  CHECK(blocks() == at_start + kPageSize + whole.length);
+  for (uint64_t i = 1; i < whole.length; ++i) REQUIRE(file->At(whole)[i] == std::byte{0});
+
+  FileRange large = file->Allocate(8 << 20, MemoryFile::Use::kWhole).value();
+  CHECK(blocks() == at_start + kPageSize + whole.length + large.length);
+  memset(file->At(large), 0xff, large.length);
+  // What goes back goes wholly, and what takes its place is zero.
+  file->ReleasePageRefs({large.offset + (1 << 20), 4 << 20});
+  CHECK(blocks() == at_start + kPageSize + whole.length + (4 << 20));
+  FileRange again = file->Allocate(1 << 20, MemoryFile::Use::kWhole).value();
+  for (uint64_t i = 0; i < again.length; ++i) REQUIRE(file->At(again)[i] == std::byte{0});
+  CHECK(*file->At(large.offset) == std::byte{0xff});
 }
 
 TEST_CASE("the limit is exact") {

@@ -99,7 +99,7 @@ Result<Span> MemoryManager::State::MakeAnonymousPma(Span vma_range, const Vma& v
     chunk = std::bit_floor(beside);
     range = ClipToHole(addr, Intersect(vma_range, Window(addr, chunk, want_end)), true);
   }
-  Result<FileRange> memory = memory_file.Allocate(range.length());
+  Result<FileRange> memory = memory_file.Allocate(range.length(), MemoryFile::Use::kWhole);
   if (!memory.ok() && range.length() > kPageSize) {
     range = {addr, addr + kPageSize};
     memory = memory_file.Allocate(kPageSize);
@@ -188,7 +188,7 @@ Result<Span> MemoryManager::State::BreakCow(Span vma_range, const Vma& vma, uint
   if (!pma.anonymous && vma_range.length() <= kMaxEagerSegment) range = Intersect(whole, vma_range);
   for (;; range = {addr, addr + kPageSize}) {
     bool single = range.length() == kPageSize;
-    Result<FileRange> memory = memory_file.Allocate(range.length());
+    Result<FileRange> memory = memory_file.Allocate(range.length(), MemoryFile::Use::kWhole);
     if (!memory.ok()) {
       if (single) return memory.error();
       continue;

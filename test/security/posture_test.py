@@ -75,15 +75,21 @@ def check_empty_root(role, pid):
 
 
 def check_sentry_files(role, pid, stdio):
-    """Standard streams, the memfds, two sockets and two more to ask the network, an eventfd, pidfds and their
-    epoll, /proc/net, donated read-only files."""
-    sockets = 0
+    """Standard streams, the memfds, the guest's memory, two sockets and two more to ask the network, an eventfd,
+    pidfds and their epoll, /proc/net, donated read-only files."""
+    sockets = memory_files = 0
     for fd, target, flags, mode in open_files(pid):
         what = f"{role}: fd {fd} -> {target}"
         if fd < 3:
             check(target in stdio, what, "not the caller's stream")
         elif target.startswith("/memfd:"):
             check(target in ("/memfd:stub", "/memfd:runsc-memory"), what, "unknown memfd")
+        elif re.fullmatch(r"/#\d+", target):
+            memory_files += 1
+            kind = subprocess.run(["stat", "-L", "-f", "-c", "%T", f"/proc/{pid}/fd/{fd}"],
+                                  check=False, capture_output=True, text=True).stdout.strip()
+            check(kind == "tmpfs", what, f"a nameless file of {kind}")
+            check(os.stat(f"/proc/{pid}/fd/{fd}").st_nlink == 0, what, "the guest's memory has a name")
         elif target.startswith("socket:"):
             sockets += 1
         elif target.startswith("anon_inode:"):
@@ -93,6 +99,7 @@ def check_sentry_files(role, pid, stdio):
             check(stat.S_ISREG(mode), what, f"a donated file is of mode {mode:o}")
             check(flags & os.O_ACCMODE == os.O_RDONLY, what, f"donated with flags {flags:o}")
             check(not flags & O_PATH, what, "a handle of a path")
+    check(memory_files <= 1, f"{role}: nameless files", f"{memory_files}, not only the guest's memory")
     check(sockets <= 4, f"{role}: sockets", f"{sockets}, not the Gofer's, the caller's, rtnetlink's and netdevice's")
 
 
