@@ -18,7 +18,7 @@ GoferClient::GoferClient(UniqueFd socket, std::function<void()> on_death)
 
 GoferClient::~GoferClient() = default;
 
-Result<void> GoferClient::Exchange(std::vector<std::byte>& packet, UniqueFd* donated) {
+Result<void> GoferClient::Exchange(std::vector<std::byte>& packet, std::vector<UniqueFd>& donated) {
   if (packet.size() > kMaxMessage) return Errno(E2BIG);
   Waiter waiter;
   uint32_t tag = 0;
@@ -32,7 +32,7 @@ Result<void> GoferClient::Exchange(std::vector<std::byte>& packet, UniqueFd* don
   std::memcpy(packet.data() + offsetof(Header, tag), &tag, sizeof(tag));
   requests_.fetch_add(1, std::memory_order_relaxed);
   // On failure Die() settles every waiter, this one too.
-  if (!SendPacket(socket_.get(), packet, -1).ok()) Die();
+  if (!SendPacket(socket_.get(), packet).ok()) Die();
   ReceiveUntilDone(waiter);
   RETURN_IF_ERROR(waiter.status);
 
@@ -43,7 +43,7 @@ Result<void> GoferClient::Exchange(std::vector<std::byte>& packet, UniqueFd* don
     return Errno(EIO);
   }
   if (header.error != 0) return Errno(static_cast<int>(header.error));
-  if (donated != nullptr) *donated = std::move(waiter.fd);
+  donated = std::move(waiter.fds);
   packet = std::move(waiter.packet);
   return Ok();
 }
@@ -72,7 +72,7 @@ void GoferClient::ReceiveUntilDone(Waiter& waiter) ABSL_NO_THREAD_SAFETY_ANALYSI
         Waiter& owner = *found->second;
         waiters_.erase(found);
         owner.packet.assign(packet->begin(), packet->end());
-        if (!fds.empty()) owner.fd = std::move(fds[0]);
+        owner.fds = std::move(fds);
         owner.done = true;
         if (&owner != &waiter) owner.wake.notify_one();
       }

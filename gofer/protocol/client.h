@@ -35,10 +35,19 @@ class GoferClient {
   // descriptor nobody asked for is closed.
   template <typename Request>
   Result<typename Request::Reply> Call(const Request& request, UniqueFd* donated = nullptr) {
+    std::vector<UniqueFd> fds;
+    ASSIGN_OR_RETURN(typename Request::Reply reply, Call(request, fds));
+    if (donated == nullptr) return reply;
+    if (!fds.empty()) *donated = std::move(fds.front());
+    if (!*donated && !requires { Request::kMayDonate; }) return Errno(EIO);
+    return reply;
+  }
+  // With all descriptors that came, kMaxDonated at most.
+  template <typename Request>
+  Result<typename Request::Reply> Call(const Request& request, std::vector<UniqueFd>& donated) {
     std::vector<std::byte> packet;
     EncodePacket(Header{.type = static_cast<uint16_t>(Request::kType)}, request, packet);
     RETURN_IF_ERROR(Exchange(packet, donated));
-    if (donated != nullptr && !*donated && !requires { Request::kMayDonate; }) return Errno(EIO);
     typename Request::Reply reply;
     if (!DecodeBody(packet, reply)) {
       Die();
@@ -62,12 +71,12 @@ class GoferClient {
     bool done = false;
     Result<void> status;
     std::vector<std::byte> packet;
-    UniqueFd fd;
+    std::vector<UniqueFd> fds;
     std::condition_variable wake;  // done, or the role of the receiver is free
   };
 
   // Sends `packet` (its tag is filled in) and replaces it by the reply.
-  Result<void> Exchange(std::vector<std::byte>& packet, UniqueFd* donated);
+  Result<void> Exchange(std::vector<std::byte>& packet, std::vector<UniqueFd>& donated);
   void ReceiveUntilDone(Waiter& waiter);
   void Die();
 

@@ -21,11 +21,12 @@ namespace runsc::gofer {
 
 inline constexpr size_t kMaxMessage = 72 * 1024;  // header and fields
 inline constexpr size_t kMaxReadDir = 64 * 1024;
-inline constexpr size_t kMaxXattr = 64 * 1024;  // XATTR_SIZE_MAX
-inline constexpr size_t kMaxWalk = 32;          // names in one Walk
-inline constexpr size_t kMaxWalkEach = 64;      // names in one WalkEach
-inline constexpr size_t kMaxClose = 4096;       // nodes in one Close
-inline constexpr size_t kMaxDonated = 1;        // descriptors with one reply
+inline constexpr size_t kMaxXattr = 64 * 1024;       // XATTR_SIZE_MAX
+inline constexpr size_t kMaxWalk = 32;               // names in one Walk
+inline constexpr size_t kMaxWalkEach = 64;           // names in one WalkEach
+inline constexpr size_t kMaxClose = 4096;            // nodes in one Close
+inline constexpr size_t kMaxOpenEach = 16;           // names in one OpenEach
+inline constexpr size_t kMaxDonated = kMaxOpenEach;  // descriptors with one reply; one but for OpenEach
 
 using NodeId = uint32_t;
 
@@ -55,6 +56,7 @@ enum class MessageType : uint16_t {
   kConnect,
   kWatch,
   kWalkEach,
+  kOpenEach,
 };
 
 // Sixteen bytes before the fields of every message.
@@ -527,6 +529,37 @@ struct WalkEachReply {
 struct WalkEach {
   static constexpr MessageType kType = MessageType::kWalkEach;
   using Reply = WalkEachReply;
+  NodeId parent = 0;
+  std::vector<std::string> names;
+  template <typename F>
+  void Fields(F& f) {
+    f(parent, names);
+  }
+};
+
+struct OpenEachResult {
+  uint32_t error = 0;  // why there is nothing else
+  NodeId node = 0;
+  uint8_t opened = 0;  // a descriptor came; those of all results come in their order
+  Attributes attributes;
+  template <typename F>
+  void Fields(F& f) {
+    f(error, node, opened, attributes);
+  }
+};
+struct OpenEachReply {
+  std::vector<OpenEachResult> results;  // one a name
+  template <typename F>
+  void Fields(F& f) {
+    f(results);
+  }
+};
+// Looks up each of up to kMaxOpenEach names in `parent`, with descriptors for reading of those that are
+// regular files and can be opened: what a program that reads a directory's files will ask for one by one.
+struct OpenEach {
+  static constexpr MessageType kType = MessageType::kOpenEach;
+  static constexpr bool kDonatesMany = true;
+  using Reply = OpenEachReply;
   NodeId parent = 0;
   std::vector<std::string> names;
   template <typename F>

@@ -7,20 +7,24 @@
 
 namespace runsc::gofer {
 
-Result<void> SendPacket(int socket, std::span<const std::byte> packet, int donated_fd) {
+Result<void> SendPacket(int socket, std::span<const std::byte> packet, std::span<const UniqueFd> donated) {
   iovec iov{const_cast<std::byte*>(packet.data()), packet.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  if (donated.size() > kMaxDonated) return Errno(E2BIG);
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxDonated * sizeof(int))] = {};
   msghdr message{};
   message.msg_iov = &iov;
   message.msg_iovlen = 1;
-  if (donated_fd >= 0) {
+  if (!donated.empty()) {
     message.msg_control = control;
-    message.msg_controllen = sizeof(control);
+    message.msg_controllen = CMSG_SPACE(donated.size() * sizeof(int));
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &donated_fd, sizeof(int));
+    header->cmsg_len = CMSG_LEN(donated.size() * sizeof(int));
+    for (size_t i = 0; i < donated.size(); ++i) {
+      const int fd = donated[i].get();
+      std::memcpy(CMSG_DATA(header) + i * sizeof(int), &fd, sizeof(int));
+    }
   }
   while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0) {
     if (errno != EINTR) return HostErrno();

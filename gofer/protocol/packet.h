@@ -13,8 +13,10 @@
 
 namespace runsc::gofer {
 
-// Sends one packet; blocks while the socket is full. EPIPE: the other side is gone.
-Result<void> SendPacket(int socket, std::span<const std::byte> packet, int donated_fd);
+// Sends one packet with up to kMaxDonated descriptors; blocks while the socket is full. EPIPE: the other side
+// is gone.
+Result<void> SendPacket(int socket, std::span<const std::byte> packet,
+                        std::span<const UniqueFd> donated = {});
 
 // Receives one packet into `buffer` (kMaxMessage bytes). With `fds` null no descriptor
 // is accepted, not even for a moment. ECONNRESET: end of file. EPROTO: it does not

@@ -18,18 +18,28 @@ template <typename Request>
 bool Connection::Handle(const Header& header, std::span<const std::byte> packet) {
   Request request;
   if (!DecodeBody(packet, request)) return false;
-  UniqueFd donated;
-  auto reply = Do(request, donated);
+  std::vector<UniqueFd> donated;
+  auto answered = [&] {
+    if constexpr (requires { Request::kDonatesMany; }) {
+      return Do(request, donated);
+    } else {
+      UniqueFd one;
+      auto reply = Do(request, one);
+      if (one) donated.push_back(std::move(one));
+      return reply;
+    }
+  };
+  auto reply = answered();
   Header answer{.type = header.type, .tag = header.tag};
   if (reply.ok()) {
-    answer.fds = donated ? 1 : 0;
+    answer.fds = static_cast<uint16_t>(donated.size());
     EncodePacket(answer, *reply, reply_);
   } else {
-    donated.reset();
+    donated.clear();
     answer.error = static_cast<uint32_t>(reply.error().value());
     EncodePacket(answer, Empty{}, reply_);
   }
-  return SendPacket(socket_.get(), reply_, donated.get()).ok();
+  return SendPacket(socket_.get(), reply_, donated).ok();
 }
 
 bool Connection::Serve() {
@@ -91,6 +101,8 @@ bool Connection::Serve() {
       return Handle<Watch>(header, *packet);
     case MessageType::kWalkEach:
       return Handle<WalkEach>(header, *packet);
+    case MessageType::kOpenEach:
+      return Handle<OpenEach>(header, *packet);
   }
   LOG_WARNING("gofer: unknown request {}", header.type);
   return false;

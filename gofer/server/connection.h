@@ -82,6 +82,7 @@ class Connection {
   Result<Empty> Do(const Connect& request, UniqueFd& donated);
   Result<WatchReply> Do(const Watch& request, UniqueFd& donated);
   Result<WalkEachReply> Do(const WalkEach& request, UniqueFd& donated);
+  Result<OpenEachReply> Do(const OpenEach& request, std::vector<UniqueFd>& donated);
 
   // A directory that may be looked into. EBADF, ENOTDIR; ENOENT for a pseudo one.
   Result<Node*> Directory(NodeId id);

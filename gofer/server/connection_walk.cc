@@ -64,6 +64,41 @@ Result<WalkReply> Connection::Do(const Walk& request, UniqueFd& donated) {
   return reply;
 }
 
+Result<OpenEachReply> Connection::Do(const OpenEach& request, std::vector<UniqueFd>& donated) {
+  if (request.names.empty() || request.names.size() > kMaxOpenEach) return Errno(EINVAL);
+  for (const std::string& name : request.names) RETURN_IF_ERROR(CheckName(name));
+  ASSIGN_OR_RETURN(Node * parent, Directory(request.parent));
+  if (nodes_.full()) return Errno(ENFILE);
+  const int directory = parent->path.get();
+  const uint32_t root = parent->root;
+  OpenEachReply reply;
+  for (const std::string& name : request.names) {
+    OpenEachResult& result = reply.results.emplace_back();
+    auto path = OpenPath(directory, name);
+    const int fd = path.ok() ? path->get() : -1;
+    auto found = path.ok() ? AddNode(std::move(path).value(), root) : Result<NodeReply>(path.error());
+    if (!found.ok()) {
+      result.error = static_cast<uint32_t>(found.error().value());
+      continue;
+    }
+    result.node = found->node;
+    result.attributes = found->attributes;
+    if ((found->attributes.mode & S_IFMT) != S_IFREG) continue;
+    auto file = Reopen(context_.proc_fds.get(), fd, O_RDONLY);
+    if (!file.ok()) continue;
+    result.opened = 1;
+    donated.push_back(std::move(file).value());
+  }
+  // Out of nodes or descriptors before the first answer is an error of the request.
+  if (uint32_t first = reply.results.front().error; first == ENFILE || first == EMFILE) {
+    donated.clear();
+    for (const OpenEachResult& result : reply.results)
+      if (result.error == 0) nodes_.Remove(result.node);
+    return Errno(ENFILE);
+  }
+  return reply;
+}
+
 Result<AttributesReply> Connection::Do(const StatAt& request, UniqueFd& donated) {
   RETURN_IF_ERROR(CheckName(request.name));
   ASSIGN_OR_RETURN(Node * parent, Directory(request.parent));

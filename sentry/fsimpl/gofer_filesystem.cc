@@ -10,6 +10,7 @@
 namespace runsc {
 namespace {
 constexpr int kMaxIdleFiles = 256;
+constexpr int kMaxFilesAhead = 256;  // beyond those
 constexpr size_t kMaxListedEntries = 64 * 1024;
 constexpr size_t kMaxAhead = 4096;
 }  // namespace
@@ -107,6 +108,12 @@ RefPtr<GoferInode> GoferFilesystem::InodeFor(const gofer::NodeReply& found, std:
   return inode;
 }
 
+RefPtr<GoferInode> GoferFilesystem::FindInode(const Key& key) {
+  MutexLock lock(mu_);
+  auto it = inodes_.find(key);
+  return it != inodes_.end() ? RefPtr<GoferInode>::TryFrom(it->second) : nullptr;
+}
+
 void GoferFilesystem::Forget(GoferInode& inode) {
   {
     MutexLock lock(mu_);
@@ -184,6 +191,12 @@ bool GoferFilesystem::HasRoomForIdleFile() const {
 
 bool GoferFilesystem::ReserveIdleFile() {
   if (idle_files_.fetch_add(1, std::memory_order_relaxed) < kMaxIdleFiles) return true;
+  ReleaseIdleFile();
+  return false;
+}
+
+bool GoferFilesystem::ReserveFileAhead() {
+  if (idle_files_.fetch_add(1, std::memory_order_relaxed) < kMaxIdleFiles + kMaxFilesAhead) return true;
   ReleaseIdleFile();
   return false;
 }

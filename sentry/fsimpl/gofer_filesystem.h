@@ -72,8 +72,8 @@ class GoferFilesystem final : public Filesystem {
   bool keeps_listings() const { return options_.exclusive && options_.read_only; }
 
   // As GoferClient::Call; makes room and tries once more when the Gofer is out of nodes.
-  template <typename Request>
-  Result<typename Request::Reply> Call(const Request& request, UniqueFd* donated = nullptr) {
+  template <typename Request, typename Donated = UniqueFd*>
+  Result<typename Request::Reply> Call(const Request& request, Donated&& donated = nullptr) {
     auto reply = client().Call(request, donated);
     if (!reply.is(ENFILE)) return reply;
     MakeRoom();
@@ -87,13 +87,16 @@ class GoferFilesystem final : public Filesystem {
   RefPtr<GoferInode> InodeFor(const gofer::NodeReply& found, std::string link_target = {});
   // The same for an entry, with attributes, of a listing of `parent`.
   RefPtr<GoferInode> InodeFor(GoferInode& parent, const gofer::DirectoryEntry& entry);
-  void Forget(GoferInode& inode);  // its last reference went
+  void Forget(GoferInode& inode);                // its last reference went
+  RefPtr<GoferInode> FindInode(const Key& key);  // null: there is none now
 
   // Inode numbers are the host's, kept apart where a root spans several host devices.
   uint64_t InodeNumber(const gofer::Attributes& attributes);
 
   // Whether an inode without open files may keep its descriptor for the next open.
   bool ReserveIdleFile();
+  // The same for one that is opened ahead of its first use.
+  bool ReserveFileAhead();
   bool HasRoomForIdleFile() const;
   // Room for a directory's listing: takes older ones away. False: it is too long to keep.
   bool ReserveListing(GoferInode& directory, size_t entries);

@@ -48,6 +48,7 @@ GoferInode::GoferInode(GoferFilesystem& filesystem, Key key, RefPtr<GoferInode> 
     : Inode(filesystem, attributes.mode & S_IFMT),
       gofer_(filesystem),
       key_(key),
+      origin_{parent->key(), name},
       node_(kNoNode),
       attributes_(attributes),
       place_{std::move(parent), std::move(name)} {}
@@ -221,12 +222,18 @@ Result<RefPtr<HostBackingFile>> GoferInode::OpenData(bool writable) {
     if (file) {
       ++open_files_;
       if (std::exchange(idle_, false)) gofer_.ReleaseIdleFile();
+      ahead_of_use_ = false;
       return file;
     }
   }
   UniqueFd fd;
-  if (Place place = PlaceWithoutNode(); place.parent && !writable)
-    RETURN_IF_ERROR(Find(std::move(place), &fd));
+  if (!writable && !origin_.name.empty()) {
+    if (RefPtr<GoferInode> directory = gofer_.FindInode(origin_.directory))
+      RETURN_IF_ERROR(directory->OpenInTurn(*this, origin_.name, &fd));
+  }
+  if (!fd && !writable) {
+    if (Place place = PlaceWithoutNode(); place.parent) RETURN_IF_ERROR(Find(std::move(place), &fd));
+  }
   if (!fd) {
     ASSIGN_OR_RETURN(gofer::NodeId node, Node());
     uint32_t flags = writable ? O_RDWR : O_RDONLY;

@@ -142,6 +142,16 @@ class GoferInode final : public Inode {
   // Keeps a descriptor for the next open, if there is room.
   void OfferData(UniqueFd fd);
 
+  // Opens `child`, which this directory's listing calls `name`, for reading, and with it the files that will
+  // be opened next, if its files are opened in turn (gofer_inode_open_ahead.cc). No descriptor: they are not.
+  Result<void> OpenInTurn(GoferInode& child, const std::string& name, UniqueFd* opened);
+  // The entries to open, `name` first. Empty: open it alone.
+  std::vector<const gofer::DirectoryEntry*> EntriesInTurn(const std::string& name,
+                                                          const GoferListing& listing);
+  // Keeps a descriptor that nobody has asked for yet; false: no room, or it has one.
+  bool OfferAhead(UniqueFd fd);
+  bool IsUnusedAhead();
+
   // The directory's listing as far as it can answer lookups, after the lookup of `name`
   // has been counted: with attributes once they pay.
   RefPtr<const GoferListing> ListingForLookup(std::string_view name);
@@ -168,6 +178,11 @@ class GoferInode final : public Inode {
 
   GoferFilesystem& gofer_;
   const Key key_;
+  struct Origin {
+    Key directory;
+    std::string name;
+  };
+  const Origin origin_;  // of what came from a listing
   static constexpr uint64_t kNoNode = UINT64_MAX;
   std::atomic<uint64_t> node_;
   std::atomic<bool> data_changed_{false};
@@ -180,7 +195,8 @@ class GoferInode final : public Inode {
   RefPtr<HostBackingFile> read_only_ ABSL_GUARDED_BY(data_mu_);
   RefPtr<HostBackingFile> read_write_ ABSL_GUARDED_BY(data_mu_);
   int open_files_ ABSL_GUARDED_BY(data_mu_) = 0;
-  bool idle_ ABSL_GUARDED_BY(data_mu_) = false;  // counted as an idle file
+  bool idle_ ABSL_GUARDED_BY(data_mu_) = false;          // counted as an idle file
+  bool ahead_of_use_ ABSL_GUARDED_BY(data_mu_) = false;  // idle since it was opened ahead
   MappingSet mappings_ ABSL_GUARDED_BY(data_mu_);
 
   Mutex attributes_mu_{LockRank::kInodeAttributes};
@@ -196,6 +212,12 @@ class GoferInode final : public Inode {
   bool listing_is_past_ ABSL_GUARDED_BY(attributes_mu_) = false;  // only a hint any more
   uint32_t lookups_ ABSL_GUARDED_BY(attributes_mu_) = 0;          // that the listing did not answer
   StringMap<RefPtr<GoferInode>> ahead_ ABSL_GUARDED_BY(attributes_mu_);
+  struct OpensInTurn {
+    size_t next = SIZE_MAX;  // the entry whose opening would go on with it
+    size_t window = 1;       // how many are opened at once
+    std::vector<RefPtr<GoferInode>> ahead;
+  };
+  OpensInTurn opens_ ABSL_GUARDED_BY(attributes_mu_);
 };
 
 }  // namespace runsc

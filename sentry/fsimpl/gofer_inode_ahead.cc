@@ -49,15 +49,16 @@ RefPtr<const GoferListing> GoferInode::AnyListing() {
 void GoferInode::DropListing() {
   RefPtr<const GoferListing> dropped;  // released after the lock
   StringMap<RefPtr<GoferInode>> ahead;
+  std::vector<RefPtr<GoferInode>> inodes;
   {
     MutexLock lock(attributes_mu_);
     dropped = std::move(listing_);
     ahead.swap(ahead_);
+    inodes.swap(opens_.ahead);
   }
-  if (ahead.empty()) return;
+  if (ahead.empty() && inodes.empty()) return;
   gofer_.ReleaseAhead(ahead.size());
-  std::vector<RefPtr<GoferInode>> inodes;
-  inodes.reserve(ahead.size());
+  inodes.reserve(inodes.size() + ahead.size());
   for (auto& [name, inode] : ahead) inodes.push_back(std::move(inode));
   DropFlat(std::move(inodes));
 }

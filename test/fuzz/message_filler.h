@@ -65,7 +65,7 @@ void WithMessage(size_t choice, F with) {
        std::type_identity<StatFs>{}, std::type_identity<GetXattr>{}, std::type_identity<SetXattr>{},
        std::type_identity<ListXattr>{}, std::type_identity<RemoveXattr>{}, std::type_identity<FSync>{},
        std::type_identity<Close>{}, std::type_identity<Connect>{}, std::type_identity<Watch>{},
-       std::type_identity<WalkEach>{});
+       std::type_identity<WalkEach>{}, std::type_identity<OpenEach>{});
 }
 
 }  // namespace runsc::fuzz

@@ -56,7 +56,8 @@ TEST_CASE("descriptors in a request are never received") {
   TemporaryDirectory directory;
   ThreadedGofer gofer(directory.path());
   auto packet = Packet(Attach{});
-  REQUIRE(SendPacket(gofer.socket.get(), packet, 0).ok());
+  const UniqueFd fds[] = {UniqueFd(dup(0))};
+  REQUIRE(SendPacket(gofer.socket.get(), packet, fds).ok());
   char reply[64];
   CHECK(recv(gofer.socket.get(), reply, sizeof(reply), 0) == 0);
 }
