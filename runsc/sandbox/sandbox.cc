@@ -24,6 +24,7 @@
 #include "gofer/server/seccomp_rules.h"
 #include "platform/host/clone_process.h"
 #include "platform/host/confinement.h"
+#include "platform/host/own_limits.h"
 #include "platform/host/task_capacity.h"
 #include "runsc/sandbox/caller_terminal.h"
 #include "runsc/sandbox/network.h"
@@ -523,6 +524,10 @@ int RunSandbox(SandboxOptions options) {
   if (options.container) say_elsewhere = options.container->say;
   TakeSignalState(options.boot);
   if (options.container) options.boot.process.ignored_signals = options.boot.process.blocked_signals = 0;
+  if (std::string wrong = LiftOwnLimits(); !wrong.empty()) {
+    Say("cannot start: {}", wrong);
+    return kExitFailed;
+  }
   sigset_t handled = HandledSignals();
   UniqueFd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   UniqueFd gofer_end;

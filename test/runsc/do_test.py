@@ -19,6 +19,7 @@ from sandbox_harness import (Runsc, adopt_orphans, check, descendants, end, fini
                              mounts, reap, wait_until)
 
 NOBODY = 65534
+SYS_RESOURCE = 24  # CAP_SYS_RESOURCE
 
 
 def text(data):
@@ -32,6 +33,12 @@ def check_run(runsc, arguments, code=0, stdout=None, name=None, **options):
     if stdout is not None:
         check(text(result.stdout) == stdout, f"{name}: stdout", repr(result.stdout))
     return result
+
+
+def has_capability(number):
+    with open("/proc/self/status", encoding="ascii") as file:
+        effective = next(line.split()[1] for line in file if line.startswith("CapEff"))
+    return int(effective, 16) >> number & 1 == 1
 
 
 def check_refused(runsc, arguments, code, says, **options):
@@ -165,6 +172,17 @@ def settings(runsc):
     hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     check_run(runsc, ["do", "sh", "-c", "umask; ulimit -n"], 0, "0027\n99\n", "umask and limits are the caller's",
               preexec_fn=lambda: (os.umask(0o027), resource.setrlimit(resource.RLIMIT_NOFILE, (99, hard_limit))))
+    low = {resource.RLIMIT_FSIZE: 512000, resource.RLIMIT_AS: 2 << 30, resource.RLIMIT_NOFILE: 48, resource.RLIMIT_CPU: 100}
+    for hard_too in (False, True):
+        if hard_too and not has_capability(SYS_RESOURCE):
+            print("SKIPPED: hard limits as the guest's: raising one's own needs CAP_SYS_RESOURCE")
+            continue
+
+        def lower(hard_too=hard_too):
+            for which, limit in low.items():
+                resource.setrlimit(which, (limit, limit if hard_too else resource.getrlimit(which)[1]))
+        check_run(runsc, ["do", "sh", "-c", "ulimit -f; ulimit -v; ulimit -n; ulimit -t"], 0,
+                  f"{512000 // 512}\n{2 << 20}\n48\n100\n", "low limits are the guest's, not runsc's own", preexec_fn=lower)
     result = check_run(runsc, ["do", "--strace", "true"])
     check(b"exit_group" in result.stderr, "--strace logs to stderr", text(result.stderr)[-200:])
     log = runsc.path("log")
@@ -323,6 +341,9 @@ def as_nobody(runsc):
     path = os.path.join(volume, "file")
     check(os.path.exists(path) and os.stat(path).st_uid == NOBODY, "as nobody: the volume's file is theirs")
     check_run(theirs, ["do", "sh", "-c", "exit 42"], 42, "", "as nobody: the exit code")
+    for which, flag in ((resource.RLIMIT_FSIZE, "-f"), (resource.RLIMIT_AS, "-v")):
+        check_refused(theirs, ["do", "true"], 125, f"ulimit -H {flag}",
+                      preexec_fn=lambda which=which: resource.setrlimit(which, (4 << 30, 4 << 30)))
     check_refused(theirs, ["do", "no-such-command"], 127, "command not found")
     closed = runsc.path("closed")
     os.mkdir(closed, 0o700)
