@@ -247,6 +247,7 @@ Result<RefPtr<HostBackingFile>> GoferInode::OpenData(bool writable) {
   if (!slot) slot = std::move(opened);
   ++open_files_;
   if (std::exchange(idle_, false)) gofer_.ReleaseIdleFile();
+  ahead_of_use_ = false;
   return slot;
 }
 

@@ -145,7 +145,7 @@ class GoferInode final : public Inode {
   // Opens `child`, which this directory's listing calls `name`, for reading, and with it the files that will
   // be opened next, if its files are opened in turn (gofer_inode_open_ahead.cc). No descriptor: they are not.
   Result<void> OpenInTurn(GoferInode& child, const std::string& name, UniqueFd* opened);
-  // The entries to open, `name` first. Empty: open it alone.
+  // The entries to open, `name` first.
   std::vector<const gofer::DirectoryEntry*> EntriesInTurn(const std::string& name,
                                                           const GoferListing& listing);
   // Keeps a descriptor that nobody has asked for yet; false: no room, or it has one.
@@ -217,7 +217,7 @@ class GoferInode final : public Inode {
     size_t window = 1;       // how many are opened at once
     std::vector<RefPtr<GoferInode>> ahead;
   };
-  OpensInTurn opens_ ABSL_GUARDED_BY(attributes_mu_);
+  std::unique_ptr<OpensInTurn> opens_ ABSL_GUARDED_BY(attributes_mu_);  // of a directory with a listing
 };
 
 }  // namespace runsc

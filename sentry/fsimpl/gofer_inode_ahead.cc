@@ -54,7 +54,8 @@ void GoferInode::DropListing() {
     MutexLock lock(attributes_mu_);
     dropped = std::move(listing_);
     ahead.swap(ahead_);
-    inodes.swap(opens_.ahead);
+    if (opens_) inodes.swap(opens_->ahead);
+    opens_.reset();
   }
   if (ahead.empty() && inodes.empty()) return;
   gofer_.ReleaseAhead(ahead.size());

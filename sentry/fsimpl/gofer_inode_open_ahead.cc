@@ -39,26 +39,27 @@ std::vector<const gofer::DirectoryEntry*> GoferInode::EntriesInTurn(const std::s
   std::vector<RefPtr<GoferInode>> last;
   {
     MutexLock lock(attributes_mu_);
-    last.swap(opens_.ahead);
+    if (opens_) last.swap(opens_->ahead);
   }
   const auto unused =
       std::count_if(last.begin(), last.end(), [](const auto& inode) { return inode->IsUnusedAhead(); });
   std::vector<const gofer::DirectoryEntry*> chosen{at};
   MutexLock lock(attributes_mu_);
-  const bool in_turn = index >= opens_.next && index - opens_.next <= kMostSkipped;
+  if (!opens_) opens_ = std::make_unique<OpensInTurn>();
+  const bool in_turn = index >= opens_->next && index - opens_->next <= kMostSkipped;
   if (!in_turn) {
-    opens_.window = 1;
+    opens_->window = 1;
   } else if (static_cast<size_t>(unused) * 2 > last.size()) {
-    opens_.window = std::max<size_t>(opens_.window / 4, 1);
+    opens_->window = std::max<size_t>(opens_->window / 4, 1);
   } else {
-    opens_.window = std::min(opens_.window * 2, gofer::kMaxOpenEach);
+    opens_->window = std::min(opens_->window * 2, gofer::kMaxOpenEach);
   }
   size_t next = index + 1;
-  for (; chosen.size() < opens_.window && next < entries.size(); ++next) {
+  for (; chosen.size() < opens_->window && next < entries.size(); ++next) {
     const gofer::DirectoryEntry& entry = entries[next];
     if (!entry.attributes.empty() && (entry.attributes[0].mode & S_IFMT) == S_IFREG) chosen.push_back(&entry);
   }
-  opens_.next = next;
+  opens_->next = next;
   return chosen;
 }
 
@@ -96,7 +97,7 @@ Result<void> GoferInode::OpenInTurn(GoferInode& child, const std::string& name, 
   }
   MutexLock lock(attributes_mu_);
   // (Of two threads that go through the directory at once one keeps what it has opened.)
-  ahead.swap(opens_.ahead);
+  if (opens_) ahead.swap(opens_->ahead);
   return Ok();
 }
 
