@@ -34,11 +34,16 @@ class Counter {
 TEST_CASE("timers fire in order of time, whatever order they were set in") {
   TimerQueue queue;
   Counter counter;
+  std::atomic<bool> both_set{false};
   Timer late(queue, [&] { counter.Add(2); });
   Timer early(queue, [&] { counter.Add(1); });
+  Timer first(queue, [&] { both_set.wait(false); });  // keeps the others from firing
+  first.Set(Deadline::After(0));
   const int64_t now = MonotonicNow();
-  late.Set(Deadline::AtMonotonic(now + 200'000'000));
-  early.Set(Deadline::AtMonotonic(now + 50'000'000));
+  late.Set(Deadline::AtMonotonic(now + 20'000'000));
+  early.Set(Deadline::AtMonotonic(now + 10'000'000));
+  both_set = true;
+  both_set.notify_all();
   CHECK(counter.WaitFor(2) == std::vector<int>{1, 2});
 }
 

@@ -196,8 +196,7 @@ def interactive_shell(runsc, flags):
     shell.type("\x03")
     shell.expect(re.escape(GUEST), "^C ends it in the foreground")
     shell.guest("cat &", r"\[1\] \d+", "a reader in the background")
-    time.sleep(0.3)
-    shell.guest("jobs", r"Stopped", "is stopped by its input")
+    shell.guest("until ps -o stat= -p $(jobs -p) | grep -q T; do sleep 0.05; done; jobs", r"Stopped", "is stopped by its input")
     shell.guest("kill %1; wait", "", "and killed")
     shell.guest("sleep 0.1 & wait $!; echo waited=$?", "waited=0", "wait")
     # Window size.

@@ -1,5 +1,6 @@
 // membarrier(2).
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -38,6 +39,12 @@ TEST(membarrier_registration_is_inherited_but_not_by_programs) {
   });
 }
 
+// As briefly as can be if the other thread runs, and else it gets the CPU.
+void SpinUntil(const std::atomic<int>& value, int wanted) {
+  for (int i = 0; value.load() != wanted; ++i)
+    if (i > 1000) sched_yield();
+}
+
 // Each of two threads stores and then looks for the other's store. One has no fence between: the other one's
 // call is a fence for both, so that at least one sees the other.
 TEST(membarrier_orders_other_threads) {
@@ -46,8 +53,7 @@ TEST(membarrier_orders_other_threads) {
   std::atomic<int> fast{0}, slow{0}, round{0}, done{0}, seen_by_fast{0};
   std::thread other([&] {
     for (int i = 1; i <= kRounds; ++i) {
-      while (round.load() != i) {
-      }
+      SpinUntil(round, i);
       fast.store(i, std::memory_order_relaxed);
       std::atomic_signal_fence(std::memory_order_seq_cst);
       seen_by_fast.store(slow.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -59,8 +65,7 @@ TEST(membarrier_orders_other_threads) {
     slow.store(i, std::memory_order_relaxed);
     EXPECT_OK(Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED));
     int seen_by_slow = fast.load(std::memory_order_relaxed);
-    while (done.load() != i) {
-    }
+    SpinUntil(done, i);
     EXPECT_TRUE(seen_by_slow == i || seen_by_fast.load() == i);
   }
   other.join();

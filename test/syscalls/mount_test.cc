@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
+#include <fstream>
+
 #include "test/syscalls/mount_table.h"
 #include "test/syscalls/syscall_test.h"
 
@@ -197,27 +199,27 @@ TEST(a_mount_point_of_another_namespace_can_be_removed) {
   int ready[2], go[2];
   ASSERT_OK(pipe(ready));
   ASSERT_OK(pipe(go));
-  pid_t child = fork();
-  if (child == 0) {
-    char byte = 0;
-    bool fine = unshare(CLONE_NEWNS) == 0;
-    for (const char* path : {"dir", "dir2"}) fine = fine && mount("t", path, "tmpfs", 0, nullptr) == 0;
-    fine = fine && mkdir("dir/in", 0755) == 0 && mount("t", "dir/in", "tmpfs", 0, nullptr) == 0;
-    fine = fine && mount("/proc/self/stat", "file", nullptr, MS_BIND, nullptr) == 0;
-    fine = fine && rmdir("dir") != 0 && errno == EBUSY;
-    fine = fine && write(ready[1], "x", 1) == 1 && read(go[0], &byte, 1) == 1;
+  pid_t child = Fork([&] {
+    ASSERT_OK(unshare(CLONE_NEWNS));
+    for (const char* path : {"dir", "dir2"}) ASSERT_OK(mount("t", path, "tmpfs", 0, nullptr));
+    ASSERT_OK(mkdir("dir/in", 0755));
+    ASSERT_OK(mount("t", "dir/in", "tmpfs", 0, nullptr));
+    ASSERT_OK(mount("/proc/self/stat", "file", nullptr, MS_BIND, nullptr));
+    EXPECT_ERRNO(rmdir("dir"), EBUSY);
+    ASSERT_EQ(write(ready[1], "x", 1), 1);
+    char byte;
+    ASSERT_EQ(read(go[0], &byte, 1), 1);
+    EXPECT_ERRNO(access("dir", F_OK), ENOENT);
+    EXPECT_ERRNO(access("file", F_OK), ENOENT);
+    EXPECT_OK(access("dir2/moved", F_OK));
+    EXPECT_ERRNO(umount("dir2"), EINVAL);
     struct statfs st;
-    fine = fine && access("dir", F_OK) != 0 && errno == ENOENT && access("file", F_OK) != 0;
-    fine = fine && access("dir2/moved", F_OK) == 0 && umount("dir2") != 0 && errno == EINVAL;
-    fine = fine && statfs(".", &st) == 0;
-    int mounts = open("/proc/self/mountinfo", O_RDONLY);
-    std::string text(65536, '\0');
-    ssize_t size = 0;
-    for (ssize_t got; (got = read(mounts, text.data() + size, text.size() - size)) > 0;) size += got;
-    for (const char* name : {"dir", "dir2", "file"})
-      fine = fine && text.find(scratch / name) == std::string::npos;
-    _exit(fine ? 0 : 1);
-  }
+    EXPECT_OK(statfs(".", &st));
+    std::ifstream mounts("/proc/self/mountinfo");
+    for (std::string line; std::getline(mounts, line);)
+      for (const char* name : {"dir", "dir2", "file"})
+        if (line.find(scratch / name) != std::string::npos) FAIL(line);
+  });
   char byte;
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
   EXPECT_OK(rmdir("dir"));

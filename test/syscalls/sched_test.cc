@@ -103,7 +103,7 @@ TEST(sched_shown_in_proc) {
   EXPECT_EQ(StatField(40), "7");
   EXPECT_EQ(StatField(41), "2");
   ASSERT_OK(SetPolicy(SCHED_BATCH, 0));
-  EXPECT_EQ(StatField(18), "20");
+  EXPECT_EQ(StatField(18), std::to_string(20 + getpriority(PRIO_PROCESS, 0)));
   EXPECT_EQ(StatField(40), "0");
   EXPECT_EQ(StatField(41), "3");
 }

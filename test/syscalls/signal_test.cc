@@ -3,7 +3,7 @@
 #include <sys/time.h>
 #include <ucontext.h>
 
-#include "test/syscalls/syscall_test.h"
+#include "test/syscalls/waiting_child.h"
 
 static volatile sig_atomic_t caught;
 static siginfo_t last_info;
@@ -146,7 +146,7 @@ TEST(ReadIsRestartedOnlyWithSaRestart) {
     Install(SIGUSR1, flags);
     pid_t self = getpid();
     pid_t child = Fork([&] {
-      usleep(50000);
+      WaitUntilAsleep(self);
       kill(self, SIGUSR1);
       if (flags != 0) {
         usleep(50000);
