@@ -28,7 +28,6 @@ bool PidNamespace::IsTakenLocked(pid_t id) const {
 }
 
 Result<PidNumbers> PidNamespace::AllocateLocked(std::span<const pid_t> wanted) {
-  if (dead_) return Errno(ENOMEM);
   if (wanted.size() > static_cast<size_t>(level_) + 1) return Errno(EINVAL);
   PidNumbers numbers{RefPtr<PidNamespace>(this), std::vector<pid_t>(level_ + 1)};
   for (PidNamespace* space = this; space != nullptr; space = space->parent_.get()) {
@@ -49,6 +48,7 @@ Result<PidNumbers> PidNamespace::AllocateLocked(std::span<const pid_t> wanted) {
     space->last_ = id;
     numbers.ids[space->level_] = id;
   }
+  if (dead_) return Errno(ENOMEM);  // looked at last, as alloc_pid() does
   return numbers;
 }
 

@@ -191,10 +191,14 @@ TEST(Clone3GivesTheNumberThatIsAskedFor) {
   if (geteuid() != 0) SKIP("needs root");
   pid_t wanted = 29999;
   const auto at = reinterpret_cast<uint64_t>(&wanted);
-  long child = Clone3({.exit_signal = SIGCHLD, .set_tid = at, .set_tid_size = 1});
-  ASSERT_EQ(child, wanted);
-  EXPECT_ERRNO(Clone3({.exit_signal = SIGCHLD, .set_tid = at, .set_tid_size = 1}), EEXIST);
-  EXPECT_EQ(WaitFor(static_cast<pid_t>(child)), 0);
+  // In a PID namespace of its own, where nobody else has it.
+  ASSERT_OK(unshare(CLONE_NEWPID));
+  EXPECT_CHILD_OK([&] {
+    long child = Clone3({.exit_signal = SIGCHLD, .set_tid = at, .set_tid_size = 1});
+    ASSERT_EQ(child, wanted);
+    EXPECT_ERRNO(Clone3({.exit_signal = SIGCHLD, .set_tid = at, .set_tid_size = 1}), EEXIST);
+    EXPECT_EQ(WaitFor(static_cast<pid_t>(child)), 0);
+  });
   wanted = 0;
   EXPECT_ERRNO(Clone3({.exit_signal = SIGCHLD, .set_tid = at, .set_tid_size = 1}), EINVAL);
   EXPECT_ERRNO(Clone3({.exit_signal = SIGCHLD, .set_tid = at}), EINVAL);
