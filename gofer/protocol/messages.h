@@ -12,6 +12,7 @@
 #ifndef GOFER_PROTOCOL_MESSAGES_H_
 #define GOFER_PROTOCOL_MESSAGES_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -122,10 +123,47 @@ struct NodeReply {
   }
 };
 
+// User or group ids, `count` from `first` on.
+struct IdRange {
+  uint32_t first = 0;
+  uint32_t count = 0;
+  template <typename F>
+  void Fields(F& f) {
+    f(first, count);
+  }
+};
+// Which ids the files of a root may have.
+struct OwnerIds {
+  uint32_t limited = 0;  // 0: all, and the lists are empty
+  std::vector<IdRange> users, groups;
+  template <typename F>
+  void Fields(F& f) {
+    f(limited, users, groups);
+  }
+  bool HasUser(uint32_t id) const { return limited == 0 || Contains(users, id); }
+  bool HasGroup(uint32_t id) const { return limited == 0 || Contains(groups, id); }
+
+ private:
+  static bool Contains(const std::vector<IdRange>& ranges, uint32_t id) {
+    return std::any_of(ranges.begin(), ranges.end(), [id](const IdRange& range) {
+      return id >= range.first && id - range.first < range.count;
+    });
+  }
+};
+
+struct AttachReply {
+  NodeId node = 0;
+  Attributes attributes;
+  OwnerIds owners;
+  template <typename F>
+  void Fields(F& f) {
+    f(node, attributes, owners);
+  }
+};
 // A root of the Gofer, by its index in GoferOptions::roots. EINVAL: no such root.
 struct Attach {
   static constexpr MessageType kType = MessageType::kAttach;
-  using Reply = NodeReply;
+  using Reply = AttachReply;
   uint32_t root = 0;
   template <typename F>
   void Fields(F& f) {

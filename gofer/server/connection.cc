@@ -130,8 +130,10 @@ Result<Node*> Connection::WritableNode(NodeId id) {
 }
 
 Result<void> Connection::CheckOwner(const Node& node, uint32_t uid, uint32_t gid) const {
-  const ServedRoot& root = context_.roots[node.root];
-  if (uid == root.no_uid || gid == root.no_gid) return Errno(EOVERFLOW);
+  constexpr auto kKept = static_cast<uint32_t>(-1);
+  const OwnerIds& owners = context_.roots[node.root].owners;
+  if ((uid != kKept && !owners.HasUser(uid)) || (gid != kKept && !owners.HasGroup(gid)))
+    return Errno(EOVERFLOW);
   return Ok();
 }
 

@@ -24,7 +24,7 @@ namespace runsc::gofer {
 struct ServedRoot {
   UniqueFd path;  // O_PATH
   bool read_only = true;
-  std::optional<uint32_t> no_uid, no_gid;  // GoferOptions::Root
+  OwnerIds owners;  // GoferOptions::Root
 };
 
 // What all connections of one Gofer share; outlives them. The thread's working directory is /proc/self/fd:
@@ -57,7 +57,7 @@ class Connection {
   template <typename Request>
   bool Handle(const Header& header, std::span<const std::byte> packet);
 
-  Result<NodeReply> Do(const Attach& request, UniqueFd& donated);
+  Result<AttachReply> Do(const Attach& request, UniqueFd& donated);
   Result<WalkReply> Do(const Walk& request, UniqueFd& donated);
   Result<AttributesReply> Do(const StatAt& request, UniqueFd& donated);
   Result<AttributesReply> Do(const GetAttr& request, UniqueFd& donated);
@@ -91,7 +91,8 @@ class Connection {
   // A node that may be changed. EROFS.
   Result<Node*> WritableNode(NodeId id);
   bool IsReadOnly(const Node& node) const { return context_.roots[node.root].read_only; }
-  // EOVERFLOW, as if the host had been asked by the guest: ids that the root's mount does not have.
+  // EOVERFLOW, as if the host had been asked by the guest: ids that the root's mount does not have. -1 is
+  // none.
   Result<void> CheckOwner(const Node& node, uint32_t uid, uint32_t gid) const;
   // Makes a node of what `path` is, reached in `root`.
   Result<NodeReply> AddNode(UniqueFd path, uint32_t root);

@@ -10,11 +10,13 @@
 
 namespace runsc::gofer {
 
-Result<NodeReply> Connection::Do(const Attach& request, UniqueFd& donated) {
+Result<AttachReply> Connection::Do(const Attach& request, UniqueFd& donated) {
   if (request.root >= context_.roots.size()) return Errno(EINVAL);
-  int fd = fcntl(context_.roots[request.root].path.get(), F_DUPFD_CLOEXEC, 0);
+  const ServedRoot& root = context_.roots[request.root];
+  int fd = fcntl(root.path.get(), F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return HostErrno();
-  return AddNode(UniqueFd(fd), request.root);
+  ASSIGN_OR_RETURN(NodeReply made, AddNode(UniqueFd(fd), request.root));
+  return AttachReply{made.node, made.attributes, root.owners};
 }
 
 Result<WalkReply> Connection::Do(const Walk& request, UniqueFd& donated) {

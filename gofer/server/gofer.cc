@@ -27,7 +27,7 @@ Result<void> OpenRoots(GoferOptions& options, ServerContext& context, std::strin
     context.proc_fds = std::move(prepared.proc_fds);
     for (size_t i = 0; i < options.roots.size(); ++i) {
       const GoferOptions::Root& root = options.roots[i];
-      context.roots.push_back({std::move(prepared.roots[i]), root.read_only, root.no_uid, root.no_gid});
+      context.roots.push_back({std::move(prepared.roots[i]), root.read_only, root.owners});
     }
     return Ok();
   }
@@ -39,7 +39,7 @@ Result<void> OpenRoots(GoferOptions& options, ServerContext& context, std::strin
       why = fmt::format("cannot open {}: {}", root.path, error.message());
       return error;
     }
-    context.roots.push_back({std::move(root.fd), root.read_only, root.no_uid, root.no_gid});
+    context.roots.push_back({std::move(root.fd), root.read_only, root.owners});
   }
   return Ok();
 }

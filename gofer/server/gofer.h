@@ -5,10 +5,10 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "gofer/protocol/messages.h"
 #include "platform/base/result.h"
 #include "platform/base/unique_fd.h"
 
@@ -24,8 +24,8 @@ struct GoferOptions {
     UniqueFd fd;
     UniqueFd tree;  // of a path: what CloneRootTree made of it, or invalid
     bool read_only = true;
-    // The ids of this process if the root's mount maps others only: nothing is given to them.
-    std::optional<uint32_t> no_uid, no_gid;
+    OwnerIds
+        owners;  // where the root's mount is id-mapped: the host would let more be given to this process's
   };
   std::vector<Root> roots;        // by the index that Attach names
   std::vector<UniqueFd> sockets;  // SOCK_SEQPACKET, one a connection

@@ -44,6 +44,27 @@ std::vector<IdMapping> WithGofer(std::vector<IdMapping> map, uint32_t gofer) {
   return map;
 }
 
+// The guest's ids that a mount has: those that are on this host what the mount maps to.
+std::vector<gofer::IdRange> GuestIds(const std::vector<IdMapping>& mount,
+                                     const std::vector<IdMapping>& container) {
+  std::vector<gofer::IdRange> ids;
+  if (container.empty()) {
+    for (const IdMapping& mapping : mount) ids.push_back({mapping.outside, mapping.count});
+    return ids;
+  }
+  for (const IdMapping& mapping : mount) {
+    for (const IdMapping& guest : container) {
+      const uint64_t begin = std::max(mapping.outside, guest.outside);
+      const uint64_t end =
+          std::min(uint64_t{mapping.outside} + mapping.count, uint64_t{guest.outside} + guest.count);
+      if (begin >= end) continue;
+      ids.push_back({static_cast<uint32_t>(guest.inside + (begin - guest.outside)),
+                     static_cast<uint32_t>(end - begin)});
+    }
+  }
+  return ids;
+}
+
 }  // namespace
 
 Result<std::vector<UniqueFd>> CloneRootTrees(const SandboxOptions& options, std::string* why) {
@@ -73,12 +94,12 @@ Result<std::vector<UniqueFd>> CloneRootTrees(const SandboxOptions& options, std:
   return trees;
 }
 
-void SetUnmappedIds(const SandboxOptions& options, const SandboxOptions::Root& root,
-                    gofer::GoferOptions::Root* served) {
-  if (root.uid_map.empty()) return;
+gofer::OwnerIds OwnerIdsOf(const SandboxOptions& options, const SandboxOptions::Root& root) {
+  if (root.uid_map.empty()) return {};
   const SandboxContainer& container = *options.container;
-  if (!MapsTo(root.uid_map, GofersId(container.uid_mappings))) served->no_uid = ::geteuid();
-  if (!MapsTo(root.gid_map, GofersId(container.gid_mappings))) served->no_gid = ::getegid();
+  return {.limited = 1,
+          .users = GuestIds(root.uid_map, container.uid_mappings),
+          .groups = GuestIds(root.gid_map, container.gid_mappings)};
 }
 
 }  // namespace runsc

@@ -19,9 +19,8 @@ namespace runsc {
 // By index, invalid for the roots that are served as they are; on failure `why`.
 Result<std::vector<UniqueFd>> CloneRootTrees(const SandboxOptions& options, std::string* why);
 
-// Which ids of the Gofer's own nothing is given to. In the Gofer's process.
-void SetUnmappedIds(const SandboxOptions& options, const SandboxOptions::Root& root,
-                    gofer::GoferOptions::Root* served);
+// Which ids the root's files may have, as the Gofer and the guest number them.
+gofer::OwnerIds OwnerIdsOf(const SandboxOptions& options, const SandboxOptions::Root& root);
 
 }  // namespace runsc
 

@@ -217,7 +217,7 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket, UniqueFd& fa
     served.path = root.path;
     served.tree = std::move(trees[i]);
     served.read_only = root.read_only;
-    SetUnmappedIds(options, root, &served);
+    served.owners = OwnerIdsOf(options, root);
     gofer.roots.push_back(std::move(served));
   }
   gofer.sockets.push_back(std::move(socket));

@@ -18,10 +18,11 @@ constexpr size_t kMaxAhead = 4096;
 Result<NewFilesystem> GoferFilesystem::Make(RefPtr<GoferConnection> connection,
                                             const GoferMountOptions& options) {
   auto filesystem = RefPtr<GoferFilesystem>::Adopt(new GoferFilesystem(std::move(connection), options));
-  ASSIGN_OR_RETURN(gofer::NodeReply root, filesystem->Call(gofer::Attach{.root = options.root}));
+  ASSIGN_OR_RETURN(gofer::AttachReply root, filesystem->Call(gofer::Attach{.root = options.root}));
   filesystem->root_node_ = root.node;
+  filesystem->owners_ = std::move(root.owners);
   NewFilesystem made;
-  made.root = MakeRef<Dentry>(*filesystem, filesystem->InodeFor(root), "");
+  made.root = MakeRef<Dentry>(*filesystem, filesystem->InodeFor({root.node, root.attributes}), "");
   made.filesystem = std::move(filesystem);
   return made;
 }

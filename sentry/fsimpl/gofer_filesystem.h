@@ -57,6 +57,9 @@ class GoferFilesystem final : public Filesystem {
   std::string_view type_name() const override { return "9p"; }
   Result<FilesystemStats> Stats() override;
   std::string MountOptions() const override;
+  bool HasOwners(uint32_t uid, uint32_t gid) const override {
+    return owners_.HasUser(uid) && owners_.HasGroup(gid);
+  }
   bool caches_negative() const override { return options_.exclusive; }
   bool needs_revalidation() const override { return !options_.exclusive; }
   bool Revalidate(Dentry& dir, Dentry& child) override;
@@ -117,7 +120,8 @@ class GoferFilesystem final : public Filesystem {
 
   const RefPtr<GoferConnection> connection_;
   const GoferMountOptions options_;
-  gofer::NodeId root_node_ = 0;  // fixed once made
+  gofer::NodeId root_node_ = 0;  // fixed once made, and so is:
+  gofer::OwnerIds owners_;
   std::atomic<int> idle_files_{0};
   const int64_t watch_from_;  // on CLOCK_MONOTONIC
   std::atomic<int> watch_pause_{0};

@@ -36,6 +36,8 @@ class Filesystem : public RefCounted {
   virtual Result<FilesystemStats> Stats() = 0;
   // Flushes everything (sync(2)).
   virtual Result<void> Sync() { return Ok(); }
+  // Whether its files can belong to them (Linux: fsuidgid_has_mapping()).
+  virtual bool HasOwners(uint32_t uid, uint32_t gid) const { return true; }
   // Options for /proc/mounts, without ro/rw ("size=1024k,mode=755").
   virtual std::string MountOptions() const { return {}; }
   // Whether a parent dentry keeps its positive children alive.

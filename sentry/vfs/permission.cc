@@ -12,6 +12,7 @@ Result<InodeAttributes> AccessAttributes(Inode& inode) {
 
 Result<void> CheckMayCreate(const Credentials& creds, const Dentry& dir, Inode& inode) {
   if (dir.IsDeleted()) return Errno(ENOENT);
+  if (!inode.filesystem().HasOwners(creds.fsuid, creds.fsgid)) return Errno(EOVERFLOW);
   return inode.CheckAccess(creds, W_OK | X_OK);
 }
 

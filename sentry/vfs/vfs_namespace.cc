@@ -65,8 +65,9 @@ Result<VfsPath> MakeNode(const PathContext& context, const VfsPath& start, std::
 
 // Linux: may_linkat() and safe_hardlink_source().
 Result<void> CheckMayLink(const Credentials& creds, Inode& linked) {
-  if (protected_hardlinks.load(std::memory_order_relaxed) == 0) return Ok();
   ASSIGN_OR_RETURN(InodeAttributes attributes, AccessAttributes(linked));
+  if (!linked.filesystem().HasOwners(attributes.uid, attributes.gid)) return Errno(EOVERFLOW);
+  if (protected_hardlinks.load(std::memory_order_relaxed) == 0) return Ok();
   if (IsOwner(creds, attributes)) return Ok();
   constexpr uint32_t kSetGroup = S_ISGID | S_IXGRP;
   bool safe = linked.IsRegular() && (attributes.mode & S_ISUID) == 0 &&

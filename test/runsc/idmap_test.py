@@ -128,7 +128,9 @@ def inside(box, volume, script, user, mappings, option="idmap"):
 
 SHOW = "for f in *; do stat -c '%n %u %g' $f; done"
 MAKE = "echo x > new; mkdir dir; ln -s a link; mkfifo pipe"
-FILES = [("a", 0, 0o644), ("b", 3, 0o600), ("c", 50, 0o644), ("d/", 1, 0o700), ("e/", 50, 0o777), ("f", 50, 0o606)]
+LINK = f"ln a hard; ln c hard_c; ln g hard_g; mv g new; mv h a; mv d new_d; mv i new_i; {SHOW}"
+FILES = [("a", 0, 0o644), ("b", 3, 0o600), ("c", 50, 0o644), ("d/", 1, 0o700), ("e/", 50, 0o777), ("f", 50, 0o606),
+         ("g", 1, 0o666), ("h", 2, 0o666), ("i/", 1, 0o777)]
 # {label: (user, mapping, script)}
 CASES = {
     "owners": (1001, EVERYBODY, SHOW),
@@ -142,6 +144,10 @@ CASES = {
                                  f"chown 1000 c; chmod 640 b; touch b; {SHOW}"),
     "given away by its owner": (1000, EVERYBODY, f"chown 1001 a; chgrp 1001 a; chmod 600 a; chmod 600 b; {SHOW}"),
     "what is nobody's": (0, EVERYBODY, "cat c; echo x >> c; chmod 600 c; touch c; rm c; echo x > e/x; cat f; ls"),
+    "linked and renamed by the root that is not mapped": (0, EVERYBODY, LINK),
+    "linked and renamed by somebody who is not": (1050, EVERYBODY, LINK),
+    "linked and renamed by somebody mapped": (1001, EVERYBODY, LINK),
+    "linked and renamed by the root that is": (0, ids(0, 0, 10), LINK),
     "renamed and removed": (1001, EVERYBODY, f"mkdir x; echo y > x/y; mv x z; mv z/y y; rmdir z; rm a; {SHOW}"),
     "ranges": (7, ids(0, 100, 1) + ids(3, 7, 1) + ids(50, 200, 100), f"{MAKE}; ln a hard; {SHOW}; chown 200 a b; cat b"),
     "swapped": (3, ids(0, 3, 1) + ids(3, 0, 1), f"{MAKE}; ln a hard; {SHOW}; cat b a"),
@@ -175,7 +181,8 @@ def user_namespaces(box):
                 os.chown(path, 100000, 100000, follow_symlinks=False)
         result = box.run("run", "--bundle", bundle, "users")
         made = owners(volume)
-        check(result.returncode == 0 and result.stdout.decode().splitlines() == ["a 0 0", "b 3 3", "c 50 50", "d 1 1", "e 50 50", "f 50 50"],
+        check(result.returncode == 0 and result.stdout.decode().splitlines() == ["a 0 0", "b 3 3", "c 50 50", "d 1 1", "e 50 50", "f 50 50",
+                                                                                    "g 1 1", "h 2 2", "i 1 1"],
               f"a mount {label}", result)
         check(made["b"] == (5, 6) and made["new"] == (0, 0), f"and on the host, {label}", made)
 
