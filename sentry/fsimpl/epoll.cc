@@ -1,8 +1,8 @@
 #include "sentry/fsimpl/epoll.h"
 
-#include <algorithm>
+#include <limits>
 
-#include "absl/container/flat_hash_set.h"
+#include "sentry/fsimpl/epoll_nesting.h"
 
 namespace runsc {
 namespace {
@@ -11,7 +11,6 @@ constexpr uint32_t kAlways = EPOLLERR | EPOLLHUP;
 constexpr uint32_t kOptions = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP;
 constexpr uint32_t kWithExclusive =
     EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
-constexpr int kMaxNesting = 5;  // epoll files in a chain
 constexpr size_t kMaxItems = size_t{1} << 20;
 
 // Serialises the adding of one epoll file to another, so that no circle closes behind the check.
@@ -90,7 +89,7 @@ Result<void> EpollInterest::Add(FileDescription& file, int fd, const epoll_event
   RefPtr<Item> item;
   {
     MutexLock lock(mu_);
-    auto [place, inserted] = items_.try_emplace(Key(fd, &file));
+    auto [place, inserted] = items_.try_emplace(Key(&file, fd));
     if (!inserted) return Errno(EEXIST);
     if (items_.size() > kMaxItems) {
       items_.erase(place);
@@ -108,7 +107,7 @@ Result<void> EpollInterest::Modify(FileDescription& file, int fd, const epoll_ev
   RefPtr<Item> item;
   {
     MutexLock lock(mu_);
-    auto place = items_.find(Key(fd, &file));
+    auto place = items_.find(Key(&file, fd));
     if (place == items_.end()) return Errno(ENOENT);
     Item& changed = *place->second;
     uint32_t old = changed.events_.load(std::memory_order_relaxed);
@@ -127,7 +126,7 @@ Result<void> EpollInterest::Delete(FileDescription& file, int fd) {
   RefPtr<Item> item;
   {
     MutexLock lock(mu_);
-    auto place = items_.find(Key(fd, &file));
+    auto place = items_.find(Key(&file, fd));
     if (place == items_.end()) return Errno(ENOENT);
     item = std::move(place->second);
     items_.erase(place);
@@ -140,11 +139,8 @@ Result<void> EpollInterest::Delete(FileDescription& file, int fd) {
 void EpollInterest::OnFileReleased(FileDescription& file) {
   std::vector<RefPtr<Item>> gone;
   MutexLock lock(mu_);
-  for (auto it = items_.begin(); it != items_.end();) {
-    if (it->first.second != &file) {
-      ++it;
-      continue;
-    }
+  auto it = items_.lower_bound(Key(&file, std::numeric_limits<int>::min()));
+  while (it != items_.end() && it->first.first == &file) {
     Detach(*it->second);
     gone.push_back(std::move(it->second));
     it = items_.erase(it);
@@ -251,34 +247,21 @@ bool EpollInterest::HasReady() {
   return false;
 }
 
-bool EpollInterest::Reaches(const EpollInterest& target, int* depth) {
-  if (this == &target) return true;
-  if (*depth > kMaxNesting) return true;
-  std::vector<RefPtr<EpollInterest>> nested;
+std::vector<RefPtr<FileDescription>> EpollInterest::Files() const {
   std::vector<RefPtr<FileDescription>> files;
-  {
-    MutexLock lock(mu_);
-    for (const auto& [key, item] : items_) {
-      RefPtr<FileDescription> file = RefPtr<FileDescription>::TryFrom(item->file_);
-      if (auto* epoll = dynamic_cast<EpollFile*>(file.get())) nested.push_back(epoll->interest_);
+  MutexLock lock(mu_);
+  files.reserve(items_.size());
+  for (const auto& [key, item] : items_)
+    if (RefPtr<FileDescription> file = RefPtr<FileDescription>::TryFrom(item->file_))
       files.push_back(std::move(file));
-    }
-  }
-  int deepest = *depth;
-  for (const RefPtr<EpollInterest>& interest : nested) {
-    int below = *depth + 1;
-    if (interest->Reaches(target, &below)) return true;
-    deepest = std::max(deepest, below);
-  }
-  *depth = deepest;
-  return false;
+  return files;
 }
 
 std::vector<EpollInterest::Info> EpollInterest::List() const {
   std::vector<Info> list;
   MutexLock lock(mu_);
   for (const auto& [key, item] : items_)
-    list.push_back(Info{key.first, item->events_.load(std::memory_order_relaxed),
+    list.push_back(Info{key.second, item->events_.load(std::memory_order_relaxed),
                         item->data_.load(std::memory_order_relaxed)});
   return list;
 }
@@ -289,23 +272,14 @@ EpollFile::EpollFile()
 
 EpollFile::~EpollFile() { interest_->Close(); }
 
-int EpollFile::ChainAbove(std::vector<RefPtr<EpollFile>>* held) {
-  int depth = 0;
-  absl::flat_hash_set<RefPtr<EpollFile>> level{RefPtr<EpollFile>(this)};
-  while (!level.empty() && depth <= kMaxNesting) {
-    ++depth;
-    absl::flat_hash_set<RefPtr<EpollFile>> next;
-    for (const RefPtr<EpollFile>& file : level) {
-      held->push_back(file);
-      for (const RefPtr<FileReleaseListener>& listener : file->ReleaseListeners()) {
-        auto* interest = dynamic_cast<EpollInterest*>(listener.get());
-        RefPtr<EpollFile> above = interest != nullptr ? interest->file() : nullptr;
-        if (above) next.insert(std::move(above));
-      }
-    }
-    level = std::move(next);
-  }
-  return depth;
+Result<void> EpollFile::AddNested(FileDescription& file, int fd, const epoll_event& event) {
+  EpollNesting nesting;  // outlives the lock: it lets go of files
+  MutexLock lock(NestingLock());
+  if (auto* nested = dynamic_cast<EpollFile*>(&file)) RETURN_IF_ERROR(nesting.CheckDepth(*this, *nested));
+  RETURN_IF_ERROR(interest_->Add(file, fd, event));
+  Result<void> checked = nesting.CheckPaths(file);
+  if (!checked.ok()) (void)interest_->Delete(file, fd);  // ENOENT: another thread was faster
+  return checked;
 }
 
 Result<void> EpollFile::Control(int operation, RefPtr<FileDescription> file, int fd,
@@ -318,15 +292,9 @@ Result<void> EpollFile::Control(int operation, RefPtr<FileDescription> file, int
     if (nested != nullptr || (event.events & ~kWithExclusive) != 0) return Errno(EINVAL);
   }
   switch (operation) {
-    case EPOLL_CTL_ADD: {
-      if (nested == nullptr) return interest_->Add(*file, fd, event);
-      std::vector<RefPtr<EpollFile>> held;
-      MutexLock lock(NestingLock());
-      int depth = 1;
-      if (nested->interest_->Reaches(*interest_, &depth) || depth + ChainAbove(&held) > kMaxNesting)
-        return Errno(ELOOP);
-      return interest_->Add(*file, fd, event);
-    }
+    case EPOLL_CTL_ADD:
+      if (nested == nullptr && !HasReleaseListeners()) return interest_->Add(*file, fd, event);
+      return AddNested(*file, fd, event);
     case EPOLL_CTL_MOD:
       return interest_->Modify(*file, fd, event);
     case EPOLL_CTL_DEL:

@@ -42,8 +42,8 @@ class EpollInterest final : public FileReleaseListener {
   void Close();
   RefPtr<EpollFile> file() const;  // null: it is closed
 
-  // Whether `target` can be reached from here through nested epoll files, and how deep the nest is.
-  bool Reaches(const EpollInterest& target, int* depth);
+  // Those that are in it; some may be on their way out.
+  std::vector<RefPtr<FileDescription>> Files() const;
   struct Info {
     int fd = -1;
     uint32_t events = 0;
@@ -53,7 +53,7 @@ class EpollInterest final : public FileReleaseListener {
 
  private:
   class Item;
-  using Key = std::pair<int, const FileDescription*>;
+  using Key = std::pair<const FileDescription*, int>;  // of one file together: what its end looks for
   void MarkReady(Item& item);
   // Unlinks it from everything; called with mu_ held, after it has left `items_`.
   void Detach(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -72,7 +72,7 @@ class EpollFile final : public FileDescription {
   EpollFile();
   ~EpollFile() override;
 
-  // epoll_ctl(2). EEXIST, ENOENT, EPERM, EINVAL, ELOOP, ENOSPC.
+  // epoll_ctl(2). EEXIST, ENOENT, EPERM, EINVAL, ELOOP (nested too deep, or in a circle), ENOSPC.
   Result<void> Control(int operation, RefPtr<FileDescription> file, int fd, const epoll_event& event);
   // Events that are ready now; then wait on wait_queue() for EPOLLIN, exclusively.
   std::vector<epoll_event> Collect(size_t max) { return interest_->Collect(max); }
@@ -84,12 +84,10 @@ class EpollFile final : public FileDescription {
   EventMask Readiness(EventMask mask) override;
   WaitQueue* wait_queue() override { return &interest_->wait_queue(); }
   std::vector<EpollInterest::Info> List() const { return interest_->List(); }
+  std::vector<RefPtr<FileDescription>> Files() const { return interest_->Files(); }
 
  private:
-  friend class EpollInterest;
-  // How many epoll files there are in the longest chain that ends with this one. What was visited is added to
-  // `held`: to be dropped without locks.
-  int ChainAbove(std::vector<RefPtr<EpollFile>>* held);
+  Result<void> AddNested(FileDescription& file, int fd, const epoll_event& event);
   const RefPtr<EpollInterest> interest_;
 };
 

@@ -91,6 +91,11 @@ std::vector<RefPtr<FileReleaseListener>> FileDescription::ReleaseListeners() {
   return listeners_;
 }
 
+bool FileDescription::HasReleaseListeners() {
+  MutexLock lock(listeners_mu_);
+  return !listeners_.empty();
+}
+
 void FileDescription::RemoveReleaseListener(FileReleaseListener& listener) {
   RefPtr<FileReleaseListener> removed;  // dropped after the lock
   MutexLock lock(listeners_mu_);

@@ -139,6 +139,7 @@ class FileDescription : public MappedObject {
   void AddReleaseListener(RefPtr<FileReleaseListener> listener);
   void RemoveReleaseListener(FileReleaseListener& listener);
   std::vector<RefPtr<FileReleaseListener>> ReleaseListeners();
+  bool HasReleaseListeners();
   // Unique for the life of the sandbox: the owner of flock and OFD locks.
   const void* lock_owner() const { return this; }
 

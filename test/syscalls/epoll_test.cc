@@ -137,6 +137,56 @@ TEST(ChainsOfFilesAreLimited) {
   }
 }
 
+// Of a nest with ten million ways through it: nobody goes all of them.
+TEST(ManyWaysThroughANestCostNothing) {
+  constexpr int kWidth = 60;
+  std::vector<int> layers[5];
+  for (auto& layer : layers)
+    for (int i = 0; i < kWidth; ++i) layer.push_back(ASSERT_OK(epoll_create1(0)));
+  for (int above = 0; above < 4; ++above)
+    for (int epoll : layers[above])
+      for (int below : layers[above + 1]) ASSERT_OK(Add(epoll, below, EPOLLIN));
+  int outer = epoll_create1(0);
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_ERRNO(Add(outer, layers[0][0], EPOLLIN), ELOOP);
+    EXPECT_ERRNO(Add(layers[4][0], layers[0][0], EPOLLIN), ELOOP);
+    EXPECT_EQ(Now(layers[0][0]), 0);
+    // A file at the bottom would wake everything above it, in each way there is.
+    EXPECT_ERRNO(Add(layers[4][0], eventfd(0, 0), EPOLLIN), EINVAL);
+    EXPECT_OK(Add(layers[0][0], eventfd(0, 0), EPOLLIN));
+  }
+}
+
+// How many ways an event may go: any number to epoll files that are in no others, else by their length.
+TEST(WaysToAFileAreLimited) {
+  int plain = eventfd(0, 0);
+  for (int i = 0; i < 700; ++i) {
+    int epoll = ASSERT_OK(epoll_create1(0));
+    ASSERT_OK(Add(epoll, plain, EPOLLIN));
+    close(epoll);
+  }
+  const int limits[] = {500, 100, 50, 10};
+  for (int steps = 1; steps <= 4; ++steps) {
+    // file < chain[0] < ... < chain.back() < many
+    std::vector<int> chain;
+    for (int i = 0; i < steps; ++i) {
+      chain.push_back(epoll_create1(0));
+      if (i > 0) ASSERT_OK(Add(chain[i], chain[i - 1], EPOLLIN));
+    }
+    ASSERT_OK(Add(chain[0], eventfd(0, 0), EPOLLIN));
+    std::vector<int> many;
+    for (int i = 0; i < limits[steps - 1]; ++i) {
+      many.push_back(ASSERT_OK(epoll_create1(0)));
+      ASSERT_OK(Add(many.back(), chain.back(), EPOLLIN));
+    }
+    EXPECT_ERRNO(Add(epoll_create1(0), chain.back(), EPOLLIN), EINVAL);
+    EXPECT_ERRNO(Add(many[0], chain.back(), EPOLLIN), EEXIST);
+    ASSERT_OK(epoll_ctl(many[0], EPOLL_CTL_DEL, chain.back(), nullptr));
+    EXPECT_OK(Add(epoll_create1(0), chain.back(), EPOLLIN));
+    closefrom(plain + 1);
+  }
+}
+
 TEST(AWaiterIsWokenAndTheTimeoutHolds) {
   int epoll = epoll_create1(0);
   int event = eventfd(0, 0);
