@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "sentry/vfs/inode.h"
 
 namespace runsc {
@@ -91,38 +92,36 @@ Result<void> FileLocks::SetRecordLock(const RecordLock& wanted) {
       }
     }
     // What the owner holds already is cut out of the range, then neighbours of one type join.
-    std::vector<RecordLock> next;
-    next.reserve(records_.size() + 2);
     RecordLock merged = wanted;
-    for (const RecordLock& held : records_) {
-      if (held.owner != wanted.owner) {
-        next.push_back(held);
-        continue;
-      }
+    absl::InlinedVector<RecordLock, 3> changed;
+    std::erase_if(records_, [&](const RecordLock& held) {
+      if (held.owner != wanted.owner) return false;
       bool touches = held.range.start <= merged.range.end && merged.range.start <= held.range.end;
       if (held.type == wanted.type && touches) {
         merged.range.start = std::min(merged.range.start, held.range.start);
         merged.range.end = std::max(merged.range.end, held.range.end);
-        continue;
+        return true;
       }
-      if (!Overlap(held.range, wanted.range)) {
-        next.push_back(held);
-        continue;
-      }
+      if (!Overlap(held.range, wanted.range)) return false;
       woke = true;
       if (held.range.start < wanted.range.start) {
-        next.push_back(held);
-        next.back().range.end = wanted.range.start;
+        changed.push_back(held);
+        changed.back().range.end = wanted.range.start;
       }
       if (held.range.end > wanted.range.end) {
-        next.push_back(held);
-        next.back().range.start = wanted.range.end;
+        changed.push_back(held);
+        changed.back().range.start = wanted.range.end;
       }
+      return true;
+    });
+    if (wanted.type != FileLockType::kUnlock) changed.push_back(merged);
+    for (const RecordLock& lock_info : changed) {
+      records_.insert(std::upper_bound(records_.begin(), records_.end(), lock_info,
+                                       [](const RecordLock& a, const RecordLock& b) {
+                                         return a.range.start < b.range.start;
+                                       }),
+                      lock_info);
     }
-    if (wanted.type != FileLockType::kUnlock) next.push_back(merged);
-    std::sort(next.begin(), next.end(),
-              [](const RecordLock& a, const RecordLock& b) { return a.range.start < b.range.start; });
-    records_.swap(next);
   }
   if (woke) wait_queue_.Notify(EPOLLIN);
   return Ok();
