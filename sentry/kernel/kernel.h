@@ -20,6 +20,7 @@
 #include "sentry/futex/futex.h"
 #include "sentry/kernel/host_threads.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/user_counts.h"
 #include "sentry/keys/keyrings.h"
 #include "sentry/memory/memory_file.h"
 #include "sentry/time/guest_clock.h"
@@ -88,6 +89,8 @@ class Kernel {
   Platform& platform() { return *platform_; }
   MemoryFile& memory_file() { return *memory_file_; }
   TimerQueue& timers() { return timers_; }
+  UserCounts& user_tasks() { return user_tasks_; }    // RLIMIT_NPROC
+  UserCounts& user_timers() { return user_timers_; }  // of timer_create(2); RLIMIT_SIGPENDING
   FutexTable& futexes() { return futexes_; }
   Keyrings& keyrings() { return keyrings_; }
   // What clock_gettime(2) tells; give it to ElfLoader::Create at boot.
@@ -172,6 +175,7 @@ class Kernel {
   const int64_t boot_time_monotonic_;
   const std::string boot_id_;
   GuestClock clock_;
+  UserCounts user_tasks_, user_timers_;
   TimerQueue timers_;
   FutexTable futexes_;
   Keyrings keyrings_;

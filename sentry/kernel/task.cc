@@ -60,6 +60,7 @@ bool Task::HasNoNewPrivs() const {
 
 // The old object goes after the lock, as its end may close files.
 void Task::SetCreds(RefPtr<const Credentials> creds) {
+  if (creds->ruid != creds_->ruid) counted_ = kernel_.user_tasks().Add(creds->ruid);
   MutexLock lock(state_mu_);
   std::swap(creds_, creds);
 }

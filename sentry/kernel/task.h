@@ -26,6 +26,7 @@
 #include "sentry/kernel/program_loader.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/thread_group.h"
+#include "sentry/kernel/user_counts.h"
 #include "sentry/kernel/uts_namespace.h"
 #include "sentry/keys/keyrings.h"
 #include "sentry/mm/memory_manager.h"
@@ -304,6 +305,8 @@ class Task final : public RefCounted {
   RefPtr<FDTable> fd_table_;
   RefPtr<FsContext> fs_;
   RefPtr<const Credentials> creds_;
+  UserCounts::Share
+      counted_;  // as one of the user's; written by the task thread, and where it enters and leaves the tree
   RefPtr<UtsNamespace> uts_;
   RefPtr<IpcNamespace> ipc_;
   RefPtr<TimeNamespace> time_namespace_, child_time_namespace_;

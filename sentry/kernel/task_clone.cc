@@ -147,12 +147,7 @@ bool Task::IsOverProcessLimitLocked() const {
   if (limit == RLIM_INFINITY || creds.ruid == 0 || creds.HasCapability(CAP_SYS_RESOURCE) ||
       creds.HasCapability(CAP_SYS_ADMIN))
     return false;
-  uint64_t count = 0;
-  for (const auto& [id, task] : kernel_.root_pid_namespace_->tasks_) {
-    RefPtr<const Credentials> other = task->GetCreds();
-    if (other && other->ruid == creds.ruid) ++count;
-  }
-  return count >= limit;
+  return kernel_.user_tasks().Of(creds.ruid) >= limit;
 }
 
 void Task::SetNumbersLocked(PidNumbers numbers) {
@@ -165,6 +160,7 @@ void Task::EnterNamespacesLocked(PidNumbers numbers) {
   for (PidNamespace* space = numbers.space.get(); space != nullptr; space = space->parent().get())
     space->tasks_[numbers.ids[space->level()]] = this;
   SetNumbersLocked(std::move(numbers));
+  counted_ = kernel_.user_tasks().Add(creds_->ruid);
   kernel_.task_count_.fetch_add(1, std::memory_order_relaxed);
 }
 

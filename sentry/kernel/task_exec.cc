@@ -60,6 +60,7 @@ void Task::BecomeLeader() {
   group.dead_usage_.system += usage.system;
   group.dead_usage_.minor_faults += usage.minor_faults;
   group.dead_usage_.voluntary_switches += usage.voluntary_switches;
+  old->counted_ = {};
   group.leader_ = this;
   std::erase_if(group.tasks_, [&](const RefPtr<Task>& task) { return task == old; });
   kernel_.task_count_.fetch_sub(1, std::memory_order_relaxed);
@@ -94,6 +95,7 @@ Result<void> Task::Execve(LoadRequest request) {
   const uint64_t peak = memory_->PeakResidentBytes();
   {
     MutexLock tree(kernel_.task_tree_mu_);
+    MutexLock lock(group.signal_mu_);
     group.dead_usage_.peak_resident = std::max(group.dead_usage_.peak_resident, peak);
   }
   {

@@ -90,6 +90,7 @@ void Task::ReleaseResources(bool group_dead) {
   if (group_dead) {
     const uint64_t peak = memory->PeakResidentBytes();
     MutexLock tree(kernel_.task_tree_mu_);
+    MutexLock lock(thread_group_->signal_mu_);
     CpuUsage& usage = thread_group_->dead_usage_;
     usage.peak_resident = std::max(usage.peak_resident, peak);
   }
@@ -112,13 +113,14 @@ void Task::ReleaseLocked() {
   for (PidNamespace* space = numbers_.space.get(); space != nullptr; space = space->parent().get())
     space->tasks_.erase(numbers_.ids[space->level()]);
   CpuUsage usage = GetCpuUsage();
+  state_letter_.store('X', std::memory_order_relaxed);
+  kernel_.task_count_.fetch_sub(1, std::memory_order_relaxed);
+  counted_ = {};
+  MutexLock lock(group.signal_mu_);
   group.dead_usage_.user += usage.user;
   group.dead_usage_.system += usage.system;
   group.dead_usage_.minor_faults += usage.minor_faults;
   group.dead_usage_.voluntary_switches += usage.voluntary_switches;
-  state_letter_.store('X', std::memory_order_relaxed);
-  kernel_.task_count_.fetch_sub(1, std::memory_order_relaxed);
-  MutexLock lock(group.signal_mu_);
   // The caller keeps the task alive.
   if (group.leader_ == this) group.leader_ = nullptr;
   std::erase_if(group.tasks_, [this](const RefPtr<Task>& task) { return task == this; });

@@ -43,16 +43,17 @@ std::optional<WaitedChild> ThreadGroup::TakeReportLocked(ThreadGroup& child, int
     if (!keep) child.ReapLocked(released);
     return report;
   }
-  report.usage = child.UsageLocked();
   MutexLock lock(child.signal_mu_);
   if ((options & WSTOPPED) != 0 && child.stopped_ && !child.stop_reported_) {
     if (!keep) child.stop_reported_ = true;
+    report.usage = child.UsageLocked();
     report.code = CLD_STOPPED;
     report.status = child.stop_signal_ << 8 | 0x7f;
     return report;
   }
   if ((options & WCONTINUED) != 0 && !child.continue_reported_) {
     if (!keep) child.continue_reported_ = true;
+    report.usage = child.UsageLocked();
     report.code = CLD_CONTINUED;
     report.status = 0xffff;
     return report;
@@ -73,22 +74,32 @@ Result<WaitedChild> Task::Wait(const WaitRequest& request) {
       pid_t own_group = group.process_group_->numbers().In(space);
       WaitRequest wanted = request;
       if (wanted.which == WaitRequest::Which::kProcessGroup && wanted.id == 0) wanted.id = own_group;
-      for (const auto& child : group.children_) {
-        if (child->is_adopted_) continue;
-        if (!HasWantedKind(wanted, *child) || !HasWantedId(wanted, *child, child->numbers_.In(space),
-                                                           child->process_group_->numbers().In(space)))
-          continue;
+      auto look_at = [&](ThreadGroup& child) -> std::optional<WaitedChild> {
+        if (child.is_adopted_) return std::nullopt;
+        if (!HasWantedKind(wanted, child) ||
+            !HasWantedId(wanted, child, child.numbers_.In(space), child.process_group_->numbers().In(space)))
+          return std::nullopt;
         // What it traces itself is looked at below; a zombie that another traces is that one's first.
-        const Tracee& tracee = *child->leader_->tracee_;
-        if (tracee.IsTracedByGroupLocked(group)) continue;
+        const Tracee& tracee = *child.leader_->tracee_;
+        if (tracee.IsTracedByGroupLocked(group)) return std::nullopt;
         // Of a zombie there is nothing else to wait for (Linux: wait_task_zombie()).
-        if (child->IsZombie() && (wanted.options & WEXITED) == 0) continue;
+        if (child.IsZombie() && (wanted.options & WEXITED) == 0) return std::nullopt;
         any = true;
-        if (child->IsZombie() && tracee.IsTracedLocked()) continue;
-        RefPtr<ThreadGroup> keep = child;
-        if (auto report = group.TakeReportLocked(*keep, request.options, released)) {
-          released.push_back(std::move(keep));
-          return *report;
+        if (child.IsZombie() && tracee.IsTracedLocked()) return std::nullopt;
+        RefPtr<ThreadGroup> keep(&child);
+        auto report = group.TakeReportLocked(child, request.options, released);
+        if (report) released.push_back(std::move(keep));
+        return report;
+      };
+      if (wanted.which == WaitRequest::Which::kProcess) {
+        ThreadGroup* child = wanted.process ? wanted.process.get()
+                                            : space.FindThreadGroupLocked(static_cast<pid_t>(wanted.id));
+        if (child != nullptr && child->parent_ == &group) {
+          if (auto report = look_at(*child)) return *report;
+        }
+      } else {
+        for (const auto& child : group.children_) {
+          if (auto report = look_at(*child)) return *report;
         }
       }
       auto is_wanted = [&](const Task& task) {

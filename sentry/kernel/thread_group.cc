@@ -79,8 +79,9 @@ CpuUsage ThreadGroup::UsageLocked() const {
   return usage;
 }
 
+// Each living thread is asked of the host: not under a lock that others wait for.
 CpuUsage ThreadGroup::GetCpuUsage() const {
-  MutexLock lock(kernel_.task_tree_mu_);
+  MutexLock lock(signal_mu_);
   return UsageLocked();
 }
 

@@ -197,12 +197,13 @@ class ThreadGroup final : public RefCounted {
   // Written with Kernel::task_tree_lock() and the signal lock held, read with either.
   Task* leader_ = nullptr;
   std::vector<RefPtr<Task>> tasks_;
+  CpuUsage dead_usage_;
   // Guarded by Kernel::task_tree_lock().
   ThreadGroup* parent_ = nullptr;
   bool is_adopted_ = false;  // by an ordinary init, which does not know of it
   std::list<RefPtr<ThreadGroup>> children_;
   RefPtr<ProcessGroup> process_group_;
-  CpuUsage dead_usage_, children_usage_;
+  CpuUsage children_usage_;
 };
 
 }  // namespace runsc
