@@ -15,9 +15,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "absl/container/btree_map.h"
 #include "platform/base/mutex.h"
+#include "platform/base/ref.h"
 #include "platform/base/result.h"
 #include "sentry/kernel/cpu_clock.h"
 #include "sentry/time/timer_queue.h"
@@ -73,7 +75,18 @@ class PosixTimers {
  private:
   struct Entry;
   using Lock = MutexLock;
-  void Fire(Entry& entry);
+  // What is due, on the timer queue's thread.
+  void FireDue() ABSL_LOCKS_EXCLUDED(mu_);
+  void Fire(Entry& entry) ABSL_LOCKS_EXCLUDED(mu_);
+  // Counts what has expired by `now`, which is not before its time, and goes on to the next time.
+  int64_t ExpireLocked(Entry& entry, int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ScheduleLocked(Entry& entry, Deadline deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void WaitForFirstLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // An entry that is in neither map any more is used by nobody afterwards.
+  void WaitUntilNoneFires() ABSL_LOCKS_EXCLUDED(mu_);
+  int64_t MinPeriodLocked(int64_t least) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int64_t NowOf(const Entry& entry) const;  // on its clock
+  RefPtr<Task> EventThread(const Entry& entry) const;
   bool IsPending(const Entry& entry) const;
   TimerSetting GetLocked(const Entry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetLocked(Entry& entry, bool absolute, TimerSetting setting) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -89,6 +102,11 @@ class PosixTimers {
   absl::btree_map<int, std::unique_ptr<Entry>> timers_ ABSL_GUARDED_BY(mu_);
   int next_id_ ABSL_GUARDED_BY(mu_) = 0;
   bool cleared_ ABSL_GUARDED_BY(mu_) = false;
+  // Those that wait, by monotonic time and then the order in which they were set.
+  absl::btree_map<std::pair<int64_t, uint64_t>, Entry*> due_ ABSL_GUARDED_BY(mu_);
+  uint64_t next_sequence_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t waits_for_ ABSL_GUARDED_BY(mu_) = INT64_MAX;  // what timer_ is set to
+  Timer timer_;                                         // the only one of the process in the queue
 };
 
 }  // namespace runsc
