@@ -86,6 +86,8 @@ void EpollInterest::CheckNow(Item& item, FileDescription& file) {
 }
 
 Result<void> EpollInterest::Add(FileDescription& file, int fd, const epoll_event& event) {
+  // Before it is in the queue, which would hear of what is there now a second time.
+  if ((event.events & EPOLLET) != 0) file.WatchEdges();
   RefPtr<Item> item;
   {
     MutexLock lock(mu_);
@@ -104,6 +106,7 @@ Result<void> EpollInterest::Add(FileDescription& file, int fd, const epoll_event
 }
 
 Result<void> EpollInterest::Modify(FileDescription& file, int fd, const epoll_event& event) {
+  if ((event.events & EPOLLET) != 0) file.WatchEdges();
   RefPtr<Item> item;
   {
     MutexLock lock(mu_);

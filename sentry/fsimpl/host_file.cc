@@ -214,6 +214,11 @@ EventMask HostInode::Readiness(EventMask mask) {
   return ready;
 }
 
+void HostInode::WatchEdges() {
+  // Only where an EAGAIN of ours is always one of the host's, after which something must come.
+  if (IsSocket() || file_type() == S_IFIFO) HostPoller::Get().WatchEdges(fd(), wait_queue_);
+}
+
 Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds, const ImportOptions& options) {
   ImportedFiles imported;
   struct Known {

@@ -95,6 +95,7 @@ class HostInode final : public Inode {
   Result<size_t> TryRead(IoSequence& to);
   Result<size_t> TryWrite(IoSequence& from);
   EventMask Readiness(EventMask mask);
+  void WatchEdges();
 
  protected:
   void OnLastRelease() override;

@@ -18,6 +18,7 @@ class HostStream final : public FileDescription {
   Result<size_t> Write(IoSequence& from) override;
   EventMask Readiness(EventMask mask) override { return host_->Readiness(mask); }
   WaitQueue* wait_queue() override { return &host_->wait_queue(); }
+  void WatchEdges() override { host_->WatchEdges(); }
   // Terminals (ioctl_tty(2)): what concerns the device goes to the host; sessions and
   // process groups are the guest's own.
   Result<int64_t> Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) override;

@@ -191,6 +191,8 @@ EventMask HostSocket::Readiness(EventMask mask) {
   return events & (mask | EPOLLERR | EPOLLHUP);
 }
 
+void HostSocket::WatchEdges() { HostPoller::Get().WatchEdges(fd_.get(), wait_queue_); }
+
 Result<int> HostSocket::UnreadBytes() {
   int bytes = 0;
   if (ioctl(fd_.get(), FIONREAD, &bytes) != 0) return HostErrno();

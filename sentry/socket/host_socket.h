@@ -33,6 +33,7 @@ class HostSocket final : public SocketFile {
   Result<int64_t> Ioctl(UserMemory& memory, uint32_t request, uint64_t argument) override;
   EventMask Readiness(EventMask mask) override;
   WaitQueue* wait_queue() override { return &wait_queue_; }
+  void WatchEdges() override;
 
  protected:
   Result<int> UnreadBytes() override;

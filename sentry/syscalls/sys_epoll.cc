@@ -3,6 +3,7 @@
 #include "sentry/fsimpl/epoll.h"
 #include "sentry/syscalls/signal_mask.h"
 #include "sentry/syscalls/time_argument.h"
+#include "sentry/wait/host_poller.h"
 
 namespace runsc {
 namespace {
@@ -29,6 +30,11 @@ Result<int64_t> Wait(Task& task, int fd, UserPtr<epoll_event> to, int max, Timeo
   auto* epoll = dynamic_cast<EpollFile*>(file.get());
   if (epoll == nullptr) return Errno(EINVAL);
   std::vector<epoll_event> events = epoll->Collect(static_cast<size_t>(max));
+  if (events.empty() && timeout.immediate) {
+    // What has come to the host's descriptors must be seen by who does not wait, too.
+    HostPoller::Get().Collect();
+    events = epoll->Collect(static_cast<size_t>(max));
+  }
   if (!events.empty() || timeout.immediate) return Deliver(task, to, events);
   Result<void> slept;
   {

@@ -108,6 +108,9 @@ class FileDescription : public MappedObject {
   // poll(2) or epoll_wait(2) is about to tell somebody of these: some things are told once.
   virtual void OnReported(EventMask ready) {}
   virtual WaitQueue* wait_queue() { return nullptr; }
+  // Somebody will want to be told through the queue whenever something comes, even if what came before was
+  // not taken (EPOLLET). Only for files that do not know by themselves.
+  virtual void WatchEdges() {}
   // Whether epoll takes it (EPERM for regular files and directories).
   bool CanBePolled() { return wait_queue() != nullptr; }
 

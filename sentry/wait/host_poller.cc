@@ -19,28 +19,50 @@ HostPoller& HostPoller::Get() {
   return *poller;
 }
 
+bool HostPoller::StartLocked() {
+  if (epoll_ >= 0) return true;
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_ < 0) {
+    LOG_ERROR("cannot wait for host descriptors: {}", HostErrno().message());
+    return false;
+  }
+  // No signal is this thread's to take.
+  ThreadSignalMask mask;
+  std::thread(&HostPoller::Run, this, epoll_).detach();
+  return true;
+}
+
 void HostPoller::Arm(int fd, WaitQueue& queue, EventMask events) {
   MutexLock lock(mu_);
-  if (epoll_ < 0) {
-    epoll_ = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_ < 0) {
-      LOG_ERROR("cannot wait for host descriptors: {}", HostErrno().message());
-      return;
-    }
-    // No signal is this thread's to take.
-    ThreadSignalMask mask;
-    std::thread(&HostPoller::Run, this, epoll_).detach();
-  }
+  if (!StartLocked()) return;
   auto [it, added] = watches_.try_emplace(fd);
   it->second.queue = &queue;
+  if (it->second.edges) return;
   if (it->second.armed == 0) armed_.fetch_add(1, std::memory_order_relaxed);
   it->second.armed |= events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
   WatchLocked(added ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, it->second.armed);
 }
 
+void HostPoller::WatchEdges(int fd, WaitQueue& queue) {
+  {
+    MutexLock lock(mu_);
+    if (!StartLocked()) return;
+    auto [it, added] = watches_.try_emplace(fd);
+    Watch& watch = it->second;
+    watch.queue = &queue;
+    if (watch.edges) return;
+    if (watch.armed == 0) armed_.fetch_add(1, std::memory_order_relaxed);
+    watch.edges = true;
+    watch.armed = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP;
+    WatchLocked(added ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, watch.armed | EPOLLET);
+  }
+  // The host begins with what is there already, of which the caller knows.
+  CollectArmed();
+}
+
 void HostPoller::WatchLocked(int operation, int fd, EventMask events) {
   epoll_event event{};
-  event.events = events | EPOLLONESHOT;
+  event.events = (events & EPOLLET) != 0 ? events : events | EPOLLONESHOT;
   event.data.fd = fd;
   if (epoll_ctl(epoll_, operation, fd, &event) < 0)
     LOG_WARNING("cannot wait for host descriptor {}: {}", fd, HostErrno().message());
@@ -66,12 +88,14 @@ void HostPoller::Tell(int epoll, int timeout_ms) {
     // One event disarms the descriptor for all of them, and others may wait for the rest: those go on.
     // A hang-up or an error is for everybody, and would come again at once.
     bool ended = (told & (EPOLLHUP | EPOLLERR)) != 0;
-    const bool was_armed = it->second.armed != 0;
-    it->second.armed &= ended ? 0 : ~told;
-    if (it->second.armed != 0) {
-      WatchLocked(EPOLL_CTL_MOD, events[i].data.fd, it->second.armed);
-    } else if (was_armed) {
-      armed_.fetch_sub(1, std::memory_order_relaxed);
+    if (!it->second.edges) {
+      const bool was_armed = it->second.armed != 0;
+      it->second.armed &= ended ? 0 : ~told;
+      if (it->second.armed != 0) {
+        WatchLocked(EPOLL_CTL_MOD, events[i].data.fd, it->second.armed);
+      } else if (was_armed) {
+        armed_.fetch_sub(1, std::memory_order_relaxed);
+      }
     }
     if ((told & EPOLLIN) != 0) told |= EPOLLRDNORM;
     if ((told & EPOLLOUT) != 0) told |= EPOLLWRNORM;

@@ -24,6 +24,9 @@ class HostPoller {
   // Tells `queue` once, soon after one of `events` (or a hang-up or error) has come on
   // the descriptor, even if it is there already. Armed events add up until then.
   void Arm(int fd, WaitQueue& queue, EventMask events);
+  // From now on tells `queue` each time that something comes on the descriptor, whatever came before it and
+  // was not taken: what edge-triggered epoll items need. Arm() then has nothing to add.
+  void WatchEdges(int fd, WaitQueue& queue);
   // Tells of what has come by now, in place of the thread: by a task that is about to wait, and may not have
   // to.
   void Collect() {
@@ -36,11 +39,13 @@ class HostPoller {
   struct Watch {
     WaitQueue* queue = nullptr;
     EventMask armed = 0;
+    bool edges = false;
   };
   HostPoller() = default;
   void Run(int epoll);
   void CollectArmed() ABSL_LOCKS_EXCLUDED(mu_);
   void Tell(int epoll, int timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
+  bool StartLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WatchLocked(int operation, int fd, EventMask events) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Mutex mu_{LockRank::kHostPoller};

@@ -72,6 +72,91 @@ TEST(stream) {
   EXPECT_EQ(read(client, buffer, 1), 0);
 }
 
+// A connection over the loopback interface: the client's end and the server's.
+std::pair<int, int> Connection() {
+  sockaddr_in address;
+  int listener = Listener(address);
+  int client = ASSERT_OK(socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_OK(connect(client, Generic(address), sizeof(address)));
+  int server = ASSERT_OK(accept(listener, nullptr, nullptr));
+  close(listener);
+  return {client, server};
+}
+
+// nginx and others wait again after a read that got less than it might have, without one that says EAGAIN.
+TEST(edges_are_told_whatever_was_read) {
+  auto [client, server] = Connection();
+  int epoll = ASSERT_OK(epoll_create1(0));
+  epoll_event event{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {}};
+  ASSERT_OK(epoll_ctl(epoll, EPOLL_CTL_ADD, server, &event));
+  auto wait = [&](int timeout_ms) {
+    event.events = 0;
+    return epoll_wait(epoll, &event, 1, timeout_ms);
+  };
+  EXPECT_EQ(wait(0), 0);
+  char buffer[64];
+  EXPECT_EQ(write(client, "one", 3), 3);
+  EXPECT_EQ(wait(5000), 1);
+  EXPECT_EQ(read(server, buffer, sizeof(buffer)), 3);
+  EXPECT_EQ(wait(20), 0);
+  EXPECT_EQ(write(client, "two", 3), 3);
+  EXPECT_EQ(wait(5000), 1);
+  EXPECT_EQ(event.events, EPOLLIN);
+  EXPECT_EQ(read(server, buffer, 3), 3);  // all there is, and all that was asked for
+  EXPECT_EQ(write(client, "three", 5), 5);
+  EXPECT_EQ(wait(5000), 1);
+  EXPECT_EQ(wait(20), 0);
+  EXPECT_EQ(write(client, "four", 4), 4);  // nothing was read since
+  EXPECT_EQ(wait(5000), 1);
+  EXPECT_EQ(read(server, buffer, 2), 2);
+  EXPECT_EQ(wait(20), 0);
+  EXPECT_OK(shutdown(client, SHUT_WR));
+  EXPECT_EQ(wait(5000), 1);
+  EXPECT_EQ(event.events, EPOLLIN | EPOLLRDHUP);
+  EXPECT_EQ(wait(20), 0);
+}
+
+TEST(edges_of_a_socket_that_others_wait_for_too) {
+  auto [client, server] = Connection();
+  int epoll = ASSERT_OK(epoll_create1(0));
+  epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLET, .data = {}};
+  ASSERT_OK(epoll_ctl(epoll, EPOLL_CTL_ADD, server, &event));
+  EXPECT_EQ(epoll_wait(epoll, &event, 1, 0), 1);
+  EXPECT_EQ(event.events, EPOLLOUT);
+  EXPECT_EQ(epoll_wait(epoll, &event, 1, 0), 0);
+  for (int i = 0; i < 100; ++i) {
+    pid_t child = Fork([client = client] {
+      usleep(1000);
+      EXPECT_EQ(write(client, "x", 1), 1);
+    });
+    char c;
+    if (i % 2 == 0) {
+      EXPECT_EQ(read(server, &c, 1), 1);
+    } else {
+      pollfd entry{server, POLLIN, 0};
+      EXPECT_EQ(poll(&entry, 1, 5000), 1);
+      EXPECT_EQ(read(server, &c, 1), 1);
+    }
+    EXPECT_EQ(WaitFor(child), 0);
+  }
+  // A full buffer that is emptied.
+  ASSERT_OK(fcntl(server, F_SETFL, O_NONBLOCK));
+  std::string block(1 << 16, 'x');
+  while (write(server, block.data(), block.size()) > 0) {
+  }
+  EXPECT_EQ(errno, EAGAIN);
+  while (epoll_wait(epoll, &event, 1, 0) > 0) {
+  }
+  ASSERT_OK(fcntl(client, F_SETFL, O_NONBLOCK));
+  bool told = false;
+  for (int i = 0; i < 1000 && !told; ++i) {
+    while (read(client, block.data(), block.size()) > 0) {
+    }
+    told = epoll_wait(epoll, &event, 1, 10) == 1 && (event.events & EPOLLOUT) != 0;
+  }
+  EXPECT_TRUE(told);
+}
+
 TEST(refused_and_in_use) {
   sockaddr_in address;
   int listener = Listener(address);
