@@ -81,7 +81,12 @@ Result<std::string> LimitsText(ProcFilesystem& filesystem, Task& task) {
 Result<std::string> CgroupText(ProcFilesystem& filesystem, Task& task) { return std::string("0::/\n"); }
 Result<std::string> ZeroText(ProcFilesystem& filesystem, Task& task) { return std::string("0\n"); }
 Result<std::string> BareZeroText(ProcFilesystem& filesystem, Task& task) { return std::string("0"); }
-Result<std::string> UnsetIdText(ProcFilesystem& filesystem, Task& task) { return std::string("4294967295"); }
+Result<std::string> LoginUidText(ProcFilesystem& filesystem, Task& task) {
+  return std::to_string(task.login_uid.load());
+}
+Result<std::string> LoginSessionText(ProcFilesystem& filesystem, Task& task) {
+  return std::to_string(task.login_session.load());
+}
 Result<std::string> IdMapText(ProcFilesystem& filesystem, Task& task) {
   return fmt::format("{:>10} {:>10} {:>10}\n", 0, 0, 4294967295u);
 }
@@ -216,6 +221,27 @@ Result<void> WriteTimerSlack(Task& task, std::string_view text) {
   return Ok();
 }
 
+// Linux: proc_loginuid_write(), audit_set_loginuid(). pam_loginuid(8) lets nobody in if it fails.
+Result<void> WriteLoginUid(Task& task, std::string_view text) {
+  Task* writer = Task::CurrentOrNull();
+  if (writer != &task) return Errno(EPERM);
+  ASSIGN_OR_RETURN(int64_t value, ParseNumber(text));
+  if (value < 0 || value > UINT32_MAX) return Errno(EINVAL);
+  constexpr uint32_t kUnset = UINT32_MAX;
+  if (task.login_uid.load() != kUnset && !task.creds().HasCapability(CAP_AUDIT_CONTROL)) return Errno(EPERM);
+  static std::atomic<uint32_t> last_session{0};
+  const auto uid = static_cast<uint32_t>(value);
+  uint32_t session = kUnset;
+  if (uid != kUnset) {
+    do {
+      session = last_session.fetch_add(1, std::memory_order_relaxed) + 1;
+    } while (session == kUnset);
+  }
+  task.login_session.store(session);
+  task.login_uid.store(uid);
+  return Ok();
+}
+
 // 1 to 5: what is to be forgotten of the pages (proc(5)); nobody has remembered it.
 Result<void> WriteClearRefs(Task& task, std::string_view text) {
   ASSIGN_OR_RETURN(int64_t what, ParseNumber(text));
@@ -299,8 +325,8 @@ constexpr TaskFile kTaskFiles[] = {
     {"oom_score", 0444, OomScoreText},
     {"oom_adj", 0644, OomAdjText, WriteOomAdj},
     {"oom_score_adj", 0644, OomScoreAdjText, WriteOomScoreAdj},
-    {"loginuid", 0644, UnsetIdText, RefuseWrite},
-    {"sessionid", 0444, UnsetIdText},
+    {"loginuid", 0644, LoginUidText, WriteLoginUid},
+    {"sessionid", 0444, LoginSessionText},
     {"coredump_filter", 0644, CoredumpFilterText, AcceptWrite, false, TaskFile::kProcess},
     {"io", 0400, IoText, nullptr, true},
     {"uid_map", 0644, IdMapText, RefuseWrite},

@@ -213,7 +213,10 @@ class Task final : public RefCounted {
   std::atomic<int> mce_policy{2};          // prctl(PR_MCE_KILL), PR_MCE_KILL_DEFAULT; kept, without effect
   std::atomic<bool> io_flusher{false};     // prctl(PR_SET_IO_FLUSHER); kept, without effect
   std::atomic<uint32_t> memory_policy{0};  // set_mempolicy(2), as numa_policy.h packs it
-  std::atomic<int> current_syscall{-1};    // being served; -1 none
+  // Who logged in and in which session, for audits: /proc/pid/loginuid, sessionid. UINT32_MAX: nobody.
+  std::atomic<uint32_t> login_uid{UINT32_MAX};
+  std::atomic<uint32_t> login_session{UINT32_MAX};
+  std::atomic<int> current_syscall{-1};  // being served; -1 none
   // CLOCK_MONOTONIC, ns: /proc/pid/stat's starttime.
   int64_t start_time() const { return start_time_; }
 

@@ -136,6 +136,8 @@ Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   child.mce_policy.store(mce_policy.load());
   child.io_flusher.store(io_flusher.load());
   child.memory_policy.store(memory_policy.load());
+  child.login_uid.store(login_uid.load());
+  child.login_session.store(login_session.load());
   if ((flags & CLONE_CHILD_SETTID) != 0) child.set_child_tid_ = options.child_tid;
   if ((flags & CLONE_CHILD_CLEARTID) != 0) child.clear_child_tid = options.child_tid;
   return Ok();

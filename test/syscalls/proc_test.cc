@@ -448,6 +448,45 @@ TEST(what_kind_of_file_a_descriptor_is) {
   EXPECT_TRUE(Contains(FdInfo(file), "lock:\t1: FLOCK  ADVISORY  WRITE " + std::to_string(getpid()) + " "));
 }
 
+int WriteFile(const std::string& name, std::string_view text) {
+  int fd = ASSERT_OK(open(name.c_str(), O_WRONLY | O_CLOEXEC));
+  ssize_t written = write(fd, text.data(), text.size());
+  int error = errno;
+  close(fd);
+  errno = error;
+  return written == static_cast<ssize_t>(text.size()) ? 0 : -1;
+}
+
+TEST(login_uid) {
+  const std::string unset = "4294967295";
+  if (ReadFile("/proc/self/loginuid") != unset) SKIP("somebody has logged in");
+  EXPECT_EQ(ReadFile("/proc/self/sessionid"), unset);
+  EXPECT_ERRNO(WriteFile("/proc/self/loginuid", "nobody"), EINVAL);
+  EXPECT_ERRNO(WriteFile("/proc/self/loginuid", "-2"), EINVAL);
+  EXPECT_CHILD_OK([] {
+    EXPECT_ERRNO(WriteFile("/proc/" + std::to_string(getppid()) + "/loginuid", "5"), EPERM);
+    EXPECT_OK(WriteFile("/proc/self/loginuid", "1234"));
+    EXPECT_EQ(ReadFile("/proc/self/loginuid"), "1234");
+    EXPECT_NE(ReadFile("/proc/self/sessionid"), "4294967295");
+    std::string session = ReadFile("/proc/self/sessionid");
+    EXPECT_CHILD_OK([&] {
+      EXPECT_EQ(ReadFile("/proc/self/loginuid"), "1234");
+      EXPECT_EQ(ReadFile("/proc/self/sessionid"), session);
+      if (geteuid() != 0) return;
+      EXPECT_OK(WriteFile("/proc/self/loginuid", "77\n"));
+      EXPECT_EQ(ReadFile("/proc/self/loginuid"), "77");
+      EXPECT_NE(ReadFile("/proc/self/sessionid"), session);
+      EXPECT_OK(WriteFile("/proc/self/loginuid", "4294967295"));
+      EXPECT_EQ(ReadFile("/proc/self/sessionid"), "4294967295");
+      ASSERT_OK(WriteFile("/proc/self/loginuid", "78"));
+      int fd = ASSERT_OK(open("/proc/self/loginuid", O_WRONLY));
+      ASSERT_OK(setresuid(1000, 1000, 1000));
+      EXPECT_ERRNO(write(fd, "79", 2), EPERM);  // without CAP_AUDIT_CONTROL only once
+    });
+  });
+  EXPECT_EQ(ReadFile("/proc/self/loginuid"), unset);
+}
+
 TEST(what_cannot_be_written) {
   int fd = ASSERT_OK(open("/proc/self/clear_refs", O_WRONLY));
   EXPECT_EQ(write(fd, "1", 1), 1);
