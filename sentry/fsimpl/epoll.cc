@@ -269,6 +269,17 @@ std::vector<EpollInterest::Info> EpollInterest::List() const {
   return list;
 }
 
+Result<RefPtr<FileDescription>> EpollInterest::Target(int fd, uint32_t nth) const {
+  MutexLock lock(mu_);
+  for (auto it = items_.lower_bound(Key(fd, nullptr)); it != items_.end() && it->first.first == fd; ++it) {
+    if (nth-- > 0) continue;
+    RefPtr<FileDescription> file = RefPtr<FileDescription>::TryFrom(it->second->file_);
+    if (!file) return Errno(ENOENT);
+    return file;
+  }
+  return Errno(ENOENT);
+}
+
 EpollFile::EpollFile()
     : FileDescription(AnonymousPath("anon_inode:[eventpoll]"), O_RDWR),
       interest_(MakeRef<EpollInterest>(*this)) {}

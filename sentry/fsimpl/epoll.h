@@ -50,6 +50,8 @@ class EpollInterest final : public FileReleaseListener {
     uint64_t data = 0;
   };
   std::vector<Info> List() const;  // /proc/pid/fdinfo
+  // The file that was added `nth` (from 0) of those that were descriptor `fd`, and are not closed. ENOENT.
+  Result<RefPtr<FileDescription>> Target(int fd, uint32_t nth) const;
 
  private:
   class Item;
@@ -85,6 +87,7 @@ class EpollFile final : public FileDescription {
   WaitQueue* wait_queue() override { return &interest_->wait_queue(); }
   std::vector<EpollInterest::Info> List() const { return interest_->List(); }
   std::vector<RefPtr<FileDescription>> Files() const { return interest_->Files(); }
+  Result<RefPtr<FileDescription>> Target(int fd, uint32_t nth) const { return interest_->Target(fd, nth); }
 
  private:
   Result<void> AddNested(FileDescription& file, int fd, const epoll_event& event);

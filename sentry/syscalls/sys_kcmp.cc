@@ -3,6 +3,7 @@
 #include <linux/kcmp.h>
 #include <sys/random.h>
 
+#include "sentry/fsimpl/epoll.h"
 #include "sentry/ipc/ipc_namespace.h"
 #include "sentry/syscalls/ptrace_permission.h"
 
@@ -62,7 +63,15 @@ Result<int64_t> SysKcmp(Task& task, pid_t pid1, pid_t pid2, int type, uint64_t i
       return memory.error();
   }
   if (type < 0 || type >= KCMP_TYPES) return Errno(EINVAL);
-  if (type == KCMP_EPOLL_TFD) return Errno(EOPNOTSUPP);
+  if (type == KCMP_EPOLL_TFD) {
+    ASSIGN_OR_RETURN(kcmp_epoll_slot slot, task.memory().Read(UserPtr<const kcmp_epoll_slot>(index2)));
+    ASSIGN_OR_RETURN(RefPtr<FileDescription> file, FileOf(*first, index1));
+    ASSIGN_OR_RETURN(RefPtr<FileDescription> epoll, FileOf(*second, slot.efd));
+    auto* instance = dynamic_cast<EpollFile*>(epoll.get());
+    if (instance == nullptr || slot.tfd > INT32_MAX) return Errno(instance == nullptr ? EINVAL : ENOENT);
+    ASSIGN_OR_RETURN(RefPtr<FileDescription> target, instance->Target(static_cast<int>(slot.tfd), slot.toff));
+    return Compare(file.get(), target.get());
+  }
   if (type == KCMP_FILE) {
     ASSIGN_OR_RETURN(RefPtr<FileDescription> file1, FileOf(*first, index1));
     ASSIGN_OR_RETURN(RefPtr<FileDescription> file2, FileOf(*second, index2));

@@ -674,7 +674,7 @@ constexpr auto MakeTable() {
   // 311
   t[311] = {"process_vm_writev", Full<SysProcessVmWritev>()};
   // 312
-  t[312] = {"kcmp", Partial<SysKcmp>("no KCMP_EPOLL_TFD")};
+  t[312] = {"kcmp", Full<SysKcmp>()};
   // 313
   t[313] = {"finit_module", Missing("as in a kernel without modules")};
   // 314
