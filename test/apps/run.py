@@ -165,6 +165,79 @@ E
         redis-server --port 0 --unixsocket $PWD/s --save '' --daemonize no --dir . > log 2>&1 & for i in $(seq 100); do [ -S s ] && break; sleep 0.05; done
         redis-cli -s s set k v; redis-cli -s s get k; redis-benchmark -s s -q -n 2000 -t set,get 2>/dev/null | tr '\r' '\n' | grep -c 'requests per second'; redis-cli -s s shutdown nosave; wait; echo $?
     """),
+    "nginx": (["nginx", "curl"], r"""
+        umask 022; chmod 755 .; mkdir w; echo hello > w/index.html; head -c 5000000 /dev/zero | tr '\0' x > w/big; p=48917
+        cat > c <<E
+worker_processes 2; pid $PWD/pid; error_log $PWD/e.log notice; events { worker_connections 64; }
+http { access_log off; sendfile on; tcp_nopush on; client_body_temp_path $PWD/cb; proxy_temp_path $PWD/pt; fastcgi_temp_path $PWD/ft; uwsgi_temp_path $PWD/ut; scgi_temp_path $PWD/st;
+  server { listen 127.0.0.1:$p; listen unix:$PWD/s; root $PWD/w; location /p/ { proxy_pass http://127.0.0.1:$p/; } } }
+E
+        nginx -c $PWD/c; get() { curl -sS -m 20 "$@"; }; get http://127.0.0.1:$p/; for i in 1 2 3; do get http://127.0.0.1:$p/p/big | md5sum; done; get --unix-socket s http://x/p/big | md5sum; get -r 9-13 http://127.0.0.1:$p/big; echo
+        for i in $(seq 20); do echo "url=http://127.0.0.1:$p/p/"; done > urls; get -K urls | sort | uniq -c
+        nginx -c $PWD/c -s reload 2> /dev/null; sleep 0.3; get http://127.0.0.1:$p/; nginx -c $PWD/c -s quit 2> /dev/null; for i in $(seq 50); do [ -e pid ] || break; sleep 0.1; done; ls pid 2>&1; grep -cE 'alert|crit|emerg' e.log
+    """),
+    "sshd": (["sshd", "ssh", "scp", "sftp", "unshare"], r"""
+        [ $(id -u) = 0 ] || exit 0
+        cat > t.sh <<'E'
+mount -t tmpfs none /run; mkdir /run/sshd; p=48918
+for k in hk id; do ssh-keygen -q -t ed25519 -N '' -f $k; done; cp id.pub ak
+$(command -v sshd) -p $p -h $PWD/hk -o ListenAddress=127.0.0.1 -o PidFile=$PWD/pid -o AuthorizedKeysFile=$PWD/ak -o StrictModes=no -o UsePAM=yes -o PermitRootLogin=yes -o Subsystem='sftp internal-sftp' -f /dev/null
+o="-F /dev/null -i id -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+ssh -p $p $o 127.0.0.1 'id -un; exit 7'; echo $?; seq 100000 | ssh -p $p $o 127.0.0.1 md5sum; ssh -tt -p $p $o 127.0.0.1 'tty -s && echo tty' < /dev/null
+head -c 2000000 /dev/urandom > f; scp -q -P $p $o f 127.0.0.1:$PWD/g; cmp f g && echo scp; echo "get $PWD/f h" | sftp -q -b - -P $p $o 127.0.0.1 > /dev/null; cmp f h && echo sftp
+kill $(cat pid)
+E
+        unshare -m --propagation private bash t.sh
+    """),
+    "postgres": (["psql", "pgbench", "setpriv"], r"""
+        [ $(id -u) = 0 ] || exit 0
+        B=$(ls -d /usr/lib/postgresql/*/bin | tail -1); chmod 777 .; cat > t.sh <<E
+export PGHOST=$PWD PGDATABASE=postgres; $B/initdb -D d --no-sync > log 2>&1; echo \$?
+$B/pg_ctl -D d -o "-k $PWD -c listen_addresses=" -l log -w start > /dev/null; echo \$?
+pgbench -i -q -s 1 2> /dev/null; echo \$?; pgbench -c 4 -j 2 -t 100 2>&1 | grep -E 'processed|failed'; psql -At -c 'select count(*) from pgbench_history' -c 'show shared_memory_type'
+$B/pg_ctl -D d -m immediate stop > /dev/null; $B/pg_ctl -D d -o "-k $PWD -c listen_addresses=" -l log2 -w start > /dev/null; psql -At -c 'select count(*) from pgbench_history'; $B/pg_ctl -D d stop > /dev/null; echo \$?; grep -cE 'PANIC|FATAL' log
+E
+        setpriv --reuid=postgres --regid=postgres --clear-groups bash t.sh
+    """),
+    "php": (["php"], r"""
+        php -r 'for ($i=0;$i<3;$i++){ if (!($p=pcntl_fork())) exit($i); pcntl_waitpid($p,$s); echo pcntl_wexitstatus($s);} echo "\n", strlen(shell_exec("seq 1000")), "\n"; $p=proc_open("cat",[["pipe","r"],["pipe","w"]],$q); fwrite($q[0],"hey"); fclose($q[0]); echo stream_get_contents($q[1]), proc_close($p), "\n";'
+    """),
+    "ruby": (["ruby"], r"""
+        ruby -e 'q=Queue.new; 4.times.map{|i| Thread.new{100.times{q<<i}}}.each(&:join); puts q.size, `echo sub`; p=fork{exit 3}; Process.wait p; puts $?.exitstatus; require "socket"; s=TCPServer.new("127.0.0.1",0); Thread.new{c=s.accept; c.puts "hi"; c.close}; puts TCPSocket.new("127.0.0.1",s.addr[1]).gets; Signal.trap("USR1"){puts "usr1"}; Process.kill("USR1",$$); sleep 0.1'
+    """),
+    "erlang": (["erl"], r"""
+        erl -noshell -eval 'P = [spawn_monitor(fun() -> lists:sum(lists:seq(1,1000)) end) || _ <- lists:seq(1,1000)], [receive {_,R,_,_,_} -> ok end || {_,R} <- P], {ok,L}=gen_tcp:listen(0,[{active,false},binary,{ip,{127,0,0,1}}]), {ok,N}=inet:port(L), spawn(fun() -> {ok,S}=gen_tcp:accept(L), gen_tcp:send(S,<<"erl">>), gen_tcp:close(S) end), {ok,C}=gen_tcp:connect({127,0,0,1},N,[{active,false},binary]), io:format("~p ~p ~s",[length(P), gen_tcp:recv(C,0), os:cmd("echo os")]), halt(3).' < /dev/null; echo $?
+    """),
+    "sbcl": (["sbcl"], r"""
+        sbcl --noinform --non-interactive --eval '(progn (defun fib (n) (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2))))) (print (fib 25)) (print (length (loop for i below 300000 collect (cons i i)))) (gc :full t) (print (sb-ext:process-exit-code (sb-ext:run-program "/bin/sh" (list "-c" "exit 4")))) (print (handler-case (error "x") (error () :caught))) (print (sb-thread:join-thread (sb-thread:make-thread (lambda () 42)))) (terpri))'
+    """),
+    "valgrind": (["valgrind", "gcc"], r"""
+        printf '#include <stdlib.h>\n#include <pthread.h>\nint g; void *f(void *a) { g++; return 0; }\nint main() { char *p = malloc(10); p[10] = 1; pthread_t t[2]; for (int i = 0; i < 2; i++) pthread_create(t + i, 0, f, 0); for (int i = 0; i < 2; i++) pthread_join(t[i], 0); return 0; }\n' > t.c; gcc -g t.c -o t -lpthread
+        valgrind -q --leak-check=full ./t 2>&1 | sed 's/==[0-9]*==/==/; s/0x[0-9A-Fa-f]*/ADDR/g'; valgrind -q --tool=helgrind ./t 2>&1 | grep -c 'data race'; gcc -g -fsanitize=address t.c -o a -lpthread; ./a 2>&1 | grep -cE 'ERROR|SUMMARY'
+    """),
+    "cmake": (["cmake", "ninja", "gcc"], r"""
+        printf 'cmake_minimum_required(VERSION 3.10)\nproject(x C)\nenable_testing()\nadd_library(l l.c)\nadd_executable(x x.c)\ntarget_link_libraries(x l)\nadd_test(NAME t COMMAND x)\n' > CMakeLists.txt; echo 'int f(void) { return 3; }' > l.c; echo 'int f(void); int main(void) { return f() - 3; }' > x.c
+        cmake -S . -B b -G Ninja > /dev/null && ninja -C b | tail -1; (cd b && ctest 2>&1 | grep 'tests passed'); cmake -S . -B c > /dev/null && make -s -C c -j4; ninja -C b | tail -1
+    """),
+    "wal": (["python3"], r"""
+        cat > t.py <<'E'
+import multiprocessing, sqlite3
+from multiprocessing import shared_memory
+def write(n):
+    db = sqlite3.connect('w.db', timeout=60)
+    for i in range(50):
+        with db: db.execute('insert into t values(?, ?)', (n, i))
+if __name__ == '__main__':
+    db = sqlite3.connect('w.db'); print(db.execute('pragma journal_mode=wal').fetchone()); db.execute('create table t(a, b)'); db.commit()
+    ps = [multiprocessing.Process(target=write, args=(n,)) for n in range(4)]; [p.start() for p in ps]; [p.join() for p in ps]
+    print(db.execute('select count(*), sum(b) from t').fetchone(), db.execute('pragma integrity_check').fetchone(), db.execute('pragma wal_checkpoint(truncate)').fetchone())
+    s = shared_memory.SharedMemory(create=True, size=1000); s.buf[0] = 7; t = shared_memory.SharedMemory(name=s.name); print(t.buf[0]); t.close(); s.close(); s.unlink()
+E
+        python3 t.py
+    """),
+    "chromium": (["chromium"], r"""
+        export HOME=$PWD; timeout 60 chromium --headless --no-sandbox --disable-gpu --dump-dom 'data:text/html,<p id=x>a</p><script>document.getElementById("x").textContent="js"+(6*7)</script>' 2> /dev/null
+    """),
     "dpkg": (["dpkg-deb", "dpkg"], r"""
         [ $(id -u) = 0 ] || exit 0
         mkdir -p p/DEBIAN p/usr/share/runsc-test; printf 'Package: runsc-test-package\nVersion: 1\nArchitecture: all\nMaintainer: n <a@b>\nDescription: test\n' > p/DEBIAN/control; echo content > p/usr/share/runsc-test/f
