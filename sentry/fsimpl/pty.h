@@ -50,7 +50,10 @@ class Pty final : public Terminal {
   Result<int64_t> Ioctl(UserMemory& memory, uint32_t request, uint64_t argument, Side side);
   Result<int64_t> JobControlIoctl(UserMemory& memory, uint32_t request, uint64_t argument, Side side);
   Result<int64_t> MasterIoctl(UserMemory& memory, uint32_t request, uint64_t argument, int flags);
-  Result<int64_t> SetTermios(UserMemory& memory, uint64_t argument, size_t size, bool flush_input);
+  Result<int64_t> TermiosIoctl(UserMemory& memory, uint32_t request, uint64_t argument);
+  Result<int64_t> SetTermiosIoctl(UserMemory& memory, uint32_t request, uint64_t argument);
+  void SetTermios(KernelTermios termios, bool flush_input);
+  KernelTermios termios();
   Result<int64_t> SetWindowSize(const winsize& size);
   void CloseMaster();
   void CloseReplica();
@@ -72,6 +75,7 @@ class Pty final : public Terminal {
   VfsPath replica_path_ ABSL_GUARDED_BY(mu_);
   bool locked_ ABSL_GUARDED_BY(mu_) = true;
   bool exclusive_ ABSL_GUARDED_BY(mu_) = false;
+  KernelTermios locked_termios_ ABSL_GUARDED_BY(mu_){};  // what is not zero cannot be changed
   bool master_closed_ ABSL_GUARDED_BY(mu_) = false;
   bool replica_opened_ ABSL_GUARDED_BY(mu_) = false;  // ever
   int replicas_ ABSL_GUARDED_BY(mu_) = 0;

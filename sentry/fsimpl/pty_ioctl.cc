@@ -14,63 +14,7 @@ Result<int64_t> WriteInt(UserMemory& memory, uint64_t argument, int value) {
   return 0;
 }
 
-Result<int64_t> WriteTermios(UserMemory& memory, uint64_t argument, const KernelTermios& termios,
-                             size_t size) {
-  auto bytes = std::as_bytes(std::span(&termios, 1)).first(size);
-  if (memory.CopyOut(UserAddr(argument), bytes) != size) return Errno(EFAULT);
-  return 0;
-}
-
-// Speeds of the Bnnn codes that have a number of their own.
-uint32_t SpeedOf(uint32_t code, uint32_t other) {
-  static constexpr struct {
-    uint32_t code, speed;
-  } kSpeeds[] = {{B0, 0},           {B50, 50},         {B75, 75},           {B110, 110},
-                 {B134, 134},       {B150, 150},       {B200, 200},         {B300, 300},
-                 {B600, 600},       {B1200, 1200},     {B1800, 1800},       {B2400, 2400},
-                 {B4800, 4800},     {B9600, 9600},     {B19200, 19200},     {B38400, 38400},
-                 {B57600, 57600},   {B115200, 115200}, {B230400, 230400},   {B460800, 460800},
-                 {B500000, 500000}, {B921600, 921600}, {B1000000, 1000000}, {B4000000, 4000000}};
-  for (const auto& entry : kSpeeds) {
-    if (entry.code == code) return entry.speed;
-  }
-  return other;
-}
-
 }  // namespace
-
-Result<int64_t> Pty::SetTermios(UserMemory& memory, uint64_t argument, size_t size, bool flush_input) {
-  KernelTermios termios{};
-  {
-    MutexLock lock(mu_);
-    termios = discipline_.termios();
-  }
-  auto bytes = std::as_writable_bytes(std::span(&termios, 1)).first(size);
-  if (memory.CopyIn(UserAddr(argument), bytes) != size) return Errno(EFAULT);
-  if (size == kOldTermiosSize) {
-    termios.c_ospeed = SpeedOf(termios.c_cflag & CBAUD, termios.c_ospeed);
-    termios.c_ispeed = termios.c_ospeed;
-  }
-  // A pty carries whole bytes and always receives (pty_set_termios).
-  termios.c_cflag &= ~static_cast<uint32_t>(CSIZE | PARENB);
-  termios.c_cflag |= CS8 | CREAD;
-  {
-    MutexLock lock(mu_);
-    if (flush_input) discipline_.FlushInput();
-    const KernelTermios& old = discipline_.termios();
-    auto flow = [](const KernelTermios& t) {
-      return (t.c_iflag & IXON) != 0 && t.c_cc[VSTART] == 'Q' - '@' && t.c_cc[VSTOP] == 'S' - '@';
-    };
-    if (packet_mode_ && flow(old) != flow(termios)) {
-      packet_status_ &= static_cast<uint8_t>(~(TIOCPKT_DOSTOP | TIOCPKT_NOSTOP));
-      packet_status_ |= flow(termios) ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP;
-    }
-    if (packet_mode_ && ((old.c_lflag | termios.c_lflag) & EXTPROC) != 0) packet_status_ |= TIOCPKT_IOCTL;
-    discipline_.SetTermios(termios);
-  }
-  Settle();
-  return 0;
-}
 
 Result<int64_t> Pty::SetWindowSize(const winsize& size) {
   {
@@ -188,6 +132,9 @@ Result<int64_t> Pty::Ioctl(UserMemory& memory, uint32_t request, uint64_t argume
     case TCSETS2:
     case TCSETSW2:
     case TCSETSF2:
+    case TCSETA:
+    case TCSETAW:
+    case TCSETAF:
     case TCSBRK:
     case TCSBRKP:
     case TCXONC:
@@ -205,24 +152,22 @@ Result<int64_t> Pty::Ioctl(UserMemory& memory, uint32_t request, uint64_t argume
   }
   switch (request) {
     case TCGETS:
-    case TCGETS2: {
-      KernelTermios termios;
-      {
-        MutexLock lock(mu_);
-        termios = discipline_.termios();
-      }
-      return WriteTermios(memory, argument, termios, request == TCGETS ? kOldTermiosSize : sizeof(termios));
-    }
+    case TCGETS2:
+    case TCGETA:
     case TCSETS:
     case TCSETSW:
-      return SetTermios(memory, argument, kOldTermiosSize, false);
     case TCSETSF:
-      return SetTermios(memory, argument, kOldTermiosSize, true);
     case TCSETS2:
     case TCSETSW2:
-      return SetTermios(memory, argument, sizeof(KernelTermios), false);
     case TCSETSF2:
-      return SetTermios(memory, argument, sizeof(KernelTermios), true);
+    case TCSETA:
+    case TCSETAW:
+    case TCSETAF:
+    case TIOCGSOFTCAR:
+    case TIOCSSOFTCAR:
+    case TIOCGLCKTRMIOS:
+    case TIOCSLCKTRMIOS:
+      return TermiosIoctl(memory, request, argument);
     case TIOCGWINSZ: {
       winsize size;
       {

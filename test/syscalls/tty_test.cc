@@ -135,6 +135,64 @@ TEST(defaults) {
   EXPECT_EQ(value.c_cc[VMIN], 1);
 }
 
+TEST(settings_of_system_v) {
+  Terminal tty;
+  termio old{};
+  EXPECT_OK(ioctl(tty.replica, TCGETA, &old));
+  EXPECT_EQ(old.c_iflag, ICRNL | IXON);
+  EXPECT_EQ(old.c_lflag, ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN);
+  EXPECT_EQ(old.c_cc[VERASE], 0x7f);
+  old.c_lflag &= ~ECHO;
+  old.c_cc[VERASE] = 8;
+  EXPECT_OK(ioctl(tty.replica, TCSETA, &old));
+  termios value = tty.Get();
+  EXPECT_EQ(value.c_lflag & (ECHO | ICANON), static_cast<tcflag_t>(ICANON));
+  EXPECT_EQ(value.c_cc[VERASE], 8);
+  EXPECT_EQ(value.c_cc[VSUSP], 'Z' - '@');  // beyond the old ones
+  tty.Type("gone\n");
+  pollfd typed{tty.replica, POLLIN, 0};  // keys take their time
+  EXPECT_EQ(poll(&typed, 1, 5000), 1);
+  EXPECT_OK(ioctl(tty.replica, TCSETAF, &old));
+  EXPECT_FALSE(Readable(tty.replica));
+  EXPECT_ERRNO(ioctl(tty.replica, TCGETA, nullptr), EFAULT);
+  int local = -1;
+  EXPECT_OK(ioctl(tty.replica, TIOCGSOFTCAR, &local));
+  EXPECT_EQ(local, 0);
+  local = 1;
+  EXPECT_OK(ioctl(tty.replica, TIOCSSOFTCAR, &local));
+  EXPECT_EQ(tty.Get().c_cflag & CLOCAL, static_cast<tcflag_t>(CLOCAL));
+}
+
+TEST(locked_settings) {
+  if (geteuid() != 0) SKIP("needs root");
+  Terminal tty;
+  // The kernel's, which is shorter than the C library's.
+  struct Settings {
+    uint32_t flags[4];
+    unsigned char line, characters[19];
+  } locked;
+  memset(&locked, 0xff, sizeof(locked));
+  EXPECT_OK(ioctl(tty.replica, TIOCGLCKTRMIOS, &locked));
+  EXPECT_EQ(locked.flags[3], 0u);
+  locked.flags[3] = ECHO;
+  locked.characters[VINTR] = 1;
+  EXPECT_OK(ioctl(tty.replica, TIOCSLCKTRMIOS, &locked));
+  termios value = tty.Get();
+  value.c_lflag &= ~(ECHO | ECHOE);
+  value.c_cc[VINTR] = 1;
+  value.c_cc[VQUIT] = 2;
+  tty.Set(value);
+  value = tty.Get();
+  EXPECT_EQ(value.c_lflag & (ECHO | ECHOE), static_cast<tcflag_t>(ECHO));
+  EXPECT_EQ(value.c_cc[VINTR], 3);
+  EXPECT_EQ(value.c_cc[VQUIT], 2);
+  EXPECT_CHILD_OK([&] {
+    ASSERT_OK(setresuid(1000, 1000, 1000));
+    EXPECT_ERRNO(ioctl(tty.replica, TIOCSLCKTRMIOS, &locked), EPERM);
+    EXPECT_OK(ioctl(tty.replica, TIOCGLCKTRMIOS, &locked));
+  });
+}
+
 TEST(raw) {
   Terminal tty;
   termios value = tty.Get();
