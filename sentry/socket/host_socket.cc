@@ -5,6 +5,9 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -32,11 +35,20 @@ struct AddressBuffer {
   }
 };
 
+// The host's number, by which /proc/net names the socket: netstat(8) and others look for who has it open.
+uint64_t InodeNumber(int fd) {
+  struct stat stat;
+  return syscall(SYS_fstat, fd, &stat) == 0 ? stat.st_ino : 0;
+}
+
 const sockaddr* HostAddress(const SocketAddress& address) {
   return reinterpret_cast<const sockaddr*>(address.bytes.data());
 }
 
 }  // namespace
+
+HostSocket::HostSocket(int family, int type, int protocol, int flags, UniqueFd fd)
+    : SocketFile(family, type, protocol, flags, InodeNumber(fd.get())), fd_(std::move(fd)) {}
 
 Result<RefPtr<SocketFile>> HostSocket::Create(Task& task, int family, int type, int protocol, int flags) {
   if (type == SOCK_RAW || type == SOCK_PACKET) return Errno(EPERM);

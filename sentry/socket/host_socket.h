@@ -15,8 +15,7 @@ class HostSocket final : public SocketFile {
  public:
   // EPERM: raw sockets; else as socket(2).
   static Result<RefPtr<SocketFile>> Create(Task& task, int family, int type, int protocol, int flags);
-  HostSocket(int family, int type, int protocol, int flags, UniqueFd fd)
-      : SocketFile(family, type, protocol, flags), fd_(std::move(fd)) {}
+  HostSocket(int family, int type, int protocol, int flags, UniqueFd fd);
   ~HostSocket() override;
 
   Result<void> Bind(Task& task, const SocketAddress& address) override;

@@ -31,8 +31,8 @@ ucred SocketCredentials::SeenBy(const Task& task) const {
   return seen;
 }
 
-SocketFile::SocketFile(int family, int type, int protocol, int flags)
-    : FileDescription(AnonymousPath("socket:[%]", S_IFSOCK | 0777), O_RDWR | (flags & O_NONBLOCK)),
+SocketFile::SocketFile(int family, int type, int protocol, int flags, uint64_t ino)
+    : FileDescription(AnonymousPath("socket:[%]", S_IFSOCK | 0777, 0, 0, ino), O_RDWR | (flags & O_NONBLOCK)),
       family_(family),
       type_(type),
       protocol_(protocol) {}

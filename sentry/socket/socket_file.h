@@ -69,8 +69,9 @@ struct ReceivedMessage {
 
 class SocketFile : public FileDescription {
  public:
-  // `flags`: O_NONBLOCK or 0. The file lies in the kernel's own filesystem ("socket:[7]").
-  SocketFile(int family, int type, int protocol, int flags);
+  // `flags`: O_NONBLOCK or 0. The file lies in the kernel's own filesystem ("socket:[7]"), with `ino` or
+  // (0) a number of its own.
+  SocketFile(int family, int type, int protocol, int flags, uint64_t ino = 0);
 
   int family() const { return family_; }
   int type() const { return type_; }

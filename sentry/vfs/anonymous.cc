@@ -20,11 +20,12 @@ class AnonymousFs final : public Filesystem {
 
 class AnonymousInode final : public Inode {
  public:
-  AnonymousInode(Filesystem& filesystem, uint32_t mode, Uid uid, Gid gid) : Inode(filesystem, mode & S_IFMT) {
+  AnonymousInode(Filesystem& filesystem, uint32_t mode, Uid uid, Gid gid, uint64_t ino)
+      : Inode(filesystem, mode & S_IFMT) {
     attributes_.mode = mode;
     attributes_.uid = uid;
     attributes_.gid = gid;
-    attributes_.ino = filesystem.NextInodeNumber();
+    attributes_.ino = ino != 0 ? ino : filesystem.NextInodeNumber();
     attributes_.device = filesystem.device();
     attributes_.atime = attributes_.mtime = attributes_.ctime = RealtimeNow();
   }
@@ -59,7 +60,8 @@ struct AnonymousMount {
   RefPtr<Filesystem> filesystem = MakeRef<AnonymousFs>();
   RefPtr<Mount> mount;
   AnonymousMount() {
-    auto root = MakeRef<Dentry>(*filesystem, MakeRef<AnonymousInode>(*filesystem, S_IFDIR | 0555, 0, 0), "");
+    auto root =
+        MakeRef<Dentry>(*filesystem, MakeRef<AnonymousInode>(*filesystem, S_IFDIR | 0555, 0, 0, 0), "");
     mount = MakeRef<Mount>(filesystem, root, MS_NOSUID | MS_NOEXEC, "none");
   }
 };
@@ -80,9 +82,9 @@ std::string WithNumber(std::string_view name, uint64_t number) {
 
 Filesystem& AnonymousFilesystem() { return *TheMount().filesystem; }
 
-VfsPath AnonymousPath(std::string_view name, uint32_t mode, Uid uid, Gid gid) {
+VfsPath AnonymousPath(std::string_view name, uint32_t mode, Uid uid, Gid gid, uint64_t ino) {
   Filesystem& filesystem = AnonymousFilesystem();
-  auto inode = MakeRef<AnonymousInode>(filesystem, mode, uid, gid);
+  auto inode = MakeRef<AnonymousInode>(filesystem, mode, uid, gid, ino);
   std::string text = WithNumber(name, inode->ino());
   return VfsPath{TheMount().mount, MakeRef<Dentry>(filesystem, std::move(inode), std::move(text))};
 }

@@ -13,9 +13,13 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <random>
+#include <set>
+#include <sstream>
+#include <thread>
 
 #include "test/syscalls/syscall_test.h"
 
@@ -368,6 +372,38 @@ TEST(route_garbage) {
     }
   }
   EXPECT_EQ(if_nametoindex("lo"), 1u);
+}
+
+// How netstat -p, lsof -i and fuser find out whose a socket is.
+TEST(inode_numbers) {
+  sockaddr_in address;
+  int listener = Listener(address);
+  int client = ASSERT_OK(socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_OK(connect(client, Generic(address), sizeof(address)));
+  int server = ASSERT_OK(accept(listener, nullptr, nullptr));
+  sockaddr_in own;
+  socklen_t length = sizeof(own);
+  ASSERT_OK(getsockname(client, Generic(own), &length));
+  std::set<std::string> inodes;
+  std::ifstream table("/proc/net/tcp");
+  char ends[64];
+  snprintf(ends, sizeof(ends), "0100007F:%04X ", ntohs(address.sin_port));
+  for (std::string line; std::getline(table, line);) {
+    if (line.find(ends) == std::string::npos) continue;
+    std::istringstream words(line);
+    std::string word;
+    for (int i = 0; i < 10; ++i) words >> word;
+    inodes.insert(word);
+  }
+  EXPECT_EQ(inodes.size(), 3u);
+  for (int fd : {listener, client, server}) {
+    struct stat stat;
+    EXPECT_OK(fstat(fd, &stat));
+    EXPECT_EQ(inodes.count(std::to_string(stat.st_ino)), 1u);
+    char target[64] = "";
+    EXPECT_OK(readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof(target) - 1));
+    EXPECT_EQ(std::string(target), "socket:[" + std::to_string(stat.st_ino) + "]");
+  }
 }
 
 TEST(proc_net) {
