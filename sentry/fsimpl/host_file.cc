@@ -209,8 +209,7 @@ EventMask HostInode::Readiness(EventMask mask) {
   int count = ::poll(&poll, 1, 0);
   EventMask ready = count > 0 ? static_cast<EventMask>(static_cast<uint16_t>(poll.revents)) : 0;
   ready &= mask | EPOLLERR | EPOLLHUP;
-  EventMask missing = mask & ~ready & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
-  if (missing != 0) HostPoller::Get().Arm(fd(), wait_queue_, missing);
+  HostPoller::Get().ArmMissing(fd(), wait_queue_, mask, ready);
   return ready;
 }
 

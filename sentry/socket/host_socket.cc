@@ -193,13 +193,11 @@ Result<SocketAddress> HostSocket::PeerAddress() {
 }
 
 EventMask HostSocket::Readiness(EventMask mask) {
-  pollfd entry{fd_.get(), static_cast<short>(mask & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP)), 0};
+  // EPOLL* and POLL* bits are the same numbers.
+  pollfd entry{fd_.get(), static_cast<short>(mask & 0x7fff), 0};
   if (poll(&entry, 1, 0) < 0) return 0;
   EventMask events = static_cast<EventMask>(static_cast<unsigned short>(entry.revents));
-  if ((events & EPOLLIN) != 0) events |= EPOLLRDNORM;
-  if ((events & EPOLLOUT) != 0) events |= EPOLLWRNORM;
-  EventMask missing = mask & ~events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
-  if (missing != 0) HostPoller::Get().Arm(fd_.get(), wait_queue_, missing);
+  HostPoller::Get().ArmMissing(fd_.get(), wait_queue_, mask, events);
   return events & (mask | EPOLLERR | EPOLLHUP);
 }
 

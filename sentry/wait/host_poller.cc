@@ -13,10 +13,30 @@
 
 namespace runsc {
 
+namespace {
+
+constexpr EventMask kReadable = EPOLLIN | EPOLLRDNORM;
+constexpr EventMask kWritable = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+
+// What stands for others is watched, and told with all that it stands for.
+EventMask Watched(EventMask events) {
+  return ((events & kReadable) != 0 ? EPOLLIN : 0u) | ((events & kWritable) != 0 ? EPOLLOUT : 0u) |
+         (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP));
+}
+
+}  // namespace
+
 HostPoller& HostPoller::Get() {
   // Never destroyed: its thread runs until the process ends.
   static HostPoller* poller = new HostPoller;
   return *poller;
+}
+
+void HostPoller::ArmMissing(int fd, WaitQueue& queue, EventMask wanted, EventMask ready) {
+  EventMask missing = Watched(wanted & ~ready & ~static_cast<EventMask>(EPOLLHUP));
+  // Hang-ups and errors come along with all others.
+  if (missing == 0 && ready == 0) missing = EPOLLHUP;
+  if (missing != 0) Arm(fd, queue, missing);
 }
 
 bool HostPoller::StartLocked() {
@@ -33,13 +53,14 @@ bool HostPoller::StartLocked() {
 }
 
 void HostPoller::Arm(int fd, WaitQueue& queue, EventMask events) {
+  events = Watched(events);
   MutexLock lock(mu_);
-  if (!StartLocked()) return;
+  if (events == 0 || !StartLocked()) return;
   auto [it, added] = watches_.try_emplace(fd);
   it->second.queue = &queue;
   if (it->second.edges) return;
   if (it->second.armed == 0) armed_.fetch_add(1, std::memory_order_relaxed);
-  it->second.armed |= events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
+  it->second.armed |= events;
   WatchLocked(added ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, it->second.armed);
 }
 
@@ -97,8 +118,8 @@ void HostPoller::Tell(int epoll, int timeout_ms) {
         armed_.fetch_sub(1, std::memory_order_relaxed);
       }
     }
-    if ((told & EPOLLIN) != 0) told |= EPOLLRDNORM;
-    if ((told & EPOLLOUT) != 0) told |= EPOLLWRNORM;
+    if ((told & EPOLLIN) != 0) told |= kReadable;
+    if ((told & EPOLLOUT) != 0) told |= kWritable;
     it->second.queue->Notify(told);
   }
 }

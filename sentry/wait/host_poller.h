@@ -24,6 +24,8 @@ class HostPoller {
   // Tells `queue` once, soon after one of `events` (or a hang-up or error) has come on
   // the descriptor, even if it is there already. Armed events add up until then.
   void Arm(int fd, WaitQueue& queue, EventMask events);
+  // After a look at the descriptor that found `ready`: for those of `wanted` that are not there yet.
+  void ArmMissing(int fd, WaitQueue& queue, EventMask wanted, EventMask ready);
   // From now on tells `queue` each time that something comes on the descriptor, whatever came before it and
   // was not taken: what edge-triggered epoll items need. Arm() then has nothing to add.
   void WatchEdges(int fd, WaitQueue& queue);

@@ -161,6 +161,62 @@ TEST(edges_of_a_socket_that_others_wait_for_too) {
   EXPECT_TRUE(told);
 }
 
+// poll(2) by the names of the System V events alone, as varnishd does.
+TEST(normal_data_is_polled_for) {
+  sockaddr_in address;
+  int listener = Listener(address);
+  auto poll_for = [](int fd, short events, int timeout_ms) {
+    pollfd entry{fd, events, 0};
+    return poll(&entry, 1, timeout_ms) == 1 ? entry.revents : 0;
+  };
+  int client = ASSERT_OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+  EXPECT_ERRNO(connect(client, Generic(address), sizeof(address)), EINPROGRESS);
+  EXPECT_EQ(poll_for(client, POLLWRNORM, 5000), POLLWRNORM);
+  EXPECT_EQ(poll_for(listener, POLLRDNORM, 5000), POLLRDNORM);
+  int server = ASSERT_OK(accept(listener, nullptr, nullptr));
+  EXPECT_EQ(poll_for(server, POLLRDNORM, 0), 0);
+  EXPECT_EQ(poll_for(server, POLLRDNORM | POLLWRNORM, 5000), POLLWRNORM);
+  pid_t child = Fork([client] {
+    usleep(20'000);
+    EXPECT_EQ(write(client, "x", 1), 1);
+  });
+  EXPECT_EQ(poll_for(server, POLLRDNORM | POLLPRI, 5000), POLLRDNORM);
+  EXPECT_EQ(WaitFor(child), 0);
+  EXPECT_EQ(poll_for(server, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLWRBAND, 5000),
+            POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
+  int epoll = ASSERT_OK(epoll_create1(0));
+  epoll_event event{.events = EPOLLRDNORM | EPOLLWRNORM, .data = {}};
+  ASSERT_OK(epoll_ctl(epoll, EPOLL_CTL_ADD, server, &event));
+  EXPECT_EQ(epoll_wait(epoll, &event, 1, 5000), 1);
+  EXPECT_EQ(event.events, EPOLLRDNORM | EPOLLWRNORM);
+  int datagrams = ASSERT_OK(socket(AF_INET, SOCK_DGRAM, 0));
+  EXPECT_EQ(poll_for(datagrams, POLLWRBAND, 5000), POLLWRBAND);
+}
+
+TEST(an_end_is_told_to_who_waits_for_nothing_else) {
+  for (bool epolls : {false, true}) {
+    auto [client, server] = Connection();
+    std::thread ender([server = server] {
+      usleep(50'000);
+      linger reset{1, 0};
+      EXPECT_OK(setsockopt(server, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)));
+      close(server);
+    });
+    if (epolls) {
+      int epoll = ASSERT_OK(epoll_create1(0));
+      epoll_event event{};
+      ASSERT_OK(epoll_ctl(epoll, EPOLL_CTL_ADD, client, &event));
+      EXPECT_EQ(epoll_wait(epoll, &event, 1, 5000), 1);
+      EXPECT_EQ(event.events, EPOLLERR | EPOLLHUP);
+    } else {
+      pollfd entry{client, 0, 0};
+      EXPECT_EQ(poll(&entry, 1, 5000), 1);
+      EXPECT_EQ(entry.revents, POLLERR | POLLHUP);
+    }
+    ender.join();
+  }
+}
+
 TEST(refused_and_in_use) {
   sockaddr_in address;
   int listener = Listener(address);
