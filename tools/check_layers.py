@@ -38,7 +38,7 @@ ALLOWED = {
     "gofer/protocol": BASE | {"platform/host"},
     "gofer/server": HOST | GOFER_CLIENT,
     "sentry/wait": BASE,
-    "sentry/time": BASE | {"platform/host", "sentry/wait"},
+    "sentry/time": BASE | {"platform/host", "sentry/wait", "sentry/auth"},
     "sentry/auth": BASE,
     "sentry/arch": PLATFORM | {"sentry/usermem"},
     "sentry/usermem": BASE | {"platform/host"},

@@ -94,7 +94,7 @@ std::string MakeTimeNamespace(const TimeOffsetsSpec& spec, RefPtr<TimeNamespace>
   constexpr uint32_t kSecond = 1'000'000'000;
   if (spec.monotonic_nanoseconds >= kSecond || spec.boottime_nanoseconds >= kSecond)
     return "linux.timeOffsets: invalid argument";
-  *made = MakeRef<TimeNamespace>();
+  *made = MakeRef<TimeNamespace>(RefPtr<UserNamespace>(&UserNamespace::Initial()));
   const TimeNamespace::Change changes[] = {
       {CLOCK_MONOTONIC, spec.monotonic_seconds, int64_t{spec.monotonic_nanoseconds}},
       {CLOCK_BOOTTIME, spec.boottime_seconds, int64_t{spec.boottime_nanoseconds}}};
@@ -383,9 +383,11 @@ std::string Pod::FindNamespaces(const PodContainerSpec& spec, TaskNamespaces* na
   namespaces->ipc = find(spec.ipc, &TaskNamespaces::ipc, kernel_.root_ipc_namespace());
   namespaces->time = find(spec.time, &TaskNamespaces::time, kernel_.root_time_namespace());
   if (!wrong.empty()) return wrong;
-  if (!namespaces->pid) namespaces->pid = MakeRef<PidNamespace>(kernel_, kernel_.root_pid_namespace());
-  if (!namespaces->uts) namespaces->uts = MakeRef<UtsNamespace>(spec.hostname, spec.domainname);
-  if (!namespaces->ipc) namespaces->ipc = kernel_.MakeIpcNamespace();
+  const RefPtr<UserNamespace> initial(&UserNamespace::Initial());
+  // One level below the first one: there is room for it.
+  if (!namespaces->pid) namespaces->pid = PidNamespace::Make(kernel_.root_pid_namespace(), initial).value();
+  if (!namespaces->uts) namespaces->uts = MakeRef<UtsNamespace>(initial, spec.hostname, spec.domainname);
+  if (!namespaces->ipc) namespaces->ipc = kernel_.MakeIpcNamespace(initial);
   if (!namespaces->time) return MakeTimeNamespace(spec.time_offsets, &namespaces->time);
   return "";
 }

@@ -127,6 +127,12 @@ class CgroupType final : public FilesystemType {
  public:
   CgroupType(Kernel& kernel, const CgroupSettings& settings) : kernel_(kernel), settings_(settings) {}
   std::string_view name() const override { return "cgroup2"; }
+  bool may_be_mounted_by_all() const override { return true; }
+  RefPtr<UserNamespace> Owner() const override {
+    Task* task = Task::CurrentOrNull();
+    RefPtr<CgroupNamespace> space = task != nullptr ? task->cgroup_namespace() : nullptr;
+    return space ? space->user_ns() : RefPtr<UserNamespace>(&UserNamespace::Initial());
+  }
   Result<NewFilesystem> Make(const FilesystemSource& source) override {
     return MakeCgroup(kernel_, settings_);
   }

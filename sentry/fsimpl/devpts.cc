@@ -125,6 +125,7 @@ RefPtr<Devpts> FirstDevpts();
 class Devpts final : public Filesystem {
  public:
   Devpts(Kernel& kernel, const DevptsOptions& options) : kernel_(kernel), options_(options) {
+    if (!options.may_be_first) return;
     FirstInstance& first = First();
     MutexLock lock(first.mu);
     if (first.devpts == nullptr) first.devpts = this;
@@ -142,6 +143,7 @@ class Devpts final : public Filesystem {
     if (options_.gid >= 0) text += fmt::format("gid={},", options_.gid);
     return text + fmt::format("mode={:03o},ptmxmode={:03o}", options_.mode, options_.ptmx_mode);
   }
+  bool allows_devices() const override { return true; }
   bool caches_negative() const override { return false; }
   bool needs_revalidation() const override { return true; }
   bool Revalidate(Dentry& dir, Dentry& child) override {
@@ -271,8 +273,14 @@ class DevptsType final : public FilesystemType {
  public:
   explicit DevptsType(Kernel& kernel) : kernel_(kernel) {}
   std::string_view name() const override { return "devpts"; }
+  bool may_be_mounted_by_all() const override { return true; }
   Result<NewFilesystem> Make(const FilesystemSource& source) override {
     ASSIGN_OR_RETURN(DevptsOptions options, ParseDevptsOptions(source.options));
+    const UserNamespace& space = source.creds ? *source.creds->user_ns : UserNamespace::Initial();
+    if (options.uid >= 0) options.uid = space.ToKernelUid(static_cast<Uid>(options.uid));
+    if (options.gid >= 0) options.gid = space.ToKernelGid(static_cast<Gid>(options.gid));
+    if (options.uid == kNoId || options.gid == kNoId) return Errno(EINVAL);
+    options.may_be_first = space.IsInitial();
     return MakeDevpts(kernel_, options);
   }
   std::vector<std::string_view> option_names() const override {

@@ -18,6 +18,7 @@ struct DevptsOptions {
   uint32_t ptmx_mode = 0;      // of "ptmx"; containers want 0666
   int64_t uid = -1, gid = -1;  // of new nodes; -1: the opener's
   int max = 1 << 20;
+  bool may_be_first = true;  // the instance of ptmx nodes that are in no devpts
 };
 // "newinstance,ptmxmode=0666,mode=0620,gid=5". EINVAL.
 Result<DevptsOptions> ParseDevptsOptions(std::string_view text);

@@ -86,6 +86,7 @@ class StaticDirectory : public SyntheticDirectory {
   Result<RefPtr<Inode>> Lookup(Dentry& dir, std::string_view name) override;
   Result<std::vector<SyntheticEntry>> Entries() override;
   Result<InodeAttributes> Attributes() override;
+  bool IsAlwaysEmpty() const override { return children_.empty(); }
 
  private:
   std::vector<std::pair<std::string, RefPtr<SyntheticInode>>> children_;  // in the order added

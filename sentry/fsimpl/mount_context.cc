@@ -87,16 +87,17 @@ Result<void> MountContext::SetOptionLocked(const Parameter& parameter) {
   return Ok();
 }
 
-Result<void> MountContext::Create() {
+Result<void> MountContext::Create(const Credentials& caller) {
   FilesystemSource source;
   {
     MutexLock lock(mu_);
     BeginAgainLocked();
     if (phase_ != Phase::kCreateParameters) return Errno(EBUSY);
     source = {source_.value_or(""), options_, creds_};
+    RETURN_IF_ERROR(type_->CheckMayMake(caller, source));
     phase_ = Phase::kBusy;
   }
-  Result<NewFilesystem> made = type_->Make(source);
+  Result<NewFilesystem> made = type_->MakeFor(source);
   MutexLock lock(mu_);
   phase_ = made.ok() ? Phase::kAwaitingMount : Phase::kFailed;
   if (!made.ok()) return made.error();
@@ -106,7 +107,7 @@ Result<void> MountContext::Create() {
   return Ok();
 }
 
-Result<void> MountContext::Reconfigure(const MountNamespace& mounts) {
+Result<void> MountContext::Reconfigure(const Credentials& caller, const MountNamespace& mounts) {
   RefPtr<Filesystem> filesystem;
   std::string options;
   std::optional<bool> read_only;
@@ -115,6 +116,7 @@ Result<void> MountContext::Reconfigure(const MountNamespace& mounts) {
     BeginAgainLocked();
     if (phase_ != Phase::kReconfigureParameters) return Errno(EBUSY);
     filesystem = filesystem_;
+    if (!caller.HasCapabilityIn(filesystem->user_ns(), CAP_SYS_ADMIN)) return Errno(EPERM);
     options = options_;
     read_only = read_only_;
     phase_ = Phase::kBusy;
@@ -127,12 +129,15 @@ Result<void> MountContext::Reconfigure(const MountNamespace& mounts) {
   return done;
 }
 
-Result<RefPtr<Mount>> MountContext::MakeMount(uint64_t mount_flags) {
+Result<RefPtr<Mount>> MountContext::MakeMount(uint64_t mount_flags, const MountNamespace& mounts) {
   MutexLock lock(mu_);
   if (phase_ == Phase::kCreateParameters || phase_ == Phase::kFailed) return Errno(EINVAL);
   if (phase_ != Phase::kAwaitingMount) return Errno(EBUSY);
+  auto mount = MakeRef<Mount>(filesystem_, root_, mount_flags, source_.value_or("none"));
+  if (type_ != nullptr && type_->may_reveal()) RETURN_IF_ERROR(mounts.CheckReveals(*mount));
   phase_ = Phase::kAwaitingReconfigure;
-  return MakeRef<Mount>(filesystem_, std::move(root_), mount_flags, source_.value_or("none"));
+  root_.reset();
+  return mount;
 }
 
 Result<size_t> MountContext::Read(IoSequence& to) {

@@ -32,11 +32,13 @@ class MountContext final : public FileDescription {
     std::string key, value;
   };
   Result<void> Set(const Parameter& parameter);
-  Result<void> Create();
+  // EPERM.
+  Result<void> Create(const Credentials& caller);
   // EBUSY also if files of it are open for writing in `mounts` and it is to be read-only.
-  Result<void> Reconfigure(const MountNamespace& mounts);
-  // fsmount(2), once: EINVAL before Create(), EBUSY later.
-  Result<RefPtr<Mount>> MakeMount(uint64_t mount_flags);
+  Result<void> Reconfigure(const Credentials& caller, const MountNamespace& mounts);
+  // fsmount(2), once, by a task of `mounts`: EINVAL before Create(), EBUSY later; EPERM: it would show what
+  // is hidden there.
+  Result<RefPtr<Mount>> MakeMount(uint64_t mount_flags, const MountNamespace& mounts);
 
   // ENODATA: no message left; EMSGSIZE: it does not fit.
   Result<size_t> Read(IoSequence& to) override;

@@ -204,8 +204,9 @@ Result<void> MqueueFile::Flush() {
 namespace {
 
 // Only an object can hang on the namespace: the mount, of which each mount(2) shows the root.
-RefPtr<RefCounted> MakeInternalMount() {
+RefPtr<RefCounted> MakeInternalMount(const RefPtr<UserNamespace>& owner) {
   auto filesystem = MakeRef<MqueueFilesystem>();
+  filesystem->set_user_ns(owner);
   auto root = MakeRef<Dentry>(*filesystem, MakeRef<MqueueRoot>(*filesystem), "/");
   return MakeRef<Mount>(std::move(filesystem), std::move(root), MS_NOSUID | MS_NODEV | MS_NOEXEC, "mqueue");
 }
@@ -214,6 +215,8 @@ class MqueueType final : public FilesystemType {
  public:
   explicit MqueueType(Kernel& kernel) : kernel_(kernel) {}
   std::string_view name() const override { return "mqueue"; }
+  bool may_be_mounted_by_all() const override { return true; }
+  RefPtr<UserNamespace> Owner() const override { return kernel_.current_ipc_namespace()->user_ns(); }
   Result<NewFilesystem> Make(const FilesystemSource& source) override {
     RefPtr<Mount> mount = MqueuesOf(*kernel_.current_ipc_namespace());
     return NewFilesystem{RefPtr<Filesystem>(&mount->filesystem()), mount->root(), false};
@@ -226,7 +229,7 @@ class MqueueType final : public FilesystemType {
 }  // namespace
 
 RefPtr<Mount> MqueuesOf(IpcNamespace& ipc) {
-  RefPtr<RefCounted> mount = ipc.QueueFilesystem(MakeInternalMount);
+  RefPtr<RefCounted> mount = ipc.QueueFilesystem([&] { return MakeInternalMount(ipc.user_ns()); });
   return RefPtr<Mount>(static_cast<Mount*>(mount.get()));
 }
 

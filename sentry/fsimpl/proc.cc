@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "sentry/fsimpl/proc_internal.h"
+#include "sentry/kernel/ptrace_access.h"
 
 namespace runsc {
 namespace {
@@ -78,6 +79,12 @@ class ProcType final : public FilesystemType {
  public:
   explicit ProcType(Kernel& kernel) : kernel_(kernel) {}
   std::string_view name() const override { return "proc"; }
+  bool may_be_mounted_by_all() const override { return true; }
+  RefPtr<UserNamespace> Owner() const override {
+    Task* task = Task::CurrentOrNull();
+    return task != nullptr ? task->pid_namespace().user_ns() : kernel_.root_pid_namespace()->user_ns();
+  }
+  bool may_reveal() const override { return true; }
   Result<NewFilesystem> Make(const FilesystemSource& source) override {
     Task* task = Task::CurrentOrNull();
     return MakeProc(kernel_, task != nullptr ? RefPtr<PidNamespace>(&task->pid_namespace())
@@ -117,6 +124,7 @@ NewFilesystem MakeProc(Kernel& kernel, RefPtr<PidNamespace> pid_namespace) {
   files.Add("net", MakeRef<SymlinkInode>(*filesystem, "self/net"));
   AddSystemFiles(*filesystem, files);
   AddSysctls(*filesystem, files);
+  AddUserSysctls(*filesystem, files);
   AddIpcFiles(*filesystem, files);
   AddKeyFiles(*filesystem, files);
   RefPtr<Dentry> dentry = MakeRef<Dentry>(*filesystem, std::move(root), "/");
@@ -128,16 +136,7 @@ std::unique_ptr<FilesystemType> MakeProcType(Kernel& kernel) { return std::make_
 Result<void> CheckTaskAccess(const Credentials& creds, const Task& target) {
   Task* reader = Task::CurrentOrNull();
   if (reader != nullptr && &reader->thread_group() == &target.thread_group()) return Ok();
-  if (creds.HasCapability(CAP_SYS_PTRACE)) return Ok();
-  RefPtr<const Credentials> owner = target.GetCreds();
-  if (!owner) return Errno(EACCES);
-  bool same = creds.fsuid == owner->ruid && creds.fsuid == owner->euid && creds.fsuid == owner->suid &&
-              creds.fsgid == owner->rgid && creds.fsgid == owner->egid && creds.fsgid == owner->sgid;
-  if (!same) return Errno(EACCES);
-  RefPtr<MemoryManager> memory = target.GetMemory();
-  if (memory && memory->dumpable() != 1) return Errno(EACCES);
-  if (!owner->permitted.IsSubsetOf(creds.permitted)) return Errno(EACCES);
-  return Ok();
+  return MayLookInto(creds, creds.fsuid, creds.fsgid, target) ? Ok() : Result<void>(Errno(EACCES));
 }
 
 }  // namespace runsc

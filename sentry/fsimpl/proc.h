@@ -13,6 +13,11 @@
 
 namespace runsc {
 
+struct NamespaceHandle;
+
+// The file that /proc/<pid>/ns/* would give for a namespace.
+RefPtr<FileDescription> OpenNamespace(Kernel& kernel, const NamespaceHandle& handle);
+
 NewFilesystem MakeProc(Kernel& kernel, RefPtr<PidNamespace> pid_namespace);
 
 // "proc" for mount(2): the mounting task's PID namespace, or the root one.

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <linux/magic.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "sentry/fsimpl/proc_internal.h"
@@ -161,9 +162,14 @@ RefPtr<RefCounted> MountsOf(Task& task) {
   return fs ? fs->Get().mounts : nullptr;
 }
 RefPtr<RefCounted> PidNamespaceOf(Task& task) { return RefPtr<RefCounted>(&task.pid_namespace()); }
+RefPtr<RefCounted> UserNamespaceOf(Task& task) {
+  RefPtr<const Credentials> creds = task.GetCreds();
+  return creds ? creds->user_ns : nullptr;
+}
 
 constexpr NamespaceKind kNamespaces[] = {
-    {"cgroup", "cgroup", 4026531835, CLONE_NEWCGROUP, nullptr},
+    {"cgroup", "cgroup", 4026531835, CLONE_NEWCGROUP,
+     [](Task& task) -> RefPtr<RefCounted> { return task.cgroup_namespace(); }},
     {"ipc", "ipc", 4026531839, CLONE_NEWIPC, [](Task& task) -> RefPtr<RefCounted> { return task.ipc(); }},
     {"mnt", "mnt", 4026531841, CLONE_NEWNS, MountsOf},
     {"net", "net", 4026531840, CLONE_NEWNET, nullptr},
@@ -173,7 +179,7 @@ constexpr NamespaceKind kNamespaces[] = {
      [](Task& task) -> RefPtr<RefCounted> { return task.GetTimeNamespace(); }},
     {"time_for_children", "time", 4026531834, CLONE_NEWTIME,
      [](Task& task) -> RefPtr<RefCounted> { return task.GetTimeNamespace(true); }},
-    {"user", "user", 4026531837, CLONE_NEWUSER, nullptr},
+    {"user", "user", 4026531837, CLONE_NEWUSER, UserNamespaceOf},
     {"uts", "uts", 4026531838, CLONE_NEWUTS, [](Task& task) -> RefPtr<RefCounted> { return task.uts(); }},
 };
 
@@ -206,19 +212,36 @@ class NamespaceInode final : public SyntheticInode {
   const NamespaceHandle handle_;
 };
 
+uint64_t NumberOf(Kernel& kernel, const NamespaceKind& kind, const RefCounted* space) {
+  if (space == nullptr) return kind.initial;
+  RefPtr<Task> init = kernel.root_pid_namespace()->FindTask(1);
+  if (!init || kind.object(*init).get() == space) return kind.initial;
+  return kind.type == CLONE_NEWUSER ? static_cast<const UserNamespace*>(space)->number()
+                                    : static_cast<const Namespace*>(space)->number();
+}
+
+std::string TextOf(Kernel& kernel, const NamespaceKind& kind, const RefCounted* space) {
+  return fmt::format("{}:[{}]", kind.text, NumberOf(kernel, kind, space));
+}
+
+VfsPath PathOfNamespace(Kernel& kernel, const NamespaceKind& kind, const RefPtr<RefCounted>& space) {
+  const std::string text = TextOf(kernel, kind, space.get());
+  auto inode =
+      MakeRef<NamespaceInode>(NumberOf(kernel, kind, space.get()), NamespaceHandle{kind.type, space});
+  return AnonymousPath(text, std::move(inode));
+}
+
 class NamespaceLinkInode final : public TaskInode<SymlinkInode> {
  public:
   NamespaceLinkInode(ProcFilesystem& filesystem, RefPtr<Task> task, const NamespaceKind& kind)
       : TaskInode<SymlinkInode>(filesystem, std::move(task), ""), kind_(kind) {}
   Result<std::string> ReadLink(const Credentials& creds) override {
     RETURN_IF_ERROR(CheckHasNamespace(creds));
-    return Text(Object().get());
+    return TextOf(proc_.kernel(), kind_, Object().get());
   }
   Result<VfsPath> FollowLink(const Credentials& creds) override {
     RETURN_IF_ERROR(CheckHasNamespace(creds));
-    RefPtr<RefCounted> own = Object();
-    auto inode = MakeRef<NamespaceInode>(Number(own.get()), NamespaceHandle{kind_.type, own});
-    return AnonymousPath(Text(own.get()), std::move(inode));
+    return PathOfNamespace(proc_.kernel(), kind_, Object());
   }
 
  private:
@@ -230,14 +253,6 @@ class NamespaceLinkInode final : public TaskInode<SymlinkInode> {
     return Ok();
   }
   RefPtr<RefCounted> Object() const { return kind_.object != nullptr ? kind_.object(*task_) : nullptr; }
-  uint64_t Number(const RefCounted* own) const {
-    if (own == nullptr) return kind_.initial;
-    RefPtr<Task> init = proc_.kernel().root_pid_namespace()->FindTask(1);
-    if (!init || kind_.object(*init).get() == own) return kind_.initial;
-    constexpr uint64_t kFirstDynamic = 4026532000;
-    return kFirstDynamic + (reinterpret_cast<uintptr_t>(own) >> 4 & 0xfffff);
-  }
-  std::string Text(const RefCounted* own) const { return fmt::format("{}:[{}]", kind_.text, Number(own)); }
   const NamespaceKind& kind_;
 };
 
@@ -264,6 +279,12 @@ class NamespaceDirectory final : public TaskInode<SyntheticDirectory> {
 RefPtr<SyntheticInode> MakeFdDirectory(ProcFilesystem& filesystem, RefPtr<Task> task, bool info,
                                        uint64_t ino) {
   return MakeRef<FdDirectory>(filesystem, std::move(task), info, ino);
+}
+
+RefPtr<FileDescription> OpenNamespace(Kernel& kernel, const NamespaceHandle& handle) {
+  auto of_type = [&](const NamespaceKind& kind) { return kind.type == handle.type; };
+  const NamespaceKind& kind = *std::find_if(std::begin(kNamespaces), std::end(kNamespaces), of_type);
+  return MakeRef<NamespaceFile>(PathOfNamespace(kernel, kind, handle.object), O_RDONLY, handle);
 }
 
 RefPtr<SyntheticInode> MakeNamespaceDirectory(ProcFilesystem& filesystem, RefPtr<Task> task, uint64_t ino) {

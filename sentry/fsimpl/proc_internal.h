@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <optional>
 #include <string>
 
 #include "sentry/fsimpl/kernfs.h"
@@ -37,6 +38,12 @@ class ProcFilesystem final : public Filesystem {
   const RefPtr<PidNamespace> pid_namespace_;
   RefPtr<SyntheticInode> net_;
 };
+
+// The namespace whose ids whoever reads is shown.
+inline const UserNamespace& ReaderNamespace() {
+  const Task* reader = Task::CurrentOrNull();
+  return reader != nullptr ? *reader->creds().user_ns : UserNamespace::Initial();
+}
 
 // A piece of text in the making.
 class TextBuilder {
@@ -71,6 +78,12 @@ class TaskInode : public Base {
     if (creds && (attributes.mode == (S_IFDIR | 0555) || IsDumpable())) {
       attributes.uid = creds->euid;
       attributes.gid = creds->egid;
+    } else if (RefPtr<MemoryManager> memory = task_->GetMemory(); memory && !memory->user_ns().IsInitial()) {
+      // Linux: task_dump_owner(). Root of the program's namespace, if it has one.
+      const Uid uid = memory->user_ns().ToKernelUid(0);
+      const Gid gid = memory->user_ns().ToKernelGid(0);
+      if (uid != kNoId) attributes.uid = uid;
+      if (gid != kNoId) attributes.gid = gid;
     }
     return attributes;
   }
@@ -95,6 +108,10 @@ RefPtr<SyntheticInode> MakeTaskDirectory(ProcFilesystem& filesystem, RefPtr<Task
 RefPtr<SyntheticInode> MakeFdDirectory(ProcFilesystem& filesystem, RefPtr<Task> task, bool info,
                                        uint64_t ino);
 RefPtr<SyntheticInode> MakeNamespaceDirectory(ProcFilesystem& filesystem, RefPtr<Task> task, uint64_t ino);
+// /proc/<pid>/uid_map and its like; without a kind: setgroups.
+RefPtr<SyntheticInode> MakeIdMapInode(ProcFilesystem& filesystem, RefPtr<Task> task,
+                                      std::optional<UserNamespace::Kind> kind, uint64_t ino);
+void AddUserSysctls(ProcFilesystem& filesystem, StaticDirectory& root);
 RefPtr<SyntheticInode> MakeMemInode(ProcFilesystem& filesystem, RefPtr<Task> task, uint64_t ino);
 void AddSystemFiles(ProcFilesystem& filesystem, StaticDirectory& root);
 void AddSysctls(ProcFilesystem& filesystem, StaticDirectory& root);

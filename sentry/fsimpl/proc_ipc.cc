@@ -24,7 +24,7 @@ std::string MessageText(ProcFilesystem& filesystem) {
   text.Append(kMessageHeading);
   PidNamespace& pids = filesystem.pid_namespace();
   for (const auto& [id, queue] : filesystem.kernel().current_ipc_namespace()->message_queues().List()) {
-    const ipc_perm& perm = queue.msg_perm;
+    const ipc_perm perm = VisibleIpcPerm(queue.msg_perm, ReaderNamespace());
     text.Add("{:10} {:10}  {:4o}  {:10} {:10} {:5} {:5} {:5} {:5} {:5} {:5} {:10} {:10} {:10}\n", perm.__key,
              id, perm.mode, queue.__msg_cbytes, queue.msg_qnum, pids.FromRoot(queue.msg_lspid),
              pids.FromRoot(queue.msg_lrpid), perm.uid, perm.gid, perm.cuid, perm.cgid, queue.msg_stime,
@@ -37,7 +37,7 @@ std::string SemaphoreText(ProcFilesystem& filesystem) {
   TextBuilder text;
   text.Append(kSemaphoreHeading);
   for (const auto& [id, set] : filesystem.kernel().current_ipc_namespace()->semaphores().List()) {
-    const ipc_perm& perm = set.sem_perm;
+    const ipc_perm perm = VisibleIpcPerm(set.sem_perm, ReaderNamespace());
     text.Add("{:10} {:10}  {:4o} {:10} {:5} {:5} {:5} {:5} {:10} {:10}\n", perm.__key, id, perm.mode,
              set.sem_nsems, perm.uid, perm.gid, perm.cuid, perm.cgid, set.sem_otime, set.sem_ctime);
   }
@@ -51,7 +51,7 @@ std::string SharedText(ProcFilesystem& filesystem) {
   for (const SharedMemory::Listed& listed :
        filesystem.kernel().current_ipc_namespace()->shared_memory().List()) {
     const shmid_ds& segment = listed.status.description;
-    const ipc_perm& perm = segment.shm_perm;
+    const ipc_perm perm = VisibleIpcPerm(segment.shm_perm, ReaderNamespace());
     text.Add("{:10} {:10}  {:4o} {:21} {:5} {:5}  {:5} {:5} {:5} {:5} {:5} {:10} {:10} {:10} {:21} {:21}\n",
              perm.__key, listed.status.id, perm.mode, segment.shm_segsz, pids.FromRoot(segment.shm_cpid),
              pids.FromRoot(segment.shm_lpid), segment.shm_nattch, perm.uid, perm.gid, perm.cuid, perm.cgid,

@@ -31,11 +31,12 @@ std::string KeysText(Kernel& kernel) {
   TextBuilder text;
   Task* reader = Task::CurrentOrNull();
   if (reader == nullptr) return {};
-  constexpr Gid kOverflowGid = 65534;
+  const UserNamespace& viewer = *reader->creds().user_ns;
   for (const KeyStatus& key : kernel.keyrings().List({reader->creds(), reader->keyrings()})) {
     text.Add("{:08x} {} {:5} {:>4} {:08x} {:5} {:5} {:<9} {}\n", key.serial, key.flags, key.references,
-             TimeText(key.seconds_left), key.permissions, key.uid,
-             key.gid == Key::kNoGroup ? kOverflowGid : key.gid, NameOf(key.type), key.description);
+             TimeText(key.seconds_left), key.permissions, viewer.VisibleUid(key.uid),
+             key.gid == Key::kNoGroup ? kOverflowId : viewer.VisibleGid(key.gid), NameOf(key.type),
+             key.description);
   }
   return text.Take();
 }
@@ -43,10 +44,12 @@ std::string KeysText(Kernel& kernel) {
 std::string UsersText(Kernel& kernel) {
   TextBuilder text;
   const KeyLimits& limits = kernel.keyrings().limits();
+  const UserNamespace& viewer = ReaderNamespace();
   for (const auto& [uid, user] : kernel.keyrings().Users()) {
-    text.Add("{:5}: {:5} {}/{} {}/{} {}/{}\n", uid, user.keys, user.keys, user.instantiated, user.quota_keys,
-             (uid == 0 ? limits.root_keys : limits.keys).load(), user.quota_bytes,
-             (uid == 0 ? limits.root_bytes : limits.bytes).load());
+    if (!viewer.MapsUid(uid)) continue;
+    text.Add("{:5}: {:5} {}/{} {}/{} {}/{}\n", viewer.VisibleUid(uid), user.keys, user.keys,
+             user.instantiated, user.quota_keys, (uid == 0 ? limits.root_keys : limits.keys).load(),
+             user.quota_bytes, (uid == 0 ? limits.root_bytes : limits.bytes).load());
   }
   return text.Take();
 }

@@ -74,7 +74,8 @@ class UtsNameInode final : public TextInode {
   Result<void> WriteText(std::string_view text) override {
     Task* task = Task::CurrentOrNull();
     RefPtr<UtsNamespace> uts = kernel_.current_uts_namespace();
-    if (task == nullptr || !uts || !task->creds().HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
+    if (task == nullptr || !uts || !task->creds().HasCapabilityIn(*uts->user_ns(), CAP_SYS_ADMIN))
+      return Errno(EPERM);
     constexpr size_t kMaxLength = 64;
     std::string name(text.substr(0, std::min(kMaxLength, text.find_first_of(std::string_view("\n\0", 2)))));
     if (domain_) {

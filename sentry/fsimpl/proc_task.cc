@@ -87,10 +87,6 @@ Result<std::string> LoginUidText(ProcFilesystem& filesystem, Task& task) {
 Result<std::string> LoginSessionText(ProcFilesystem& filesystem, Task& task) {
   return std::to_string(task.login_session.load());
 }
-Result<std::string> IdMapText(ProcFilesystem& filesystem, Task& task) {
-  return fmt::format("{:>10} {:>10} {:>10}\n", 0, 0, 4294967295u);
-}
-Result<std::string> SetgroupsText(ProcFilesystem& filesystem, Task& task) { return std::string("allow\n"); }
 Result<std::string> CoredumpFilterText(ProcFilesystem& filesystem, Task& task) {
   return std::string("00000033\n");
 }
@@ -278,9 +274,10 @@ Result<void> WriteTimeOffsets(Task& task, std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
   } while (!text.empty() && count < std::size(changes));
   Task* writer = Task::CurrentOrNull();
-  if (writer != nullptr && !writer->creds().HasCapability(CAP_SYS_TIME)) return Errno(EPERM);
   RefPtr<TimeNamespace> space = task.GetTimeNamespace(true);
   if (!space) return Errno(ESRCH);
+  if (writer != nullptr && !writer->creds().HasCapabilityIn(*space->user_ns(), CAP_SYS_TIME))
+    return Errno(EPERM);
   return space->Set(changes, count);
 }
 
@@ -329,10 +326,6 @@ constexpr TaskFile kTaskFiles[] = {
     {"sessionid", 0444, LoginSessionText},
     {"coredump_filter", 0644, CoredumpFilterText, AcceptWrite, false, TaskFile::kProcess},
     {"io", 0400, IoText, nullptr, true},
-    {"uid_map", 0644, IdMapText, RefuseWrite},
-    {"gid_map", 0644, IdMapText, RefuseWrite},
-    {"projid_map", 0644, IdMapText, RefuseWrite},
-    {"setgroups", 0644, SetgroupsText, RefuseWrite},
     {"timerslack_ns", 0666, TimerSlackText, WriteTimerSlack, false, TaskFile::kProcess},
     {"clear_refs", 0200, ZeroText, WriteClearRefs, false, TaskFile::kProcess},
     {"timens_offsets", 0644, TimeOffsetsText, WriteTimeOffsets, false, TaskFile::kProcess},
@@ -450,6 +443,11 @@ RefPtr<SyntheticInode> MakeLink(ProcFilesystem& filesystem, const RefPtr<Task>& 
   return MakeRef<TaskLinkInode>(filesystem, task, getter, ino);
 }
 
+template <UserNamespace::Kind kind>
+RefPtr<SyntheticInode> MakeIdMap(ProcFilesystem& filesystem, const RefPtr<Task>& task, uint64_t ino) {
+  return MakeIdMapInode(filesystem, task, kind, ino);
+}
+
 constexpr SpecialEntry kSpecialEntries[] = {
     {"task", DT_DIR, true,
      [](ProcFilesystem& filesystem, const RefPtr<Task>& task, uint64_t ino) {
@@ -472,6 +470,13 @@ constexpr SpecialEntry kSpecialEntries[] = {
     {"mem", DT_REG, false,
      [](ProcFilesystem& filesystem, const RefPtr<Task>& task, uint64_t ino) {
        return MakeMemInode(filesystem, task, ino);
+     }},
+    {"uid_map", DT_REG, false, MakeIdMap<UserNamespace::Kind::kUser>},
+    {"gid_map", DT_REG, false, MakeIdMap<UserNamespace::Kind::kGroup>},
+    {"projid_map", DT_REG, false, MakeIdMap<UserNamespace::Kind::kProject>},
+    {"setgroups", DT_REG, false,
+     [](ProcFilesystem& filesystem, const RefPtr<Task>& task, uint64_t ino) {
+       return MakeIdMapInode(filesystem, task, std::nullopt, ino);
      }},
     {"cwd", DT_LNK, false, MakeLink<CwdOf>},
     {"root", DT_LNK, false, MakeLink<RootOf>},

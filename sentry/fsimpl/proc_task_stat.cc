@@ -166,11 +166,14 @@ Result<std::string> TaskStatusText(ProcFilesystem& filesystem, Task& task) {
   RefPtr<Task> tracer = task.tracee().GetTracer();
   text.Add("Tgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t{}\n", pids.IdOf(group), pids.IdOf(task),
            ParentPid(filesystem, group), tracer ? pids.IdOf(*tracer) : 0);
-  text.Add("Uid:\t{}\t{}\t{}\t{}\n", creds->ruid, creds->euid, creds->suid, creds->fsuid);
-  text.Add("Gid:\t{}\t{}\t{}\t{}\n", creds->rgid, creds->egid, creds->sgid, creds->fsgid);
+  const UserNamespace& viewer = ReaderNamespace();
+  text.Add("Uid:\t{}\t{}\t{}\t{}\n", viewer.VisibleUid(creds->ruid), viewer.VisibleUid(creds->euid),
+           viewer.VisibleUid(creds->suid), viewer.VisibleUid(creds->fsuid));
+  text.Add("Gid:\t{}\t{}\t{}\t{}\n", viewer.VisibleGid(creds->rgid), viewer.VisibleGid(creds->egid),
+           viewer.VisibleGid(creds->sgid), viewer.VisibleGid(creds->fsgid));
   RefPtr<FDTable> table = task.GetFDTable();
   text.Add("FDSize:\t{}\nGroups:\t", table ? table->capacity() : 0);
-  for (Gid gid : creds->groups) text.Add("{} ", gid);
+  for (Gid gid : creds->groups) text.Add("{} ", viewer.VisibleGid(gid));
   text.Append(creds->groups.empty() ? " \n" : "\n");
 
   // Numbers from this instance's namespace down to the task's own.

@@ -121,6 +121,10 @@ class SysType final : public FilesystemType {
  public:
   explicit SysType(Kernel& kernel) : kernel_(kernel) {}
   std::string_view name() const override { return "sysfs"; }
+  // Whoever may administer the network, which is the sandbox's.
+  bool may_be_mounted_by_all() const override { return true; }
+  RefPtr<UserNamespace> Owner() const override { return RefPtr<UserNamespace>(&UserNamespace::Initial()); }
+  bool may_reveal() const override { return true; }
   Result<NewFilesystem> Make(const FilesystemSource& source) override { return MakeSys(kernel_); }
 
  private:

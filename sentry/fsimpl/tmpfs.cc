@@ -106,8 +106,10 @@ class TmpfsType final : public FilesystemType {
   TmpfsType(MemoryFile& memory_file, std::string_view type_name)
       : memory_file_(memory_file), type_name_(type_name) {}
   std::string_view name() const override { return type_name_; }
+  bool may_be_mounted_by_all() const override { return type_name_ != "devtmpfs"; }
   Result<NewFilesystem> Make(const FilesystemSource& source) override {
-    ASSIGN_OR_RETURN(TmpfsOptions options, ParseTmpfsOptions(source.options, memory_file_.limit()));
+    ASSIGN_OR_RETURN(TmpfsOptions options,
+                     ParseTmpfsOptions(source.options, memory_file_.limit(), source.creds));
     return MakeTmpfs(memory_file_, options, type_name_);
   }
   std::vector<std::string_view> option_names() const override {
@@ -217,10 +219,17 @@ Result<void> TmpfsFilesystem::Reconfigure(std::string_view text) {
   return Ok();
 }
 
-Result<TmpfsOptions> ParseTmpfsOptions(std::string_view text, uint64_t total) {
+Result<TmpfsOptions> ParseTmpfsOptions(std::string_view text, uint64_t total,
+                                       const RefPtr<const Credentials>& creds) {
   TmpfsOptions options;
   options.max_bytes = PageRoundDown(total / 2);
+  options.uid = options.gid = kNoId;
   RETURN_IF_ERROR(ParseOptions(text, total, &options));
+  const UserNamespace& space = creds ? *creds->user_ns : UserNamespace::Initial();
+  const bool gives_uid = options.uid != kNoId, gives_gid = options.gid != kNoId;
+  options.uid = gives_uid ? space.ToKernelUid(options.uid) : creds ? creds->fsuid : 0;
+  options.gid = gives_gid ? space.ToKernelGid(options.gid) : creds ? creds->fsgid : 0;
+  if (!space.MapsUid(options.uid) || !space.MapsGid(options.gid)) return Errno(EINVAL);
   return options;
 }
 

@@ -25,8 +25,9 @@ struct TmpfsOptions {
   Gid gid = 0;
 };
 
-// "size=64m,mode=755". EINVAL. `total`: what size=50% is half of.
-Result<TmpfsOptions> ParseTmpfsOptions(std::string_view text, uint64_t total);
+// "size=64m,mode=755", of whoever mounts it (null: the sandbox). EINVAL. `total`: what size=50% is half of.
+Result<TmpfsOptions> ParseTmpfsOptions(std::string_view text, uint64_t total,
+                                       const RefPtr<const Credentials>& creds = nullptr);
 
 NewFilesystem MakeTmpfs(MemoryFile& memory_file, const TmpfsOptions& options,
                         std::string_view type_name = "tmpfs");

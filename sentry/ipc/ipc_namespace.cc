@@ -2,8 +2,9 @@
 
 namespace runsc {
 
-IpcNamespace::IpcNamespace(MemoryFile& memory_file, CurrentPid current_pid)
-    : semaphores_(MakeRef<SemaphoreSets>(current_pid)),
+IpcNamespace::IpcNamespace(MemoryFile& memory_file, CurrentPid current_pid, RefPtr<UserNamespace> user_ns)
+    : Namespace(std::move(user_ns)),
+      semaphores_(MakeRef<SemaphoreSets>(current_pid)),
       shared_memory_(MakeRef<SharedMemory>(memory_file, current_pid)),
       message_queues_(MakeRef<MessageQueues>()) {}
 

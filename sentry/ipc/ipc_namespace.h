@@ -3,15 +3,16 @@
 #ifndef SENTRY_IPC_IPC_NAMESPACE_H_
 #define SENTRY_IPC_IPC_NAMESPACE_H_
 
+#include "sentry/auth/namespace.h"
 #include "sentry/ipc/message_queues.h"
 #include "sentry/ipc/semaphores.h"
 #include "sentry/ipc/shared_memory.h"
 
 namespace runsc {
 
-class IpcNamespace final : public RefCounted {
+class IpcNamespace final : public Namespace {
  public:
-  IpcNamespace(MemoryFile& memory_file, CurrentPid current_pid);
+  IpcNamespace(MemoryFile& memory_file, CurrentPid current_pid, RefPtr<UserNamespace> user_ns);
 
   SemaphoreSets& semaphores() { return *semaphores_; }
   SharedMemory& shared_memory() { return *shared_memory_; }

@@ -14,7 +14,8 @@ std::atomic<uint64_t> charged{0};
 
 }  // namespace
 
-Result<void> CheckIpcAccess(const IpcPermissions& p, const Credentials& creds, int flags) {
+Result<void> CheckIpcAccess(const IpcPermissions& p, const IpcCaller& caller, int flags) {
+  const Credentials& creds = caller.creds;
   const unsigned requested = static_cast<unsigned>(flags >> 6 | flags >> 3 | flags);
   unsigned granted = p.mode;
   if (creds.euid == p.cuid || creds.euid == p.uid) {
@@ -22,19 +23,24 @@ Result<void> CheckIpcAccess(const IpcPermissions& p, const Credentials& creds, i
   } else if (creds.InGroup(p.cgid) || creds.InGroup(p.gid)) {
     granted >>= 3;
   }
-  if ((requested & ~granted & 0007) != 0 && !creds.HasCapability(CAP_IPC_OWNER)) return Errno(EACCES);
+  if ((requested & ~granted & 0007) != 0 && !caller.HasCapability(CAP_IPC_OWNER)) return Errno(EACCES);
   return Ok();
 }
 
-Result<void> CheckIpcControl(const IpcPermissions& p, const Credentials& creds) {
-  if (creds.euid == p.cuid || creds.euid == p.uid || creds.HasCapability(CAP_SYS_ADMIN)) return Ok();
+Result<void> CheckIpcControl(const IpcPermissions& p, const IpcCaller& caller) {
+  const Uid euid = caller.creds.euid;
+  if (euid == p.cuid || euid == p.uid || caller.HasCapability(CAP_SYS_ADMIN)) return Ok();
   return Errno(EPERM);
 }
 
-void ChangeIpcOwner(IpcPermissions& p, const struct ipc_perm& wanted) {
-  p.uid = wanted.uid;
-  p.gid = wanted.gid;
+Result<void> ChangeIpcOwner(IpcPermissions& p, const struct ipc_perm& wanted, const IpcCaller& caller) {
+  const Uid uid = caller.creds.user_ns->ToKernelUid(wanted.uid);
+  const Gid gid = caller.creds.user_ns->ToKernelGid(wanted.gid);
+  if (uid == kNoId || gid == kNoId) return Errno(EINVAL);
+  p.uid = uid;
+  p.gid = gid;
   p.mode = (p.mode & ~ACCESSPERMS) | (wanted.mode & ACCESSPERMS);
+  return Ok();
 }
 
 struct ipc_perm ToIpcPerm(const IpcObject& object) {
@@ -47,6 +53,14 @@ struct ipc_perm ToIpcPerm(const IpcObject& object) {
   out.mode = static_cast<decltype(out.mode)>(object.permissions.mode);
   out.__seq = static_cast<unsigned short>(object.id >> kIpcIndexBits);
   return out;
+}
+
+struct ipc_perm VisibleIpcPerm(struct ipc_perm perm, const UserNamespace& viewer) {
+  perm.uid = viewer.VisibleUid(perm.uid);
+  perm.gid = viewer.VisibleGid(perm.gid);
+  perm.cuid = viewer.VisibleUid(perm.cuid);
+  perm.cgid = viewer.VisibleGid(perm.cgid);
+  return perm;
 }
 
 int64_t IpcNow() { return ClockNow(CLOCK_REALTIME) / kNanosecondsPerSecond; }

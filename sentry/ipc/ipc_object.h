@@ -20,6 +20,9 @@ namespace runsc {
 struct IpcCaller {
   const Credentials& creds;
   pid_t pid;
+  const UserNamespace& owner;  // of the IPC namespace: where capabilities over its objects count
+
+  bool HasCapability(int capability) const { return creds.HasCapabilityIn(owner, capability); }
 };
 
 // The caller's number where nobody says it: a mapping or an undo list goes away. 0: no process.
@@ -45,11 +48,16 @@ struct IpcObject {
 };
 
 // ipcperms(): EACCES unless what any of the three digits of `flags` (0444, 0222) asks for is granted.
-Result<void> CheckIpcAccess(const IpcPermissions& permissions, const Credentials& creds, int flags);
+Result<void> CheckIpcAccess(const IpcPermissions& permissions, const IpcCaller& caller, int flags);
 // Who may IPC_SET and IPC_RMID. EPERM.
-Result<void> CheckIpcControl(const IpcPermissions& permissions, const Credentials& creds);
-void ChangeIpcOwner(IpcPermissions& permissions, const struct ipc_perm& wanted);
+Result<void> CheckIpcControl(const IpcPermissions& permissions, const IpcCaller& caller);
+// To ids of the caller's namespace. EINVAL: one without a mapping.
+Result<void> ChangeIpcOwner(IpcPermissions& permissions, const struct ipc_perm& wanted,
+                            const IpcCaller& caller);
+// With the kernel's ids.
 struct ipc_perm ToIpcPerm(const IpcObject& object);
+// With those that a member of the namespace is shown.
+struct ipc_perm VisibleIpcPerm(struct ipc_perm perm, const UserNamespace& viewer);
 // Seconds since the epoch.
 int64_t IpcNow();
 

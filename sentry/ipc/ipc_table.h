@@ -36,7 +36,7 @@ class IpcTable {
     return found->second;
   }
   // The same for reading a description: EACCES too.
-  Result<RefPtr<T>> FindToStat(int id_or_index, IpcLookup how, const Credentials& creds) const {
+  Result<RefPtr<T>> FindToStat(int id_or_index, IpcLookup how, const IpcCaller& caller) const {
     RefPtr<T> object;
     if (how == IpcLookup::kId) {
       ASSIGN_OR_RETURN(object, Find(id_or_index));
@@ -45,25 +45,25 @@ class IpcTable {
       if (id_or_index < 0 || found == objects_.end()) return Errno(EINVAL);
       object = found->second;
     }
-    if (how != IpcLookup::kIndexUnchecked) RETURN_IF_ERROR(CheckIpcAccess(object->permissions, creds, 0444));
+    if (how != IpcLookup::kIndexUnchecked) RETURN_IF_ERROR(CheckIpcAccess(object->permissions, caller, 0444));
     return object;
   }
   // For IPC_SET and IPC_RMID: EPERM too.
-  Result<RefPtr<T>> FindToControl(int id, const Credentials& creds) const {
+  Result<RefPtr<T>> FindToControl(int id, const IpcCaller& caller) const {
     ASSIGN_OR_RETURN(RefPtr<T> object, Find(id));
-    RETURN_IF_ERROR(CheckIpcControl(object->permissions, creds));
+    RETURN_IF_ERROR(CheckIpcControl(object->permissions, caller));
     return object;
   }
   // semget, shmget, msgget: the identifier of the object with the key, which `check` (-> Result<void>) has
   // to accept, or of what `make` (-> Result<RefPtr<T>>) makes. ENOENT, EEXIST, EACCES; ENOSPC beyond `limit`.
   template <typename Check, typename Make>
-  Result<int> Get(key_t key, int flags, const Credentials& creds, int limit, Check check, Make make) {
+  Result<int> Get(key_t key, int flags, const IpcCaller& caller, int limit, Check check, Make make) {
     auto found = key == IPC_PRIVATE ? keys_.end() : keys_.find(key);
     if (found != keys_.end()) {
       T& object = *objects_.at(found->second);
       if ((flags & IPC_CREAT) != 0 && (flags & IPC_EXCL) != 0) return Errno(EEXIST);
       RETURN_IF_ERROR(check(object));
-      RETURN_IF_ERROR(CheckIpcAccess(object.permissions, creds, flags));
+      RETURN_IF_ERROR(CheckIpcAccess(object.permissions, caller, flags));
       return object.id;
     }
     if (key != IPC_PRIVATE && (flags & IPC_CREAT) == 0) return Errno(ENOENT);

@@ -36,7 +36,7 @@ Result<int> MessageQueues::Get(key_t key, int flags, const IpcCaller& caller) {
     return queue;
   };
   auto check = [](MessageQueue&) { return Ok(); };
-  return table_.Get(key, flags, caller.creds, limits.queues, check, make);
+  return table_.Get(key, flags, caller, limits.queues, check, make);
 }
 
 Result<RefPtr<MessageQueues::MessageQueue>> MessageQueues::QueueOf(int id, int access,
@@ -49,7 +49,7 @@ Result<RefPtr<MessageQueues::MessageQueue>> MessageQueues::QueueOf(int id, int a
   } else {
     ASSIGN_OR_RETURN(queue, table_.Find(id));
   }
-  RETURN_IF_ERROR(CheckIpcAccess(queue->permissions, caller.creds, access));
+  RETURN_IF_ERROR(CheckIpcAccess(queue->permissions, caller, access));
   return queue;
 }
 
@@ -207,17 +207,17 @@ IpcStatus<msqid_ds> MessageQueues::StatusOf(const MessageQueue& queue) {
 
 Result<IpcStatus<msqid_ds>> MessageQueues::Stat(int id, IpcLookup how, const IpcCaller& caller) {
   MutexLock lock(mu_);
-  ASSIGN_OR_RETURN(RefPtr<MessageQueue> queue, table_.FindToStat(id, how, caller.creds));
+  ASSIGN_OR_RETURN(RefPtr<MessageQueue> queue, table_.FindToStat(id, how, caller));
   return StatusOf(*queue);
 }
 
 Result<void> MessageQueues::Set(int id, const msqid_ds& wanted, const IpcCaller& caller) {
   MutexLock lock(mu_);
-  ASSIGN_OR_RETURN(RefPtr<MessageQueue> queue, table_.FindToControl(id, caller.creds));
+  ASSIGN_OR_RETURN(RefPtr<MessageQueue> queue, table_.FindToControl(id, caller));
   if (wanted.msg_qbytes > static_cast<uint64_t>(limits.queue_bytes) &&
       !caller.creds.HasCapability(CAP_SYS_RESOURCE))
     return Errno(EPERM);
-  ChangeIpcOwner(queue->permissions, wanted.msg_perm);
+  RETURN_IF_ERROR(ChangeIpcOwner(queue->permissions, wanted.msg_perm, caller));
   queue->max_bytes = wanted.msg_qbytes;
   queue->change_time = IpcNow();
   FailReceivers(*queue, EAGAIN);
@@ -228,7 +228,7 @@ Result<void> MessageQueues::Set(int id, const msqid_ds& wanted, const IpcCaller&
 Result<void> MessageQueues::Remove(int id, const IpcCaller& caller) {
   RefPtr<MessageQueue> queue;
   MutexLock lock(mu_);
-  ASSIGN_OR_RETURN(queue, table_.FindToControl(id, caller.creds));
+  ASSIGN_OR_RETURN(queue, table_.FindToControl(id, caller));
   table_.Remove(*queue);
   FailReceivers(*queue, EIDRM);
   WakeSenders(*queue, true);

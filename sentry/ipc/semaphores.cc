@@ -27,7 +27,7 @@ SemaphoreUndo::~SemaphoreUndo() { sets_->UndoAll(*this); }
 Result<RefPtr<SemaphoreSets::SemaphoreSet>> SemaphoreSets::FindLocked(int id, int access,
                                                                       const IpcCaller& caller) {
   ASSIGN_OR_RETURN(RefPtr<SemaphoreSet> set, table_.Find(id));
-  RETURN_IF_ERROR(CheckIpcAccess(set->permissions, caller.creds, access));
+  RETURN_IF_ERROR(CheckIpcAccess(set->permissions, caller, access));
   return set;
 }
 
@@ -49,7 +49,7 @@ Result<int> SemaphoreSets::Get(key_t key, int count, int flags, const IpcCaller&
     IpcPermissions permissions(key, static_cast<uint32_t>(flags) & 0777, caller.creds);
     return MakeRef<SemaphoreSet>(permissions, static_cast<size_t>(count), std::move(charge));
   };
-  return table_.Get(key, flags, caller.creds, kIpcMaxObjects, check, make);
+  return table_.Get(key, flags, caller, kIpcMaxObjects, check, make);
 }
 
 Result<void> SemaphoreSets::PrepareUndoLocked(SemaphoreSet& set, const SemaphoreOperation& operation) {
@@ -144,7 +144,7 @@ Result<bool> SemaphoreSets::Operate(int id, const IpcCaller& caller, SemaphoreOp
   MutexLock lock(mu_);
   ASSIGN_OR_RETURN(RefPtr<SemaphoreSet> set, table_.Find(id));
   if (static_cast<size_t>(highest) >= set->semaphores.size()) return Errno(EFBIG);
-  RETURN_IF_ERROR(CheckIpcAccess(set->permissions, caller.creds, alters ? 0222 : 0444));
+  RETURN_IF_ERROR(CheckIpcAccess(set->permissions, caller, alters ? 0222 : 0444));
   RETURN_IF_ERROR(PrepareUndoLocked(*set, operation));
   Result<void> tried = TryLocked(*set, operation);
   if (tried.ok()) {
@@ -211,7 +211,7 @@ Result<void> SemaphoreSets::SetValue(int id, int number, int value, const IpcCal
   MutexLock lock(mu_);
   ASSIGN_OR_RETURN(RefPtr<SemaphoreSet> set, table_.Find(id));
   if (number < 0 || static_cast<size_t>(number) >= set->semaphores.size()) return Errno(EINVAL);
-  RETURN_IF_ERROR(CheckIpcAccess(set->permissions, caller.creds, 0222));
+  RETURN_IF_ERROR(CheckIpcAccess(set->permissions, caller, 0222));
   ForgetUndoLocked(id, number);
   set->semaphores[static_cast<size_t>(number)] = {value, caller.pid};
   set->change_time = IpcNow();
@@ -250,14 +250,14 @@ IpcStatus<semid_ds> SemaphoreSets::StatusOf(const SemaphoreSet& set) {
 
 Result<IpcStatus<semid_ds>> SemaphoreSets::Stat(int id, IpcLookup how, const IpcCaller& caller) {
   MutexLock lock(mu_);
-  ASSIGN_OR_RETURN(RefPtr<SemaphoreSet> set, table_.FindToStat(id, how, caller.creds));
+  ASSIGN_OR_RETURN(RefPtr<SemaphoreSet> set, table_.FindToStat(id, how, caller));
   return StatusOf(*set);
 }
 
 Result<void> SemaphoreSets::Set(int id, const ipc_perm& wanted, const IpcCaller& caller) {
   MutexLock lock(mu_);
-  ASSIGN_OR_RETURN(RefPtr<SemaphoreSet> set, table_.FindToControl(id, caller.creds));
-  ChangeIpcOwner(set->permissions, wanted);
+  ASSIGN_OR_RETURN(RefPtr<SemaphoreSet> set, table_.FindToControl(id, caller));
+  RETURN_IF_ERROR(ChangeIpcOwner(set->permissions, wanted, caller));
   set->change_time = IpcNow();
   return Ok();
 }
@@ -265,7 +265,7 @@ Result<void> SemaphoreSets::Set(int id, const ipc_perm& wanted, const IpcCaller&
 Result<void> SemaphoreSets::Remove(int id, const IpcCaller& caller) {
   RefPtr<SemaphoreSet> set;
   MutexLock lock(mu_);
-  ASSIGN_OR_RETURN(set, table_.FindToControl(id, caller.creds));
+  ASSIGN_OR_RETURN(set, table_.FindToControl(id, caller));
   table_.Remove(*set);
   semaphores_ -= static_cast<int>(set->semaphores.size());
   for (SemaphoreUndo* undo : undos_) undo->adjustments_.erase(id);

@@ -89,13 +89,13 @@ Result<int> SharedMemory::Get(key_t key, uint64_t size, int flags, const IpcCall
                                   MakeRef<SharedAnonymous>(memory_file_, pages * kPageSize), permissions,
                                   size, caller.pid);
   };
-  return table_.Get(key, flags, caller.creds, kIpcMaxObjects, check, make);
+  return table_.Get(key, flags, caller, kIpcMaxObjects, check, make);
 }
 
 Result<RefPtr<SharedSegment>> SharedMemory::BeginAttach(int id, int access, const IpcCaller& caller) {
   MutexLock lock(mu_);
   ASSIGN_OR_RETURN(RefPtr<SharedSegment> segment, table_.Find(id));
-  RETURN_IF_ERROR(CheckIpcAccess(segment->permissions, caller.creds, access));
+  RETURN_IF_ERROR(CheckIpcAccess(segment->permissions, caller, access));
   ++segment->attaching_;
   return segment;
 }
@@ -123,14 +123,14 @@ IpcStatus<shmid_ds> SharedMemory::StatusOf(const SharedSegment& segment) {
 
 Result<IpcStatus<shmid_ds>> SharedMemory::Stat(int id, IpcLookup how, const IpcCaller& caller) {
   MutexLock lock(mu_);
-  ASSIGN_OR_RETURN(RefPtr<SharedSegment> segment, table_.FindToStat(id, how, caller.creds));
+  ASSIGN_OR_RETURN(RefPtr<SharedSegment> segment, table_.FindToStat(id, how, caller));
   return StatusOf(*segment);
 }
 
 Result<void> SharedMemory::Set(int id, const ipc_perm& wanted, const IpcCaller& caller) {
   MutexLock lock(mu_);
-  ASSIGN_OR_RETURN(RefPtr<SharedSegment> segment, table_.FindToControl(id, caller.creds));
-  ChangeIpcOwner(segment->permissions, wanted);
+  ASSIGN_OR_RETURN(RefPtr<SharedSegment> segment, table_.FindToControl(id, caller));
+  RETURN_IF_ERROR(ChangeIpcOwner(segment->permissions, wanted, caller));
   segment->change_time_ = IpcNow();
   return Ok();
 }
@@ -138,7 +138,7 @@ Result<void> SharedMemory::Set(int id, const ipc_perm& wanted, const IpcCaller& 
 Result<void> SharedMemory::Remove(int id, const IpcCaller& caller) {
   RefPtr<SharedSegment> segment;  // gone after the lock
   MutexLock lock(mu_);
-  ASSIGN_OR_RETURN(segment, table_.FindToControl(id, caller.creds));
+  ASSIGN_OR_RETURN(segment, table_.FindToControl(id, caller));
   segment->permissions.mode |= SHM_DEST;
   table_.FreeKey(*segment);
   ReapLocked(*segment);
@@ -149,7 +149,7 @@ Result<void> SharedMemory::Lock(int id, bool lock_it, bool may_lock, const IpcCa
   MutexLock lock(mu_);
   ASSIGN_OR_RETURN(RefPtr<SharedSegment> segment, table_.Find(id));
   IpcPermissions& permissions = segment->permissions;
-  if (!caller.creds.HasCapability(CAP_IPC_LOCK)) {
+  if (!caller.HasCapability(CAP_IPC_LOCK)) {
     if (caller.creds.euid != permissions.uid && caller.creds.euid != permissions.cuid) return Errno(EPERM);
     if (lock_it && !may_lock) return Errno(EPERM);
   }

@@ -10,6 +10,7 @@
 #include "platform/base/log.h"
 #include "sentry/arch/xsave.h"
 #include "sentry/ipc/ipc_namespace.h"
+#include "sentry/kernel/cgroup_namespace.h"
 #include "sentry/kernel/executable.h"
 #include "sentry/kernel/posix_timers.h"
 #include "sentry/kernel/seccomp_state.h"
@@ -45,10 +46,12 @@ Kernel::Kernel(KernelOptions options)
       boot_time_monotonic_(MonotonicNow()),
       boot_id_(MakeBootId()),
       first_container_(MakeRef<GuestContainer>()),
-      root_pid_namespace_(MakeRef<PidNamespace>(*this, nullptr)),
-      uts_(MakeRef<UtsNamespace>(std::move(options.host_name), std::move(options.domain_name))),
-      ipc_(MakeIpcNamespace()),
-      time_namespace_(MakeRef<TimeNamespace>()) {
+      root_pid_namespace_(MakeRef<PidNamespace>(*this)),
+      uts_(MakeRef<UtsNamespace>(RefPtr<UserNamespace>(&UserNamespace::Initial()),
+                                 std::move(options.host_name), std::move(options.domain_name))),
+      ipc_(MakeIpcNamespace(RefPtr<UserNamespace>(&UserNamespace::Initial()))),
+      cgroup_(MakeRef<CgroupNamespace>(RefPtr<UserNamespace>(&UserNamespace::Initial()))),
+      time_namespace_(MakeRef<TimeNamespace>(RefPtr<UserNamespace>(&UserNamespace::Initial()))) {
   CycleClock::Begin();
   time_namespace_->Freeze();
 }
@@ -161,6 +164,7 @@ Result<RefPtr<ThreadGroup>> Kernel::StartFirstTask(InitOptions options, bool is_
   task->creds_ = program.creds ? std::move(program.creds) : std::move(options.creds);
   task->uts_ = spaces.uts ? std::move(spaces.uts) : uts_;
   task->ipc_ = spaces.ipc ? std::move(spaces.ipc) : ipc_;
+  task->cgroup_ = cgroup_;
   task->time_namespace_ = task->child_time_namespace_ = std::move(spaces.time);
   task->name_ = program.name;
   task->blocked_.store((options.blocked_signals & ~kUnblockableSignals).bits(), std::memory_order_relaxed);
@@ -228,11 +232,14 @@ void Kernel::Resume(GuestContainer& container) {
     if (task->thread_group_->container_ == &container) task->SetWakeBits(Task::kInterrupted);
 }
 
-RefPtr<IpcNamespace> Kernel::MakeIpcNamespace() {
-  return MakeRef<IpcNamespace>(*memory_file_, []() -> pid_t {
-    Task* task = Task::CurrentOrNull();
-    return task != nullptr ? task->thread_group().root_pid() : 0;
-  });
+RefPtr<IpcNamespace> Kernel::MakeIpcNamespace(RefPtr<UserNamespace> user_ns) {
+  return MakeRef<IpcNamespace>(
+      *memory_file_,
+      []() -> pid_t {
+        Task* task = Task::CurrentOrNull();
+        return task != nullptr ? task->thread_group().root_pid() : 0;
+      },
+      std::move(user_ns));
 }
 
 int Kernel::WaitForInit() {

@@ -110,7 +110,7 @@ class Kernel {
 
   Mutex& task_tree_lock() ABSL_LOCK_RETURNED(task_tree_mu_) { return task_tree_mu_; }
   const RefPtr<IpcNamespace>& root_ipc_namespace() const { return ipc_; }
-  RefPtr<IpcNamespace> MakeIpcNamespace();
+  RefPtr<IpcNamespace> MakeIpcNamespace(RefPtr<UserNamespace> user_ns);
   const RefPtr<UtsNamespace>& root_uts_namespace() const { return uts_; }
   const RefPtr<TimeNamespace>& root_time_namespace() const { return time_namespace_; }
   // Those of the task that asks; on another thread those of an ActingIn, or the first ones.
@@ -193,6 +193,7 @@ class Kernel {
   RefPtr<PidNamespace> root_pid_namespace_;
   RefPtr<UtsNamespace> uts_;
   RefPtr<IpcNamespace> ipc_;
+  const RefPtr<CgroupNamespace> cgroup_;
   const RefPtr<TimeNamespace> time_namespace_;
   RefPtr<ThreadGroup> init_ ABSL_GUARDED_BY(task_tree_mu_);
 };

@@ -5,6 +5,7 @@
 
 #include <sched.h>
 
+#include "sentry/auth/namespace.h"
 #include "sentry/vfs/file_description.h"
 
 #ifndef CLONE_NEWTIME
@@ -16,6 +17,9 @@ namespace runsc {
 struct NamespaceHandle {
   int type = 0;               // one of CLONE_NEW*
   RefPtr<RefCounted> object;  // of the kind's class; null where there is one namespace only
+
+  // The user namespace that it belongs to; of a user namespace, its parent (null: there is none).
+  RefPtr<UserNamespace> Owner() const;
 };
 
 class NamespaceFile final : public FileDescription {

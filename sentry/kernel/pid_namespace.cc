@@ -18,8 +18,22 @@ pid_t PidNumbers::In(const PidNamespace& view) const {
   return at == &view ? ids[view.level()] : 0;
 }
 
-PidNamespace::PidNamespace(Kernel& kernel, RefPtr<PidNamespace> parent)
-    : kernel_(kernel), parent_(std::move(parent)), level_(parent_ ? parent_->level_ + 1 : 0) {}
+PidNamespace::PidNamespace(Kernel& kernel)
+    : PidNamespace(kernel, nullptr, RefPtr<UserNamespace>(&UserNamespace::Initial())) {}
+
+Result<RefPtr<PidNamespace>> PidNamespace::Make(RefPtr<PidNamespace> parent, RefPtr<UserNamespace> user_ns) {
+  constexpr int kMaxLevel = 32;  // MAX_PID_NS_LEVEL
+  if (!user_ns->IsIn(*parent->user_ns())) return Errno(EINVAL);
+  if (parent->level() >= kMaxLevel) return Errno(ENOSPC);
+  Kernel& kernel = parent->kernel_;
+  return RefPtr<PidNamespace>::Adopt(new PidNamespace(kernel, std::move(parent), std::move(user_ns)));
+}
+
+PidNamespace::PidNamespace(Kernel& kernel, RefPtr<PidNamespace> parent, RefPtr<UserNamespace> user_ns)
+    : Namespace(std::move(user_ns)),
+      kernel_(kernel),
+      parent_(std::move(parent)),
+      level_(parent_ ? parent_->level_ + 1 : 0) {}
 
 PidNamespace::~PidNamespace() { CHECK(tasks_.empty()); }
 

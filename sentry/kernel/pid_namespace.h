@@ -13,6 +13,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "platform/base/ref.h"
 #include "platform/base/result.h"
+#include "sentry/auth/namespace.h"
 
 namespace runsc {
 
@@ -36,9 +37,13 @@ struct PidNumbers {
   pid_t In(const PidNamespace& view) const;
 };
 
-class PidNamespace final : public RefCounted {
+class PidNamespace final : public Namespace {
  public:
-  PidNamespace(Kernel& kernel, RefPtr<PidNamespace> parent);
+  // The first one.
+  explicit PidNamespace(Kernel& kernel);
+  // One below `parent`. EINVAL: that belongs to a user namespace which is not `user_ns` or above. ENOSPC: too
+  // many levels.
+  static Result<RefPtr<PidNamespace>> Make(RefPtr<PidNamespace> parent, RefPtr<UserNamespace> user_ns);
   ~PidNamespace() override;
   const RefPtr<PidNamespace>& parent() const { return parent_; }
   int level() const { return level_; }
@@ -66,6 +71,7 @@ class PidNamespace final : public RefCounted {
   friend class Session;
   friend class Task;
   friend class ThreadGroup;
+  PidNamespace(Kernel& kernel, RefPtr<PidNamespace> parent, RefPtr<UserNamespace> user_ns);
 
   // The rest with the task tree lock held.
   // Numbers for a new task of this namespace. ENOMEM once its init is gone, EAGAIN when all are taken.

@@ -10,6 +10,9 @@ namespace runsc {
 // groups in every respect, a target that may be dumped and has no capability that the caller has not; or
 // CAP_SYS_PTRACE; or the same process. EPERM.
 Result<void> CheckPtraceAccess(const Task& caller, const Task& target);
+// The rule for somebody who acts as `uid` and `gid` with the capabilities of `creds`, and is not the process
+// itself.
+bool MayLookInto(const Credentials& creds, Uid uid, Gid gid, const Task& target);
 
 }  // namespace runsc
 

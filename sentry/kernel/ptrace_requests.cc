@@ -68,6 +68,12 @@ Result<void> Tracee::TraceMe(Task& task) {
   if (parent == nullptr || task.thread_group_->is_adopted_ || parent->IsExiting() ||
       parent->leader_ == nullptr)
     return Errno(EPERM);
+  // Linux: cap_ptrace_traceme().
+  RefPtr<const Credentials> by = parent->leader_->GetCreds();
+  const Credentials& own = task.creds();
+  if (!by) return Errno(EPERM);
+  const bool is_equal = by->user_ns == own.user_ns && own.permitted.IsSubsetOf(by->permitted);
+  if (!is_equal && !by->HasCapabilityIn(*own.user_ns, CAP_SYS_PTRACE)) return Errno(EPERM);
   MutexLock lock(task.thread_group_->signal_mu_);
   task.tracee_->LinkLocked(*parent->leader_, false, 0);
   return Ok();
@@ -184,7 +190,8 @@ Result<void> Tracee::Listen(Task& tracer) {
 
 Result<void> Tracee::Kill(Task& tracer) {
   RETURN_IF_ERROR(CheckTracer(tracer));
-  return task_.SendSignal(MakeUserSignalInfo(SIGKILL, SI_USER, tracer.tid(), tracer.creds().ruid));
+  return task_.SendSignal(
+      MakeUserSignalInfo(SIGKILL, SI_USER, tracer.tid(), task_.VisibleUid(tracer.creds().ruid)));
 }
 
 Result<void> Tracee::RunErrand(Task& tracer, std::function<Result<void>(Task&)> run) {

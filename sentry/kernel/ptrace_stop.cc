@@ -35,7 +35,7 @@ void Tracee::NotifyStopLocked(int why, int status) {
   ThreadGroup& to = *tracer_->thread_group_;
   siginfo_t info = MakeSignalInfo(SIGCHLD, why);
   info.si_pid = task_.numbers_.In(*to.pid_namespace_);
-  info.si_uid = task_.creds().ruid;
+  info.si_uid = tracer_->VisibleUid(task_.creds().ruid);
   info.si_status = status & 0x7f;
   {
     MutexLock lock(to.signal_mu_);
@@ -129,7 +129,7 @@ int Tracee::Stop(const StopOptions& options) {
 int Tracee::Notify(int code, uint64_t message, int why) {
   siginfo_t info = MakeSignalInfo(code & 0x7f, code);
   info.si_pid = task_.tid();
-  info.si_uid = task_.creds().ruid;
+  info.si_uid = task_.VisibleUid(task_.creds().ruid);
   return Stop({.code = code, .why = why, .info = &info, .message = message});
 }
 
@@ -159,7 +159,8 @@ bool Tracee::OfferSignal(siginfo_t& info) {
     RefPtr<Task> tracer = GetTracer();
     pid_t pid = tracer ? task_.pid_namespace().IdOf(tracer->thread_group()) : 0;
     RefPtr<const Credentials> creds = tracer ? tracer->GetCreds() : nullptr;
-    info = MakeUserSignalInfo(signal, SI_USER, pid, creds ? creds->ruid : 0);
+    info =
+        MakeUserSignalInfo(signal, SI_USER, pid, creds ? task_.creds().user_ns->VisibleUid(creds->ruid) : 0);
   }
   if (signal == SIGKILL) {
     group.BeginExit(SIGKILL);
@@ -192,7 +193,7 @@ void Tracee::Trap() {
   }
   siginfo_t info = MakeSignalInfo(signal, CodeOf(kEventStop, signal));
   info.si_pid = task_.tid();
-  info.si_uid = task_.creds().ruid;
+  info.si_uid = task_.VisibleUid(task_.creds().ruid);
   (void)Stop({.code = CodeOf(kEventStop, signal), .why = CLD_STOPPED, .info = &info});
 }
 
@@ -234,14 +235,16 @@ void Tracee::OnExec(pid_t old_id) {
     MutexLock lock(task_.thread_group_->signal_mu_);
     seized = seized_;
   }
-  if (!seized) (void)task_.SendSignal(MakeUserSignalInfo(SIGTRAP, SI_USER, task_.tid(), task_.creds().ruid));
+  if (!seized)
+    (void)task_.SendSignal(
+        MakeUserSignalInfo(SIGTRAP, SI_USER, task_.tid(), task_.VisibleUid(task_.creds().ruid)));
 }
 
 void Tracee::OnExit(int wait_status) {
   if (!HasOption(PTRACE_O_TRACEEXIT) || wait_status == SIGKILL) return;
   siginfo_t info = MakeSignalInfo(SIGTRAP, CodeOf(PTRACE_EVENT_EXIT, SIGTRAP));
   info.si_pid = task_.tid();
-  info.si_uid = task_.creds().ruid;
+  info.si_uid = task_.VisibleUid(task_.creds().ruid);
   (void)Stop({.code = CodeOf(PTRACE_EVENT_EXIT, SIGTRAP),
               .info = &info,
               .message = static_cast<uint64_t>(wait_status),
@@ -255,7 +258,8 @@ void Tracee::OnHandlerEntered() {
 bool Tracee::IsUnsafeForExec() const {
   if (!IsTraced()) return false;
   MutexLock lock(task_.thread_group_->signal_mu_);
-  return tracer_ != nullptr && !(tracer_creds_ && tracer_creds_->HasCapability(CAP_SYS_PTRACE));
+  return tracer_ != nullptr &&
+         !(tracer_creds_ && tracer_creds_->HasCapabilityIn(*task_.creds().user_ns, CAP_SYS_PTRACE));
 }
 
 int Tracee::CloneEvent(uint64_t flags, int exit_signal) const {

@@ -17,7 +17,7 @@ void Tracee::NotifyExitLocked() {
   siginfo_t info = MakeSignalInfo(SIGCHLD, killed ? CLD_KILLED : CLD_EXITED);
   info.si_pid = task_.numbers_.In(*to.pid_namespace_);
   RefPtr<const Credentials> creds = task_.GetCreds();
-  info.si_uid = creds ? creds->ruid : 0;
+  info.si_uid = creds ? tracer_->VisibleUid(creds->ruid) : 0;
   info.si_status = killed ? exit_status_ & 0x7f : exit_status_ >> 8 & 0xff;
   {
     MutexLock lock(to.signal_mu_);

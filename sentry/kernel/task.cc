@@ -53,6 +53,35 @@ RefPtr<const Credentials> Task::GetCreds() const {
   return creds_;
 }
 
+namespace {
+
+// Linux: cred_cap_issubset(). Who made a user namespace has all capabilities in it.
+bool IsSubset(const Credentials& now, const Credentials& before) {
+  if (now.user_ns == before.user_ns) return now.permitted.IsSubsetOf(before.permitted);
+  for (const UserNamespace* at = now.user_ns.get(); at != nullptr; at = at->parent().get()) {
+    if (at->parent() == before.user_ns && at->owner() == before.euid) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void Task::CommitCreds(RefPtr<const Credentials> creds) {
+  const Credentials& old = *creds_;
+  if (old.euid != creds->euid || old.egid != creds->egid || old.fsuid != creds->fsuid ||
+      old.fsgid != creds->fsgid || !IsSubset(*creds, old)) {
+    memory_->SetDumpable(0);
+    parent_death_signal.store(0);
+  }
+  if (old.fsuid != creds->fsuid || old.fsgid != creds->fsgid) kernel_.keyrings().OnNewIds(keyrings_, *creds);
+  SetCreds(std::move(creds));
+}
+
+Uid Task::VisibleUid(Uid uid) const {
+  RefPtr<const Credentials> creds = GetCreds();
+  return creds ? creds->user_ns->VisibleUid(uid) : uid;
+}
+
 bool Task::HasNoNewPrivs() const {
   RefPtr<const Credentials> creds = GetCreds();
   return (creds && creds->no_new_privs) || seccomp_->no_new_privs();

@@ -20,6 +20,7 @@
 #include "platform/platform.h"
 #include "sentry/arch/signal_frame.h"
 #include "sentry/auth/credentials.h"
+#include "sentry/kernel/cgroup_namespace.h"
 #include "sentry/kernel/fd_table.h"
 #include "sentry/kernel/fs_context.h"
 #include "sentry/kernel/pid_namespace.h"
@@ -86,16 +87,22 @@ class Task final : public RefCounted {
   const Credentials& creds() const { return *creds_; }
   RefPtr<const Credentials> GetCreds() const;
   void SetCreds(RefPtr<const Credentials> creds);  // task thread only
+  // Publishes changed credentials. A process whose rights have changed cannot be dumped or traced by its
+  // equals.
+  void CommitCreds(RefPtr<const Credentials> creds);
+  // What this task is shown of a kernel's user id. Any thread; holding at most the signal lock.
+  Uid VisibleUid(Uid uid) const;
   RefPtr<UtsNamespace> uts() const;
   RefPtr<IpcNamespace> ipc() const;  // null after exit
+  RefPtr<CgroupNamespace> cgroup_namespace() const;
   // The bare form is for the task's thread, and never null there.
   const TimeNamespace& time_namespace() const { return *time_namespace_; }
   RefPtr<TimeNamespace> GetTimeNamespace(bool for_children = false) const;
   // What SEM_UNDO keeps, made at first use; task thread only.
   SemaphoreUndo& semaphore_undo();
   RefPtr<SemaphoreUndo> GetSemaphoreUndo() const;  // any thread; null: none was made
-  // setns(2): enters the namespace, if the caller may.
-  Result<void> EnterNamespace(const NamespaceHandle& handle);
+  // setns(2): enters all of the namespaces, or none, if the caller may.
+  Result<void> EnterNamespaces(std::span<const NamespaceHandle> handles);
   // Those that keys are possessed through; guarded by the lock of Kernel::keyrings().
   TaskKeyrings& keyrings() { return keyrings_; }
   void SetFDTable(RefPtr<FDTable> table);  // unshare, close_range(CLOSE_RANGE_UNSHARE), exec
@@ -254,14 +261,19 @@ class Task final : public RefCounted {
   // --- namespaces (task_namespaces.cc) ---
   void SetIpc(RefPtr<IpcNamespace> ipc);
   void DropSemaphoreUndo();
-  Result<void> EnterPidNamespace(RefPtr<PidNamespace> space);
+  struct NamespaceSet;  // to be entered
+  Result<void> PrepareToEnter(const NamespaceHandle& handle, NamespaceSet& set) const;
+  Result<void> CheckMayEnter(const Namespace& space, const NamespaceSet& set) const;
+  // Credentials in a new user namespace below the own one. EPERM: in a chroot, or for a user without an id;
+  // ENOSPC.
+  Result<RefPtr<const Credentials>> CredsInNewUserNamespace() const;
   // That of its children too.
   Result<void> EnterTimeNamespace(RefPtr<TimeNamespace> space);
 
   // --- clone (task_clone.cc) ---
   Result<void> CheckCloneFlags(const CloneOptions& options) const;
   Result<void> CopyResources(Task& child, const CloneOptions& options);
-  Result<RefPtr<FsContext>> CopyMountNamespace() const;
+  Result<RefPtr<FsContext>> CopyMountNamespace(RefPtr<UserNamespace> owner) const;
   Result<void> CopyTimeNamespace(Task& child, uint64_t flags) const;
   Result<void> EnterTree(Task& child, const CloneOptions& options);
   bool IsOverProcessLimitLocked() const;
@@ -312,6 +324,7 @@ class Task final : public RefCounted {
       counted_;  // as one of the user's; written by the task thread, and where it enters and leaves the tree
   RefPtr<UtsNamespace> uts_;
   RefPtr<IpcNamespace> ipc_;
+  RefPtr<CgroupNamespace> cgroup_;
   RefPtr<TimeNamespace> time_namespace_, child_time_namespace_;
   RefPtr<SemaphoreUndo> semaphore_undo_;  // shared with CLONE_SYSVSEM
   std::string name_;

@@ -19,15 +19,26 @@ namespace runsc {
 namespace {
 
 constexpr uint64_t kCloneClearSighand = 0x100000000;
-constexpr uint64_t kForbiddenNamespaces = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWCGROUP;
 constexpr uint64_t kPrivilegedNamespaces =
     CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME;
 
-// Which namespaces may be made: those that are missing look as in a kernel built without them.
+// Which namespaces may be made. A user namespace that is made along gives the capability for the others.
+// Those that are missing look as in a kernel built without them.
 Result<void> CheckNamespaces(uint64_t flags, const Credentials& creds) {
-  if ((flags & CLONE_NEWUSER) != 0) return Errno(EPERM);
-  if ((flags & kPrivilegedNamespaces) != 0 && !creds.HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
-  if ((flags & kForbiddenNamespaces) != 0) return Errno(EINVAL);
+  const bool may_make = (flags & CLONE_NEWUSER) != 0 || creds.HasOwnCapability(CAP_SYS_ADMIN);
+  if ((flags & kPrivilegedNamespaces) != 0 && !may_make) return Errno(EPERM);
+  if ((flags & CLONE_NEWNET) != 0) return Errno(EINVAL);
+  return Ok();
+}
+
+// Linux: alloc_pid(). In each namespace that a number is chosen in.
+Result<void> CheckMayChooseId(const Credentials& creds, const PidNamespace& innermost, size_t count) {
+  const PidNamespace* space = &innermost;
+  for (; count != 0 && space != nullptr; --count, space = space->parent().get()) {
+    const UserNamespace& owner = *space->user_ns();
+    if (!creds.HasCapabilityIn(owner, CAP_CHECKPOINT_RESTORE) && !creds.HasCapabilityIn(owner, CAP_SYS_ADMIN))
+      return Errno(EPERM);
+  }
   return Ok();
 }
 
@@ -68,10 +79,10 @@ Result<void> Task::CheckCloneFlags(const CloneOptions& options) const {
   return Ok();
 }
 
-Result<RefPtr<FsContext>> Task::CopyMountNamespace() const {
+Result<RefPtr<FsContext>> Task::CopyMountNamespace(RefPtr<UserNamespace> owner) const {
   FsContext::View view = fs_->Get();
   absl::flat_hash_map<const Mount*, RefPtr<Mount>> translate;
-  ASSIGN_OR_RETURN(RefPtr<MountNamespace> mounts, view.mounts->Clone(&translate));
+  ASSIGN_OR_RETURN(RefPtr<MountNamespace> mounts, view.mounts->Clone(std::move(owner), &translate));
   for (VfsPath* path : {&view.root, &view.cwd}) {
     auto found = translate.find(path->mount.get());
     if (found != translate.end()) path->mount = found->second;
@@ -85,7 +96,8 @@ Result<void> Task::CopyTimeNamespace(Task& child, uint64_t flags) const {
   child.time_namespace_ = time_namespace_;
   child.child_time_namespace_ = child_time_namespace_;
   if ((flags & CLONE_NEWTIME) != 0)
-    child.child_time_namespace_ = MakeRef<TimeNamespace>(child_time_namespace_->offsets());
+    child.child_time_namespace_ =
+        MakeRef<TimeNamespace>(child.creds_->user_ns, child_time_namespace_->offsets());
   if ((flags & CLONE_VM) != 0 || child.child_time_namespace_ == time_namespace_) return Ok();
   child.time_namespace_ = child.child_time_namespace_;
   child.time_namespace_->Freeze();
@@ -96,6 +108,7 @@ Result<void> Task::CopyTimeNamespace(Task& child, uint64_t flags) const {
 
 Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   uint64_t flags = options.flags;
+  const RefPtr<UserNamespace>& owner = child.creds_->user_ns;
   if ((flags & CLONE_VM) != 0) {
     child.memory_ = memory_;
   } else {
@@ -105,13 +118,13 @@ Result<void> Task::CopyResources(Task& child, const CloneOptions& options) {
   if ((flags & CLONE_FS) != 0) {
     child.fs_ = fs_;
   } else if ((flags & CLONE_NEWNS) != 0) {
-    ASSIGN_OR_RETURN(child.fs_, CopyMountNamespace());
+    ASSIGN_OR_RETURN(child.fs_, CopyMountNamespace(owner));
   } else {
     child.fs_ = fs_->Fork();
   }
-  child.creds_ = creds_;
-  child.uts_ = (flags & CLONE_NEWUTS) != 0 ? uts_->Clone() : uts_;
-  child.ipc_ = (flags & CLONE_NEWIPC) != 0 ? kernel_.MakeIpcNamespace() : ipc_;
+  child.uts_ = (flags & CLONE_NEWUTS) != 0 ? uts_->Clone(owner) : uts_;
+  child.ipc_ = (flags & CLONE_NEWIPC) != 0 ? kernel_.MakeIpcNamespace(owner) : ipc_;
+  child.cgroup_ = (flags & CLONE_NEWCGROUP) != 0 ? MakeRef<CgroupNamespace>(owner) : cgroup_;
   RETURN_IF_ERROR(CopyTimeNamespace(child, flags));
   if ((flags & CLONE_SYSVSEM) != 0) child.semaphore_undo_ = RefPtr<SemaphoreUndo>(&semaphore_undo());
   RETURN_IF_ERROR(
@@ -179,9 +192,7 @@ Result<void> Task::EnterTree(Task& child, const CloneOptions& options) {
     MutexLock lock(group.signal_mu_);
     // A signal that came while we forked goes to the parent alone, before there is a child.
     if (group.HasWorkLocked(*this)) return Errno(ERESTARTNOINTR);
-    if (!options.set_tid.empty() && !creds_->HasCapability(CAP_CHECKPOINT_RESTORE) &&
-        !creds_->HasCapability(CAP_SYS_ADMIN))
-      return Errno(EPERM);
+    RETURN_IF_ERROR(CheckMayChooseId(*creds_, *child_group.pid_namespace_, options.set_tid.size()));
     ASSIGN_OR_RETURN(PidNumbers numbers, child_group.pid_namespace_->AllocateLocked(options.set_tid));
     child.EnterNamespacesLocked(std::move(numbers));
     child.seccomp_->InheritLocked(*seccomp_);
@@ -239,10 +250,16 @@ Result<pid_t> Task::Clone(const CloneOptions& options) {
   bool is_thread = (flags & CLONE_THREAD) != 0;
 
   RefPtr<ThreadGroup> group = thread_group_;
+  RefPtr<const Credentials> child_creds = creds_;
+  if ((flags & CLONE_NEWUSER) != 0) {
+    ASSIGN_OR_RETURN(child_creds, CredsInNewUserNamespace());
+  }
   if (!is_thread) {
     RefPtr<PidNamespace> space(&pid_namespace());
     if (child_pid_namespace_) space = child_pid_namespace_;
-    if ((flags & CLONE_NEWPID) != 0) space = MakeRef<PidNamespace>(kernel_, space);
+    if ((flags & CLONE_NEWPID) != 0) {
+      ASSIGN_OR_RETURN(space, PidNamespace::Make(std::move(space), child_creds->user_ns));
+    }
     RefPtr<SignalHandlers> handlers = group->handlers();
     if ((flags & CLONE_SIGHAND) == 0) {
       handlers = handlers->Copy();
@@ -256,6 +273,7 @@ Result<pid_t> Task::Clone(const CloneOptions& options) {
     group->membarrier_registered.store(thread_group_->membarrier_registered.load());
   }
   auto child = RefPtr<Task>::Adopt(new Task(kernel_, group));
+  child->creds_ = std::move(child_creds);
   RETURN_IF_ERROR(CopyResources(*child, options));
 
   int pidfd = -1;
@@ -306,33 +324,47 @@ Result<void> Task::Unshare(uint64_t flags) {
                               CLONE_SYSVSEM | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWUSER |
                               CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWTIME;
   if ((flags & ~kKnown) != 0) return Errno(EINVAL);
+  if ((flags & CLONE_NEWUSER) != 0) flags |= CLONE_THREAD | CLONE_FS;
   if ((flags & (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)) != 0 && thread_group_->task_count() > 1)
     return Errno(EINVAL);
   if ((flags & CLONE_VM) != 0 && memory_->ref_count() > 1) return Errno(EINVAL);
   RETURN_IF_ERROR(CheckNamespaces(flags, creds()));
+  // What may fail comes first.
+  RefPtr<const Credentials> new_creds = creds_;
+  if ((flags & CLONE_NEWUSER) != 0) {
+    ASSIGN_OR_RETURN(new_creds, CredsInNewUserNamespace());
+  }
+  const RefPtr<UserNamespace>& owner = new_creds->user_ns;
+  RefPtr<FsContext> fs;
+  if ((flags & CLONE_NEWNS) != 0) {
+    ASSIGN_OR_RETURN(fs, CopyMountNamespace(owner));
+  } else if ((flags & CLONE_FS) != 0) {
+    fs = fs_->Fork();
+  }
   if ((flags & CLONE_NEWPID) != 0) {
     if (child_pid_namespace_) return Errno(EINVAL);
-    child_pid_namespace_ = MakeRef<PidNamespace>(kernel_, RefPtr<PidNamespace>(&pid_namespace()));
+    ASSIGN_OR_RETURN(child_pid_namespace_, PidNamespace::Make(RefPtr<PidNamespace>(&pid_namespace()), owner));
   }
-  if ((flags & CLONE_NEWNS) != 0) {
-    ASSIGN_OR_RETURN(RefPtr<FsContext> fs, CopyMountNamespace());
-    SetFs(std::move(fs));
-  } else if ((flags & CLONE_FS) != 0) {
-    SetFs(fs_->Fork());
-  }
+  if (fs) SetFs(std::move(fs));
   if ((flags & CLONE_FILES) != 0) SetFDTable(fd_table_->Fork());
-  if ((flags & CLONE_NEWIPC) != 0) SetIpc(kernel_.MakeIpcNamespace());
+  if ((flags & CLONE_NEWIPC) != 0) SetIpc(kernel_.MakeIpcNamespace(owner));
   if ((flags & CLONE_SYSVSEM) != 0) DropSemaphoreUndo();
   if ((flags & CLONE_NEWUTS) != 0) {
-    RefPtr<UtsNamespace> uts = uts_->Clone();
+    RefPtr<UtsNamespace> uts = uts_->Clone(owner);
     MutexLock lock(state_mu_);
     std::swap(uts_, uts);
   }
+  if ((flags & CLONE_NEWCGROUP) != 0) {
+    auto cgroup = MakeRef<CgroupNamespace>(owner);
+    MutexLock lock(state_mu_);
+    std::swap(cgroup_, cgroup);
+  }
   if ((flags & CLONE_NEWTIME) != 0) {
-    auto time = MakeRef<TimeNamespace>(child_time_namespace_->offsets());
+    auto time = MakeRef<TimeNamespace>(owner, child_time_namespace_->offsets());
     MutexLock lock(state_mu_);
     std::swap(child_time_namespace_, time);
   }
+  if ((flags & CLONE_NEWUSER) != 0) CommitCreds(std::move(new_creds));
   return Ok();
 }
 

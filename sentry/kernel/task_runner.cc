@@ -147,13 +147,18 @@ void TaskRunner::UpdateKnownResults() {
   known_policy_ = task_.syscall_policy_.load(std::memory_order_seq_cst);
   if (!known_results_allowed.load(std::memory_order_relaxed)) return;
   const Credentials& creds = *known_creds_;
+  const UserNamespace& space = *creds.user_ns;
+  // Ids whose maps have yet to be written are not known.
+  if (!space.IsInitial() &&
+      (space.map(UserNamespace::Kind::kUser) == nullptr || space.map(UserNamespace::Kind::kGroup) == nullptr))
+    return task_.context_->SetKnownResults({});
   const Context::KnownResult results[] = {
       {SYS_getpid, static_cast<uint64_t>(task_.thread_group_->pid())},
       {SYS_gettid, static_cast<uint64_t>(known_tid_)},
-      {SYS_getuid, creds.ruid},
-      {SYS_geteuid, creds.euid},
-      {SYS_getgid, creds.rgid},
-      {SYS_getegid, creds.egid},
+      {SYS_getuid, space.VisibleUid(creds.ruid)},
+      {SYS_geteuid, space.VisibleUid(creds.euid)},
+      {SYS_getgid, space.VisibleGid(creds.rgid)},
+      {SYS_getegid, space.VisibleGid(creds.egid)},
   };
   const uint32_t work = task_.syscall_work.load(std::memory_order_acquire);
   if (task_.tracee().IsTraced()) return task_.context_->SetKnownResults({});

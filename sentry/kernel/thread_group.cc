@@ -131,11 +131,16 @@ Result<void> ThreadGroup::SetProcessGroup(pid_t pid, pid_t pgid) {
   return Ok();
 }
 
+Uid ThreadGroup::VisibleUid(Uid uid) const {
+  RefPtr<Task> task = leader();
+  return task ? task->VisibleUid(uid) : uid;
+}
+
 siginfo_t ThreadGroup::ChildSignalLocked(const ThreadGroup& parent, int code, int status) const {
   siginfo_t info = MakeSignalInfo(SIGCHLD, code);
   info.si_pid = numbers_.In(*parent.pid_namespace_);
   RefPtr<const Credentials> creds = leader_->GetCreds();
-  info.si_uid = creds ? creds->ruid : 0;
+  info.si_uid = creds && parent.leader_ != nullptr ? parent.leader_->VisibleUid(creds->ruid) : 0;
   info.si_status = status;
   CpuUsage usage = UsageLocked();
   constexpr int64_t kNanosecondsPerTick = 10'000'000;  // USER_HZ is 100

@@ -79,6 +79,8 @@ class ThreadGroup final : public RefCounted {
   // (EAGAIN: RLIMIT_SIGPENDING, real-time only). The init of a PID namespace takes signals that it has no
   // handler for only from outside (SIGKILL, SIGSTOP): `from_outside`, or si_code SI_KERNEL.
   Result<void> SendSignal(const siginfo_t& info, bool from_outside = false);
+  // What the process is shown of a kernel's user id.
+  Uid VisibleUid(Uid uid) const;
   // rt_sigaction(2): the old action; what is pending and becomes ignored is dropped.
   SignalAction SetAction(int signal, const SignalAction& action);
   SignalSet PendingSignals() const;  // of the process

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "platform/base/mutex.h"
-#include "platform/base/ref.h"
+#include "sentry/auth/namespace.h"
 
 namespace runsc {
 
@@ -15,10 +15,12 @@ inline constexpr char kKernelRelease[] = "6.1.0-runsc";
 inline constexpr char kKernelVersion[] = "#1 SMP PREEMPT_DYNAMIC";
 inline constexpr char kKernelMachine[] = "x86_64";
 
-class UtsNamespace final : public RefCounted {
+class UtsNamespace final : public Namespace {
  public:
-  explicit UtsNamespace(std::string host_name, std::string domain_name = "(none)")
-      : host_name_(std::move(host_name)), domain_name_(std::move(domain_name)) {}
+  UtsNamespace(RefPtr<UserNamespace> user_ns, std::string host_name, std::string domain_name = "(none)")
+      : Namespace(std::move(user_ns)),
+        host_name_(std::move(host_name)),
+        domain_name_(std::move(domain_name)) {}
   std::string host_name() const {
     MutexLock lock(mu_);
     return host_name_;
@@ -35,7 +37,9 @@ class UtsNamespace final : public RefCounted {
     MutexLock lock(mu_);
     domain_name_ = std::move(name);
   }
-  RefPtr<UtsNamespace> Clone() const { return MakeRef<UtsNamespace>(host_name(), domain_name()); }
+  RefPtr<UtsNamespace> Clone(RefPtr<UserNamespace> owner) const {
+    return MakeRef<UtsNamespace>(std::move(owner), host_name(), domain_name());
+  }
 
  private:
   mutable Mutex mu_{LockRank::kLeaf};

@@ -297,8 +297,9 @@ Result<void> Keyrings::Restrict(const KeyCaller& caller, int32_t keyring,
 
 Result<int32_t> Keyrings::GetPersistent(const KeyCaller& caller, Uid uid, int32_t destination) {
   const Credentials& creds = caller.creds;
-  if (uid == UINT32_MAX) uid = creds.ruid;
-  if (uid != creds.ruid && uid != creds.euid && !creds.HasCapability(CAP_SETUID)) return Errno(EPERM);
+  uid = uid == UINT32_MAX ? creds.ruid : creds.user_ns->ToKernelUid(uid);
+  if (uid == kNoId) return Errno(EINVAL);
+  if (uid != creds.ruid && uid != creds.euid && !creds.HasOwnCapability(CAP_SETUID)) return Errno(EPERM);
   MutexLock lock(mu_);
   ASSIGN_OR_RETURN(KeyRef into, LookupLocked(caller, destination, kKeyWrite, {.create = true}));
   if (!into.key->IsKeyring()) return Errno(ENOTDIR);

@@ -40,6 +40,11 @@ Result<void> Keyrings::Invalidate(const KeyCaller& caller, int32_t id) {
 
 Result<void> Keyrings::ChangeOwner(const KeyCaller& caller, int32_t id, Uid uid, Gid gid) {
   if (uid == UINT32_MAX && gid == UINT32_MAX) return Ok();
+  const UserNamespace& space = *caller.creds.user_ns;
+  const bool changes_user = uid != UINT32_MAX, changes_group = gid != UINT32_MAX;
+  uid = space.ToKernelUid(uid);
+  gid = space.ToKernelGid(gid);
+  if ((changes_user && uid == kNoId) || (changes_group && gid == kNoId)) return Errno(EINVAL);
   MutexLock lock(mu_);
   ASSIGN_OR_RETURN(KeyRef ref,
                    LookupLocked(caller, id, kKeySetAttributes, {.create = true, .unusable = true}));
@@ -76,12 +81,12 @@ Result<std::string> Keyrings::Describe(const KeyCaller& caller, int32_t id) {
   MutexLock lock(mu_);
   ASSIGN_OR_RETURN(KeyRef ref, LookupLocked(caller, id, kKeyView, {.unusable = true}));
   const Key& key = *ref.key;
-  constexpr Gid kOverflowGid = 65534;
+  const UserNamespace& viewer = *caller.creds.user_ns;
   char permissions[9];
   std::snprintf(permissions, sizeof(permissions), "%08x", key.permissions);
-  return std::string(NameOf(key.type)) + ";" + std::to_string(key.uid) + ";" +
-         std::to_string(key.gid == Key::kNoGroup ? kOverflowGid : key.gid) + ";" + permissions + ";" +
-         key.description;
+  return std::string(NameOf(key.type)) + ";" + std::to_string(viewer.VisibleUid(key.uid)) + ";" +
+         std::to_string(key.gid == Key::kNoGroup ? kOverflowId : viewer.VisibleGid(key.gid)) + ";" +
+         permissions + ";" + key.description;
 }
 
 Result<void> Keyrings::CheckSecurity(const KeyCaller& caller, int32_t id) {

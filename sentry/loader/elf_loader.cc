@@ -79,16 +79,38 @@ Result<Program> ResolveScripts(const LoadRequest& request) {
   }
 }
 
+// Who may look into the new memory: nobody by equal ids if a file of it may not be read, and by capabilities
+// only in a namespace whose members could read it. Linux: would_dump().
+struct DumpRule {
+  bool may_dump = true;
+  RefPtr<UserNamespace> user_ns;
+};
+
+Result<void> Restrict(DumpRule& rule, const Credentials& creds, FileDescription& file) {
+  if (file.inode()->CheckAccess(creds, R_OK).ok()) return Ok();
+  rule.may_dump = false;
+  ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
+  while (!rule.user_ns->MapsUid(attributes.uid) || !rule.user_ns->MapsGid(attributes.gid))
+    rule.user_ns = rule.user_ns->parent();
+  return Ok();
+}
+
 Result<ExecCreds> CredsFor(const LoadRequest& request, FileDescription& file) {
   ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
   const Credentials& old = *request.paths.creds;
-  bool nosuid = file.path().mount && (file.path().mount->flags() & MS_NOSUID) != 0;
-  bool honour = !nosuid && !old.no_new_privs;
+  const bool nosuid = file.path().mount && (file.path().mount->flags() & MS_NOSUID) != 0;
+  // Linux: mnt_may_suid(). The mounts of another tree, which a descriptor leads to, may be anybody's.
+  const bool own = old.user_ns->IsIn(file.inode()->filesystem().user_ns()) &&
+                   (!file.path().mount || request.paths.mounts->Contains(*file.path().mount));
+  const bool honour = !nosuid && own && !old.no_new_privs;
   std::optional<FileCapabilities> capabilities;
   if (honour) {
     Result<std::string> value = file.inode()->GetXattr("security.capability");
     if (value.ok()) {
       ASSIGN_OR_RETURN(capabilities, ParseFileCapabilities(*value));
+      if (!old.user_ns->IsRootHereOrAbove(
+              capabilities->root.value_or(file.inode()->filesystem().user_ns().RootUid())))
+        capabilities.reset();
     }
   }
   return CredsAfterExec(old, attributes, honour, capabilities);
@@ -140,6 +162,9 @@ Result<LoadedProgram> ElfLoader::Load(const LoadRequest& request) {
     ASSIGN_OR_RETURN(interpreter_image, std::move(parsed));
   }
   ASSIGN_OR_RETURN(ExecCreds creds, CredsFor(request, *program.file));
+  DumpRule dump{!creds.secure, request.paths.creds->user_ns};
+  RETURN_IF_ERROR(Restrict(dump, *request.paths.creds, *program.file));
+  if (interpreter) RETURN_IF_ERROR(Restrict(dump, *request.paths.creds, *interpreter));
 
   ASSIGN_OR_RETURN(RefPtr<MemoryManager> memory, MemoryManager::Create(platform_, memory_file_));
   memory->SetLimits(request.limits);
@@ -170,10 +195,10 @@ Result<LoadedProgram> ElfLoader::Load(const LoadRequest& request) {
       {AT_BASE, mapped_interpreter.bias},
       {AT_FLAGS, 0},
       {AT_ENTRY, mapped.entry.value()},
-      {AT_UID, ids.ruid},
-      {AT_EUID, ids.euid},
-      {AT_GID, ids.rgid},
-      {AT_EGID, ids.egid},
+      {AT_UID, ids.user_ns->VisibleUid(ids.ruid)},
+      {AT_EUID, ids.user_ns->VisibleUid(ids.euid)},
+      {AT_GID, ids.user_ns->VisibleGid(ids.rgid)},
+      {AT_EGID, ids.user_ns->VisibleGid(ids.egid)},
       {AT_SECURE, creds.secure ? 1 : 0},
       {kHwcap2Entry, ::getauxval(kHwcap2Entry)},
   };
@@ -204,7 +229,8 @@ Result<LoadedProgram> ElfLoader::Load(const LoadRequest& request) {
   layout.auxv = stack.auxv;
   memory->SetLayout(layout);
   memory->SetExecutable(program.file);
-  memory->SetDumpable(creds.secure ? 0 : 1);
+  memory->SetDumpable(dump.may_dump ? 1 : 0);
+  memory->SetUserNs(std::move(dump.user_ns));
 
   LoadedProgram loaded;
   loaded.memory = std::move(memory);

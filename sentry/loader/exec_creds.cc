@@ -18,6 +18,11 @@ Result<FileCapabilities> ParseFileCapabilities(std::string_view value) {
   bool version_3 = revision == VFS_CAP_REVISION_3 && value.size() == sizeof(raw) + sizeof(uint32_t);
   if (!version_2 && !version_3) return Errno(EINVAL);
   FileCapabilities capabilities;
+  if (version_3) {
+    Uid root = 0;
+    std::memcpy(&root, value.data() + sizeof(raw), sizeof(root));
+    capabilities.root = root;
+  }
   capabilities.effective = (raw.magic & VFS_CAP_FLAGS_EFFECTIVE) != 0;
   capabilities.permitted = CapabilitySet(raw.data[0] | uint64_t{raw.data[2]} << 32) & CapabilitySet::All();
   capabilities.inheritable = CapabilitySet(raw.data[1] | uint64_t{raw.data[3]} << 32) & CapabilitySet::All();
@@ -27,7 +32,9 @@ Result<FileCapabilities> ParseFileCapabilities(std::string_view value) {
 ExecCreds CredsAfterExec(const Credentials& old, const InodeAttributes& file, bool honour_file,
                          const std::optional<FileCapabilities>& capabilities) {
   RefPtr<Credentials> creds = old.Clone();
-  if (honour_file) {
+  // Ids without a mapping mean nobody here (Linux: bprm_fill_uid()).
+  const UserNamespace& space = *old.user_ns;
+  if (honour_file && space.MapsUid(file.uid) && space.MapsGid(file.gid)) {
     if ((file.mode & S_ISUID) != 0) creds->euid = file.uid;
     // Without group execution the bit once meant mandatory locking.
     if ((file.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP)) creds->egid = file.gid;
@@ -39,12 +46,13 @@ ExecCreds CredsAfterExec(const Credentials& old, const InodeAttributes& file, bo
   if (has_file_capabilities) from_file = *capabilities;
   // Root has all capabilities by the file's, unless SECBIT_NOROOT, or file capabilities on a
   // program that became root by set-user-ID only.
+  const Uid root = space.RootUid();
   bool root_counts = (old.securebits & SECBIT_NOROOT) == 0 &&
-                     !(has_file_capabilities && creds->ruid != 0 && creds->euid == 0);
+                     !(has_file_capabilities && creds->ruid != root && creds->euid == root);
   if (root_counts) {
-    if (creds->ruid == 0 || creds->euid == 0)
+    if (creds->ruid == root || creds->euid == root)
       from_file.permitted = from_file.inheritable = CapabilitySet::All();
-    if (creds->euid == 0) from_file.effective = true;
+    if (creds->euid == root) from_file.effective = true;
   }
   if (has_file_capabilities || is_setid) creds->ambient = CapabilitySet();
   creds->permitted =
@@ -56,8 +64,8 @@ ExecCreds CredsAfterExec(const Credentials& old, const InodeAttributes& file, bo
   creds->securebits &= ~uint32_t{SECBIT_KEEP_CAPS};
 
   ExecCreds result;
-  result.secure =
-      is_setid || (creds->ruid != 0 && (from_file.effective || !creds->permitted.IsSubsetOf(creds->ambient)));
+  result.secure = is_setid || (creds->ruid != root &&
+                               (from_file.effective || !creds->permitted.IsSubsetOf(creds->ambient)));
   result.creds = std::move(creds);
   return result;
 }

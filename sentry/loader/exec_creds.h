@@ -15,6 +15,9 @@ namespace runsc {
 struct FileCapabilities {
   CapabilitySet permitted, inheritable;
   bool effective = false;
+  // They count in namespaces whose root user (the kernel's id) this is, and below them; none: the
+  // filesystem's.
+  std::optional<Uid> root;
 };
 
 // The value of the "security.capability" attribute. EINVAL.

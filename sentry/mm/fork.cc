@@ -30,6 +30,7 @@ Result<RefPtr<MemoryManager>> MemoryManager::Fork() {
   }
   // Nobody else knows the child yet.
   c.mu.AssertHeld();
+  child->user_ns_ = user_ns_;
   c.limits = s.limits;
   c.mmap_base = s.mmap_base;
   c.gap_hints.fill(UINT64_MAX);

@@ -17,6 +17,7 @@
 #include "platform/base/ref.h"
 #include "platform/base/result.h"
 #include "platform/platform.h"
+#include "sentry/auth/user_namespace.h"
 #include "sentry/memory/mappable.h"
 #include "sentry/memory/memory_file.h"
 #include "sentry/usermem/user_memory.h"
@@ -168,6 +169,10 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   RefPtr<RefCounted> GetOrAttach(absl::FunctionRef<RefPtr<RefCounted>()> make);
   // prctl(PR_SET_DUMPABLE).
   int dumpable() const;
+  // Whose capability looks into a memory that may not be dumped: that of the program (Linux: mm->user_ns).
+  // Set before others know it; fork inherits it.
+  const UserNamespace& user_ns() const { return *user_ns_; }
+  void SetUserNs(RefPtr<UserNamespace> user_ns) { user_ns_ = std::move(user_ns); }
   void SetDumpable(int value);
   // prctl(PR_SET_MDWE): PR_MDWE_REFUSE_EXEC_GAIN and PR_MDWE_NO_INHERIT.
   uint32_t refused_exec() const;
@@ -179,6 +184,7 @@ class MemoryManager final : public RefCounted, public UserMemory, public Mapping
   explicit MemoryManager(std::unique_ptr<State> state);
   ~MemoryManager() override;
   const std::unique_ptr<State> state_;
+  RefPtr<UserNamespace> user_ns_{&UserNamespace::Initial()};
 };
 
 }  // namespace runsc

@@ -21,7 +21,8 @@ SocketCredentials SocketCredentials::Effective(const Task& task) {
 }
 
 ucred SocketCredentials::SeenBy(const Task& task) const {
-  ucred seen{0, uid, gid};
+  const UserNamespace& viewer = *task.creds().user_ns;
+  ucred seen{0, viewer.VisibleUid(uid), viewer.VisibleGid(gid)};
   if (!pid_namespace) return seen;
   if (pid_namespace.get() == &task.pid_namespace()) {
     seen.pid = pid;

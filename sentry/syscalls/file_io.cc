@@ -30,7 +30,7 @@ void SendOwnSignal(Task& task, int signal) {
   info.si_signo = signal;
   info.si_code = SI_USER;
   info.si_pid = task.thread_group().pid();
-  info.si_uid = task.creds().ruid;
+  info.si_uid = task.VisibleUid(task.creds().ruid);
   (void)task.SendSignal(info);  // a pending one of the same number is enough
 }
 

@@ -10,7 +10,7 @@ Result<void> CheckSignalPermission(Task& sender, ThreadGroup& target, int signal
   if (!other) return Errno(ESRCH);
   const Credentials& own = sender.creds();
   if (own.euid == other->suid || own.euid == other->ruid || own.ruid == other->suid ||
-      own.ruid == other->ruid || own.HasCapability(CAP_KILL))
+      own.ruid == other->ruid || own.HasCapabilityIn(*other->user_ns, CAP_KILL))
     return Ok();
   if (signal == SIGCONT && sender.thread_group().session() == target.session()) return Ok();
   return Errno(EPERM);
@@ -18,7 +18,7 @@ Result<void> CheckSignalPermission(Task& sender, ThreadGroup& target, int signal
 
 siginfo_t SenderInfo(Task& sender, ThreadGroup& target, int signal, int code) {
   return MakeUserSignalInfo(signal, code, target.pid_namespace().IdOf(sender.thread_group()),
-                            sender.creds().ruid);
+                            target.VisibleUid(sender.creds().ruid));
 }
 
 Result<void> SendSignalFrom(Task& sender, ThreadGroup& target, const siginfo_t& info) {

@@ -102,7 +102,7 @@ Result<int64_t> SysQuotactl(Task& task, uint32_t command, UserPath special, uint
 
 // reboot(2) in a PID namespace ends its init, as by a signal that says how.
 Result<int64_t> SysReboot(Task& task, uint32_t magic1, uint32_t magic2, uint32_t command, UserAddr argument) {
-  if (!task.creds().HasCapability(CAP_SYS_BOOT)) return Errno(EPERM);
+  if (!task.creds().HasCapabilityIn(*task.pid_namespace().user_ns(), CAP_SYS_BOOT)) return Errno(EPERM);
   if (magic1 != LINUX_REBOOT_MAGIC1 || (magic2 != LINUX_REBOOT_MAGIC2 && magic2 != LINUX_REBOOT_MAGIC2A &&
                                         magic2 != LINUX_REBOOT_MAGIC2B && magic2 != LINUX_REBOOT_MAGIC2C))
     return Errno(EINVAL);

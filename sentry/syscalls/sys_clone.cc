@@ -120,25 +120,25 @@ Result<int64_t> EnterNamespacesOf(Task& task, ThreadGroup& process, uint64_t typ
   RefPtr<Task> target = process.leader();
   if (!target) return Errno(ESRCH);
   RETURN_IF_ERROR(CheckPtraceAccess(task, *target));
-  if ((types & CLONE_NEWUSER) != 0) return Errno(EINVAL);  // it is in it
-  if (!task.creds().HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
-  NamespaceHandle mounts{CLONE_NEWNS, nullptr}, uts{CLONE_NEWUTS, target->uts()},
-      ipc{CLONE_NEWIPC, target->ipc()}, time{CLONE_NEWTIME, target->GetTimeNamespace()};
+  RefPtr<const Credentials> creds = target->GetCreds();
   RefPtr<FsContext> fs = target->GetFs();
-  if (!fs || !uts.object || !ipc.object) return Errno(ESRCH);  // it has ended
-  mounts.object = fs->Get().mounts;
-  if ((types & CLONE_NEWNS) != 0) {
-    if (!task.creds().HasCapability(CAP_SYS_CHROOT)) return Errno(EPERM);
-    if (task.thread_group().task_count() > 1) return Errno(EINVAL);
+  if (!creds || !fs || !target->ipc()) return Errno(ESRCH);  // it has ended
+  // The user namespace first, whose capabilities the others need.
+  const NamespaceHandle all[] = {
+      {CLONE_NEWUSER, creds->user_ns},
+      {CLONE_NEWNS, fs->Get().mounts},
+      {CLONE_NEWUTS, target->uts()},
+      {CLONE_NEWIPC, target->ipc()},
+      {CLONE_NEWPID, RefPtr<PidNamespace>(&process.pid_namespace())},
+      {CLONE_NEWCGROUP, target->cgroup_namespace()},
+      {CLONE_NEWNET, nullptr},  // there is one
+      {CLONE_NEWTIME, target->GetTimeNamespace()},
+  };
+  std::vector<NamespaceHandle> wanted;
+  for (const NamespaceHandle& handle : all) {
+    if ((types & static_cast<uint64_t>(handle.type)) != 0) wanted.push_back(handle);
   }
-  // What may fail comes first.
-  if ((types & CLONE_NEWTIME) != 0) RETURN_IF_ERROR(task.EnterNamespace(time));
-  if ((types & CLONE_NEWPID) != 0)
-    RETURN_IF_ERROR(task.EnterNamespace({CLONE_NEWPID, RefPtr<PidNamespace>(&process.pid_namespace())}));
-  // From here on nothing fails. There is one network and one cgroup namespace.
-  for (const NamespaceHandle& handle : {mounts, uts, ipc}) {
-    if ((types & static_cast<uint64_t>(handle.type)) != 0) RETURN_IF_ERROR(task.EnterNamespace(handle));
-  }
+  RETURN_IF_ERROR(task.EnterNamespaces(wanted));
   return 0;
 }
 
@@ -151,7 +151,7 @@ Result<int64_t> SysSetns(Task& task, Fd fd, CloneFlags type) {
   auto* space = dynamic_cast<NamespaceFile*>(file.get());
   if (space == nullptr || (type != 0 && type != static_cast<uint64_t>(space->handle().type)))
     return Errno(EINVAL);
-  RETURN_IF_ERROR(task.EnterNamespace(space->handle()));
+  RETURN_IF_ERROR(task.EnterNamespaces(std::span(&space->handle(), 1)));
   return 0;
 }
 

@@ -11,6 +11,18 @@ namespace {
 
 constexpr uint32_t kUnchanged = UINT32_MAX;
 
+// What a call gives for each id, in the kernel's terms. EINVAL: an id that has no mapping.
+Result<Uid> ToKernelUid(const Credentials& creds, Uid uid) {
+  const Uid kernel = creds.user_ns->ToKernelUid(uid);
+  if (kernel == kNoId && uid != kUnchanged) return Errno(EINVAL);
+  return kernel;
+}
+Result<Gid> ToKernelGid(const Credentials& creds, Gid gid) {
+  const Gid kernel = creds.user_ns->ToKernelGid(gid);
+  if (kernel == kNoId && gid != kUnchanged) return Errno(EINVAL);
+  return kernel;
+}
+
 // What CAP_FS_SET is: the capabilities that the file-system user id brings.
 constexpr CapabilitySet kFileCapabilities = [] {
   CapabilitySet set;
@@ -23,33 +35,21 @@ constexpr CapabilitySet kFileCapabilities = [] {
 // How capabilities follow a change of user ids (capabilities(7), "Effect of user ID changes").
 void FollowUserIds(const Credentials& old, Credentials& creds) {
   if ((old.securebits & SECBIT_NO_SETUID_FIXUP) != 0) return;
-  bool was_root = old.ruid == 0 || old.euid == 0 || old.suid == 0;
-  bool is_root = creds.ruid == 0 || creds.euid == 0 || creds.suid == 0;
+  const Uid root = old.user_ns->RootUid();
+  bool was_root = old.ruid == root || old.euid == root || old.suid == root;
+  bool is_root = creds.ruid == root || creds.euid == root || creds.suid == root;
   if (was_root && !is_root) {
     if ((old.securebits & SECBIT_KEEP_CAPS) == 0) creds.permitted = creds.effective = CapabilitySet();
     creds.ambient = CapabilitySet();
   }
-  if (old.euid == 0 && creds.euid != 0) creds.effective = CapabilitySet();
-  if (old.euid != 0 && creds.euid == 0) creds.effective = creds.permitted;
-}
-
-// Publishes changed credentials; a process whose rights changed cannot be dumped or traced by its equals.
-void Commit(Task& task, RefPtr<Credentials> creds) {
-  const Credentials& old = task.creds();
-  if (old.euid != creds->euid || old.egid != creds->egid || old.fsuid != creds->fsuid ||
-      old.fsgid != creds->fsgid || !creds->permitted.IsSubsetOf(old.permitted)) {
-    task.memory().SetDumpable(0);
-    task.parent_death_signal.store(0);
-  }
-  if (old.fsuid != creds->fsuid || old.fsgid != creds->fsgid)
-    task.kernel().keyrings().OnNewIds(task.keyrings(), *creds);
-  task.SetCreds(std::move(creds));
+  if (old.euid == root && creds.euid != root) creds.effective = CapabilitySet();
+  if (old.euid != root && creds.euid == root) creds.effective = creds.permitted;
 }
 
 Result<int64_t> CommitUserIds(Task& task, RefPtr<Credentials> creds) {
   creds->fsuid = creds->euid;
   FollowUserIds(task.creds(), *creds);
-  Commit(task, std::move(creds));
+  task.CommitCreds(std::move(creds));
   return 0;
 }
 
@@ -63,19 +63,23 @@ Result<int64_t> WriteThree(Task& task, UserPtr<Id> a, Id x, UserPtr<Id> b, Id y,
 
 }  // namespace
 
-Result<int64_t> SysGetuid(Task& task) { return task.creds().ruid; }
-Result<int64_t> SysGeteuid(Task& task) { return task.creds().euid; }
-Result<int64_t> SysGetgid(Task& task) { return task.creds().rgid; }
-Result<int64_t> SysGetegid(Task& task) { return task.creds().egid; }
+Result<int64_t> SysGetuid(Task& task) { return task.creds().user_ns->VisibleUid(task.creds().ruid); }
+Result<int64_t> SysGeteuid(Task& task) { return task.creds().user_ns->VisibleUid(task.creds().euid); }
+Result<int64_t> SysGetgid(Task& task) { return task.creds().user_ns->VisibleGid(task.creds().rgid); }
+Result<int64_t> SysGetegid(Task& task) { return task.creds().user_ns->VisibleGid(task.creds().egid); }
 
 Result<int64_t> SysGetresuid(Task& task, UserPtr<Uid> real, UserPtr<Uid> effective, UserPtr<Uid> saved) {
   const Credentials& creds = task.creds();
-  return WriteThree(task, real, creds.ruid, effective, creds.euid, saved, creds.suid);
+  const UserNamespace& space = *creds.user_ns;
+  return WriteThree(task, real, space.VisibleUid(creds.ruid), effective, space.VisibleUid(creds.euid), saved,
+                    space.VisibleUid(creds.suid));
 }
 
 Result<int64_t> SysGetresgid(Task& task, UserPtr<Gid> real, UserPtr<Gid> effective, UserPtr<Gid> saved) {
   const Credentials& creds = task.creds();
-  return WriteThree(task, real, creds.rgid, effective, creds.egid, saved, creds.sgid);
+  const UserNamespace& space = *creds.user_ns;
+  return WriteThree(task, real, space.VisibleGid(creds.rgid), effective, space.VisibleGid(creds.egid), saved,
+                    space.VisibleGid(creds.sgid));
 }
 
 Result<int64_t> SysGetgroups(Task& task, int size, UserPtr<Gid> groups) {
@@ -83,7 +87,9 @@ Result<int64_t> SysGetgroups(Task& task, int size, UserPtr<Gid> groups) {
   const std::vector<Gid>& own = task.creds().groups;
   if (size != 0) {
     if (static_cast<size_t>(size) < own.size()) return Errno(EINVAL);
-    RETURN_IF_ERROR(task.memory().WriteArray(groups, std::span<const Gid>(own)));
+    std::vector<Gid> shown = own;
+    for (Gid& gid : shown) gid = task.creds().user_ns->VisibleGid(gid);
+    RETURN_IF_ERROR(task.memory().WriteArray(groups, std::span<const Gid>(shown)));
   }
   return static_cast<int64_t>(own.size());
 }
@@ -91,8 +97,9 @@ Result<int64_t> SysGetgroups(Task& task, int size, UserPtr<Gid> groups) {
 Result<int64_t> SysSetuid(Task& task, Uid uid) {
   if (uid == kUnchanged) return Errno(EINVAL);
   const Credentials& old = task.creds();
+  ASSIGN_OR_RETURN(uid, ToKernelUid(old, uid));
   RefPtr<Credentials> creds = old.Clone();
-  if (old.HasCapability(CAP_SETUID)) {
+  if (old.HasOwnCapability(CAP_SETUID)) {
     creds->ruid = creds->suid = uid;
   } else if (uid != old.ruid && uid != old.suid) {
     return Errno(EPERM);
@@ -104,20 +111,23 @@ Result<int64_t> SysSetuid(Task& task, Uid uid) {
 Result<int64_t> SysSetgid(Task& task, Gid gid) {
   if (gid == kUnchanged) return Errno(EINVAL);
   const Credentials& old = task.creds();
+  ASSIGN_OR_RETURN(gid, ToKernelGid(old, gid));
   RefPtr<Credentials> creds = old.Clone();
-  if (old.HasCapability(CAP_SETGID)) {
+  if (old.HasOwnCapability(CAP_SETGID)) {
     creds->rgid = creds->sgid = gid;
   } else if (gid != old.rgid && gid != old.sgid) {
     return Errno(EPERM);
   }
   creds->egid = creds->fsgid = gid;
-  Commit(task, std::move(creds));
+  task.CommitCreds(std::move(creds));
   return 0;
 }
 
 Result<int64_t> SysSetreuid(Task& task, Uid real, Uid effective) {
   const Credentials& old = task.creds();
-  bool privileged = old.HasCapability(CAP_SETUID);
+  ASSIGN_OR_RETURN(real, ToKernelUid(old, real));
+  ASSIGN_OR_RETURN(effective, ToKernelUid(old, effective));
+  bool privileged = old.HasOwnCapability(CAP_SETUID);
   RefPtr<Credentials> creds = old.Clone();
   if (real != kUnchanged) {
     if (!privileged && real != old.ruid && real != old.euid) return Errno(EPERM);
@@ -134,7 +144,9 @@ Result<int64_t> SysSetreuid(Task& task, Uid real, Uid effective) {
 
 Result<int64_t> SysSetregid(Task& task, Gid real, Gid effective) {
   const Credentials& old = task.creds();
-  bool privileged = old.HasCapability(CAP_SETGID);
+  ASSIGN_OR_RETURN(real, ToKernelGid(old, real));
+  ASSIGN_OR_RETURN(effective, ToKernelGid(old, effective));
+  bool privileged = old.HasOwnCapability(CAP_SETGID);
   RefPtr<Credentials> creds = old.Clone();
   if (real != kUnchanged) {
     if (!privileged && real != old.rgid && real != old.egid) return Errno(EPERM);
@@ -147,13 +159,16 @@ Result<int64_t> SysSetregid(Task& task, Gid real, Gid effective) {
   }
   if (real != kUnchanged || (effective != kUnchanged && effective != old.rgid)) creds->sgid = creds->egid;
   creds->fsgid = creds->egid;
-  Commit(task, std::move(creds));
+  task.CommitCreds(std::move(creds));
   return 0;
 }
 
 Result<int64_t> SysSetresuid(Task& task, Uid real, Uid effective, Uid saved) {
   const Credentials& old = task.creds();
-  if (!old.HasCapability(CAP_SETUID)) {
+  for (Uid* uid : {&real, &effective, &saved}) {
+    ASSIGN_OR_RETURN(*uid, ToKernelUid(old, *uid));
+  }
+  if (!old.HasOwnCapability(CAP_SETUID)) {
     for (Uid uid : {real, effective, saved}) {
       if (uid != kUnchanged && uid != old.ruid && uid != old.euid && uid != old.suid) return Errno(EPERM);
     }
@@ -167,7 +182,10 @@ Result<int64_t> SysSetresuid(Task& task, Uid real, Uid effective, Uid saved) {
 
 Result<int64_t> SysSetresgid(Task& task, Gid real, Gid effective, Gid saved) {
   const Credentials& old = task.creds();
-  if (!old.HasCapability(CAP_SETGID)) {
+  for (Gid* gid : {&real, &effective, &saved}) {
+    ASSIGN_OR_RETURN(*gid, ToKernelGid(old, *gid));
+  }
+  if (!old.HasOwnCapability(CAP_SETGID)) {
     for (Gid gid : {real, effective, saved}) {
       if (gid != kUnchanged && gid != old.rgid && gid != old.egid && gid != old.sgid) return Errno(EPERM);
     }
@@ -177,50 +195,58 @@ Result<int64_t> SysSetresgid(Task& task, Gid real, Gid effective, Gid saved) {
   if (effective != kUnchanged) creds->egid = effective;
   if (saved != kUnchanged) creds->sgid = saved;
   creds->fsgid = creds->egid;
-  Commit(task, std::move(creds));
+  task.CommitCreds(std::move(creds));
   return 0;
 }
 
 // setfsuid(2) and setfsgid(2) return the old id, also when they may not change it.
 Result<int64_t> SysSetfsuid(Task& task, Uid uid) {
   const Credentials& old = task.creds();
-  Uid previous = old.fsuid;
-  if (uid == kUnchanged || uid == previous) return previous;
-  if (uid != old.ruid && uid != old.euid && uid != old.suid && !old.HasCapability(CAP_SETUID))
-    return previous;
+  const Uid previous = old.fsuid;
+  const Uid shown = old.user_ns->VisibleUid(previous);
+  uid = old.user_ns->ToKernelUid(uid);
+  if (uid == kNoId || uid == previous) return shown;
+  if (uid != old.ruid && uid != old.euid && uid != old.suid && !old.HasOwnCapability(CAP_SETUID))
+    return shown;
   RefPtr<Credentials> creds = old.Clone();
   creds->fsuid = uid;
   if ((old.securebits & SECBIT_NO_SETUID_FIXUP) == 0) {
-    if (previous == 0 && uid != 0)
+    const Uid root = old.user_ns->RootUid();
+    if (previous == root && uid != root)
       creds->effective = CapabilitySet(creds->effective.bits() & ~kFileCapabilities.bits());
-    if (previous != 0 && uid == 0)
+    if (previous != root && uid == root)
       creds->effective = creds->effective | (creds->permitted & kFileCapabilities);
   }
-  Commit(task, std::move(creds));
-  return previous;
+  task.CommitCreds(std::move(creds));
+  return shown;
 }
 
 Result<int64_t> SysSetfsgid(Task& task, Gid gid) {
   const Credentials& old = task.creds();
-  Gid previous = old.fsgid;
-  if (gid == kUnchanged || gid == previous) return previous;
-  if (gid != old.rgid && gid != old.egid && gid != old.sgid && !old.HasCapability(CAP_SETGID))
-    return previous;
+  const Gid previous = old.fsgid;
+  const Gid shown = old.user_ns->VisibleGid(previous);
+  gid = old.user_ns->ToKernelGid(gid);
+  if (gid == kNoId || gid == previous) return shown;
+  if (gid != old.rgid && gid != old.egid && gid != old.sgid && !old.HasOwnCapability(CAP_SETGID))
+    return shown;
   RefPtr<Credentials> creds = old.Clone();
   creds->fsgid = gid;
-  Commit(task, std::move(creds));
-  return previous;
+  task.CommitCreds(std::move(creds));
+  return shown;
 }
 
 Result<int64_t> SysSetgroups(Task& task, uint32_t size, UserPtr<const Gid> groups) {
   constexpr uint32_t kMaxGroups = 65536;
-  if (!task.creds().HasCapability(CAP_SETGID)) return Errno(EPERM);
+  const UserNamespace& space = *task.creds().user_ns;
+  if (!task.creds().HasOwnCapability(CAP_SETGID) || !space.MaySetGroups()) return Errno(EPERM);
   if (size > kMaxGroups) return Errno(EINVAL);
   RefPtr<Credentials> creds = task.creds().Clone();
   creds->groups.resize(size);
   RETURN_IF_ERROR(task.memory().ReadArray(groups, std::span<Gid>(creds->groups)));
-  if (std::find(creds->groups.begin(), creds->groups.end(), kUnchanged) != creds->groups.end())
-    return Errno(EINVAL);
+  for (Gid& gid : creds->groups) {
+    gid = space.ToKernelGid(gid);
+    if (gid == kNoId) return Errno(EINVAL);
+  }
   std::sort(creds->groups.begin(), creds->groups.end());
   task.SetCreds(std::move(creds));
   return 0;
@@ -288,13 +314,13 @@ Result<int64_t> SysCapset(Task& task, UserPtr<CapabilityHeader> user_header,
   creds->effective = CapabilitySet(effective) & CapabilitySet::All();
   creds->permitted = CapabilitySet(permitted) & CapabilitySet::All();
   creds->inheritable = CapabilitySet(inheritable) & CapabilitySet::All();
-  if (!old.HasCapability(CAP_SETPCAP) && !creds->inheritable.IsSubsetOf(old.inheritable | old.permitted))
+  if (!old.HasOwnCapability(CAP_SETPCAP) && !creds->inheritable.IsSubsetOf(old.inheritable | old.permitted))
     return Errno(EPERM);
   if (!creds->inheritable.IsSubsetOf(old.inheritable | old.bounding)) return Errno(EPERM);
   if (!creds->permitted.IsSubsetOf(old.permitted)) return Errno(EPERM);
   if (!creds->effective.IsSubsetOf(creds->permitted)) return Errno(EPERM);
   creds->ambient = creds->ambient & creds->permitted & creds->inheritable;
-  Commit(task, std::move(creds));
+  task.CommitCreds(std::move(creds));
   return 0;
 }
 

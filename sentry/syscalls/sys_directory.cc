@@ -201,7 +201,7 @@ Result<int64_t> SysFchdir(Task& task, Fd fd) {
 
 Result<int64_t> SysChroot(Task& task, UserPath path) {
   ASSIGN_OR_RETURN(VfsPath found, WalkToDirectory(task, path));
-  if (!task.creds().HasCapability(CAP_SYS_CHROOT)) return Errno(EPERM);
+  if (!task.creds().HasOwnCapability(CAP_SYS_CHROOT)) return Errno(EPERM);
   task.fs().SetRoot(std::move(found));
   return 0;
 }

@@ -110,6 +110,12 @@ Result<int64_t> PipeSize(Task& task, FileDescription& file, int command, uint64_
 
 // --- the rest ---
 
+// Linux: inode_owner_or_capable().
+bool IsOwnerOf(Task& task, const InodeAttributes& attributes) {
+  const Credentials& creds = task.creds();
+  return creds.fsuid == attributes.uid || creds.HasCapabilityOverOwner(attributes.uid, CAP_FOWNER);
+}
+
 // F_GET_RW_HINT, F_SET_RW_HINT: how long what is written is expected to live. Kept for those who ask.
 Result<int64_t> WriteHint(Task& task, FileDescription& file, bool set, UserPtr<uint64_t> address) {
   RefPtr<Inode> inode = file.inode();
@@ -119,7 +125,7 @@ Result<int64_t> WriteHint(Task& task, FileDescription& file, bool set, UserPtr<u
     return 0;
   }
   ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
-  if (task.creds().fsuid != attributes.uid && !task.creds().HasCapability(CAP_FOWNER)) return Errno(EPERM);
+  if (!IsOwnerOf(task, attributes)) return Errno(EPERM);
   ASSIGN_OR_RETURN(uint64_t hint, task.memory().Read(address));
   if (hint > RWH_WRITE_LIFE_EXTREME) return Errno(EINVAL);
   inode->write_hint.store(static_cast<uint8_t>(hint), std::memory_order_relaxed);
@@ -169,7 +175,7 @@ Result<int64_t> SetStatusFlags(Task& task, int fd, FileDescription& file, int fl
   int old = file.flags();
   if ((flags & ~old & O_NOATIME) != 0) {
     ASSIGN_OR_RETURN(InodeAttributes attributes, file.Attributes());
-    if (task.creds().fsuid != attributes.uid && !task.creds().HasCapability(CAP_FOWNER)) return Errno(EPERM);
+    if (!IsOwnerOf(task, attributes)) return Errno(EPERM);
   }
   if ((flags & O_DIRECT) != 0 && !file.may_be_direct()) return Errno(EINVAL);
   if (!CanSignalReadiness(file)) flags &= ~O_ASYNC;

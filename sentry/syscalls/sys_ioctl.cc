@@ -1,11 +1,13 @@
 // ioctl(2): the requests that every file serves; the rest is the file's.
 #include <linux/fs.h>
+#include <linux/nsfs.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
 
 #include "sentry/syscalls/async_command.h"
+#include "sentry/syscalls/namespace_command.h"
 #include "sentry/syscalls/sys_fcntl.h"
 
 namespace runsc {
@@ -107,6 +109,8 @@ Result<int64_t> SysIoctl(Task& task, Fd fd, IoctlRequest request, uint64_t argum
     default:
       break;
   }
+  const auto* space = _IOC_TYPE(request) == NSIO ? dynamic_cast<const NamespaceFile*>(file.get()) : nullptr;
+  if (space != nullptr) return NamespaceCommand(task, space->handle(), request, UserAddr(argument));
   return file->Ioctl(task.memory(), request, argument);
 }
 

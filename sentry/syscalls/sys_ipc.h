@@ -25,7 +25,9 @@ Result<int64_t> SysMsgsnd(Task& task, int id, UserAddr message, uint64_t size, i
 Result<int64_t> SysMsgrcv(Task& task, int id, UserAddr message, uint64_t size, int64_t type, int flags);
 Result<int64_t> SysMsgctl(Task& task, int id, int command, UserAddr argument);
 
-inline IpcCaller IpcCallerOf(Task& task) { return {task.creds(), task.thread_group().root_pid()}; }
+inline IpcCaller IpcCallerOf(Task& task) {
+  return {task.creds(), task.thread_group().root_pid(), *task.ipc()->user_ns()};
+}
 // How *_STAT commands name an object; `stat`, `stat_any`: the kind's commands.
 inline IpcLookup IpcLookupOf(int command, int stat, int stat_any) {
   return command == stat       ? IpcLookup::kIndex

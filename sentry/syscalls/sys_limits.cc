@@ -33,7 +33,7 @@ Result<RefPtr<Task>> FindTarget(Task& task, pid_t pid) {
   const Credentials& own = task.creds();
   bool same = own.ruid == other->euid && own.ruid == other->suid && own.ruid == other->ruid &&
               own.rgid == other->egid && own.rgid == other->sgid && own.rgid == other->rgid;
-  if (!same && !own.HasCapability(CAP_SYS_RESOURCE)) return Errno(EPERM);
+  if (!same && !own.HasCapabilityIn(*other->user_ns, CAP_SYS_RESOURCE)) return Errno(EPERM);
   return target;
 }
 

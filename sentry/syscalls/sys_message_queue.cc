@@ -31,7 +31,8 @@ Result<void> BlockUntilDone(Task& task, MessageQueues& queues, MessageWaiter& wa
   return Ok();
 }
 
-msqid_ds WithVisiblePids(Task& task, msqid_ds status) {
+msqid_ds WithVisibleIds(Task& task, msqid_ds status) {
+  status.msg_perm = VisibleIpcPerm(status.msg_perm, *task.creds().user_ns);
   status.msg_lspid = task.pid_namespace().FromRoot(status.msg_lspid);
   status.msg_lrpid = task.pid_namespace().FromRoot(status.msg_lrpid);
   return status;
@@ -103,7 +104,7 @@ Result<int64_t> SysMsgctl(Task& task, int id, int command, UserAddr argument) {
     case MSG_STAT:
     case MSG_STAT_ANY: {
       ASSIGN_OR_RETURN(auto status, queues.Stat(id, IpcLookupOf(command, MSG_STAT, MSG_STAT_ANY), caller));
-      RETURN_IF_ERROR(memory.Write(UserPtr<msqid_ds>(argument), WithVisiblePids(task, status.description)));
+      RETURN_IF_ERROR(memory.Write(UserPtr<msqid_ds>(argument), WithVisibleIds(task, status.description)));
       return command == IPC_STAT ? 0 : status.id;
     }
     case IPC_SET: {

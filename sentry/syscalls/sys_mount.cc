@@ -30,13 +30,16 @@ Result<void> MountNew(Task& task, const PathContext& context, const VfsPath& tar
   if (!request.has_type) return Errno(EINVAL);
   FilesystemType* type = task.kernel().FindFilesystem(request.type);
   if (type == nullptr) return Errno(ENODEV);
-  ASSIGN_OR_RETURN(NewFilesystem made, type->Make({request.source, request.data, context.creds}));
+  const FilesystemSource source{request.source, request.data, context.creds};
+  RETURN_IF_ERROR(type->CheckMayMake(*context.creds, source));
+  ASSIGN_OR_RETURN(NewFilesystem made, type->MakeFor(source));
   // Linux: do_add_mount().
   if (target.dentry == target.mount->root() && &target.mount->filesystem() == made.filesystem.get())
     return Errno(EBUSY);
   if (made.is_new && (request.flags & MS_RDONLY) != 0) made.filesystem->set_read_only(true);
   auto mount = MakeRef<Mount>(std::move(made.filesystem), std::move(made.root), MountFlagsFrom(request.flags),
                               request.source);
+  if (type->may_reveal()) RETURN_IF_ERROR(context.mounts->CheckReveals(*mount));
   return context.mounts->Attach(std::move(mount), target);
 }
 
@@ -49,6 +52,7 @@ Result<void> Remount(Task& task, const PathContext& context, const VfsPath& targ
     flags = (flags & ~kAtimeFlags) | (target.mount->flags() & kAtimeFlags);
   if ((request.flags & MS_BIND) == 0) {
     Filesystem& filesystem = target.mount->filesystem();
+    if (!context.creds->HasCapabilityIn(filesystem.user_ns(), CAP_SYS_ADMIN)) return Errno(EPERM);
     const bool read_only = (request.flags & MS_RDONLY) != 0;
     if (read_only && !filesystem.is_read_only() && context.mounts->HasWriters(filesystem))
       return Errno(EBUSY);
@@ -76,6 +80,11 @@ Result<void> DoMount(Task& task, const PathContext& context, const VfsPath& targ
 
 }  // namespace
 
+Result<void> CheckMayMount(Task& task) {
+  const UserNamespace& owner = *task.fs().Get().mounts->user_ns();
+  return task.creds().HasCapabilityIn(owner, CAP_SYS_ADMIN) ? Ok() : Result<void>(Errno(EPERM));
+}
+
 Result<void> CheckNamespaceLoop(const PathContext& context, const VfsPath& from) {
   if (from.dentry->filesystem().type_name() != "nsfs") return Ok();
   OpenOptions options;
@@ -100,7 +109,7 @@ Result<int64_t> SysMount(Task& task, UserCString source, UserPath target, UserCS
   ASSIGN_OR_RETURN(VfsPath where, Walk(argument.context, argument.start, argument.text));
   if ((request.flags & kMagicMask) == kMagic) request.flags &= ~kMagicMask;
   if ((request.flags & kNoUser) != 0) return Errno(EINVAL);
-  if (!task.creds().HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
+  RETURN_IF_ERROR(CheckMayMount(task));
   RETURN_IF_ERROR(DoMount(task, argument.context, where, request));
   return 0;
 }
@@ -111,7 +120,7 @@ Result<int64_t> SysUmount2(Task& task, UserPath target, UmountFlags flags) {
   options.follow_final = (flags & UMOUNT_NOFOLLOW) == 0;
   // Only the walk's result is held from here on: another reference would be EBUSY.
   ASSIGN_OR_RETURN(VfsPath where, WalkArgument(task, AT_FDCWD, target, options));
-  if (!task.creds().HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
+  RETURN_IF_ERROR(CheckMayMount(task));
   RefPtr<MountNamespace> mounts = task.fs().Get().mounts;
   if ((flags & MNT_EXPIRE) != 0) {
     if (where.dentry != where.mount->root() || !mounts->Contains(*where.mount)) return Errno(EINVAL);
@@ -122,7 +131,7 @@ Result<int64_t> SysUmount2(Task& task, UserPath target, UmountFlags flags) {
 }
 
 Result<int64_t> SysPivotRoot(Task& task, UserPath new_root, UserPath put_old) {
-  if (!task.creds().HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
+  RETURN_IF_ERROR(CheckMayMount(task));
   WalkOptions options;
   options.must_be_directory = true;
   ASSIGN_OR_RETURN(VfsPath to, WalkArgument(task, AT_FDCWD, new_root, options));

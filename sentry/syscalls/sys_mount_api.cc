@@ -20,10 +20,6 @@ constexpr uint64_t kAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_A
                                  MOUNT_ATTR_NOSYMFOLLOW;
 constexpr size_t kMaxParameter = 256, kMaxBlob = 1 << 20;
 
-Result<void> CheckMayMount(Task& task) {
-  return task.creds().HasCapability(CAP_SYS_ADMIN) ? Ok() : Result<void>(Errno(EPERM));
-}
-
 // All but the mode of atime.
 uint64_t FlagsOfAttributes(uint64_t attributes) {
   constexpr std::pair<uint64_t, uint64_t> kFlags[] = {
@@ -50,13 +46,16 @@ Result<uint64_t> AtimeFlags(uint64_t attributes) {
   }
 }
 
-// Linux: build_mount_idmapped(). A sandbox has one user namespace, which stands for no mapping at all.
+// Linux: build_mount_idmapped(). No filesystem here shows its files by another mapping.
 Result<void> CheckIdMap(Task& task, const struct mount_attr& attributes) {
   if (((attributes.attr_set | attributes.attr_clr) & MOUNT_ATTR_IDMAP) == 0) return Ok();
   if ((attributes.attr_clr & MOUNT_ATTR_IDMAP) != 0 || attributes.userns_fd > INT32_MAX) return Errno(EINVAL);
   ASSIGN_OR_RETURN(RefPtr<FileDescription> file, task.GetFile(static_cast<int>(attributes.userns_fd)));
   const auto* named = dynamic_cast<const NamespaceFile*>(file.get());
-  return Errno(named != nullptr && named->handle().type == CLONE_NEWUSER ? EPERM : EINVAL);
+  if (named == nullptr || named->handle().type != CLONE_NEWUSER) return Errno(EINVAL);
+  const auto& space = static_cast<const UserNamespace&>(*named->handle().object);
+  const bool may = !space.IsInitial() && task.creds().HasCapabilityIn(space, CAP_SYS_ADMIN);
+  return Errno(may ? EINVAL : EPERM);
 }
 
 // Linux: build_mount_kattr().
@@ -175,7 +174,8 @@ Result<int64_t> SysOpenTree(Task& task, DirFd dirfd, UserPath path, OpenTreeFlag
   RefPtr<FileDescription> file;
   if (clones) {
     RETURN_IF_ERROR(CheckNamespaceLoop(task.path_context(), found));
-    ASSIGN_OR_RETURN(RefPtr<MountNamespace> tree, task.fs().Get().mounts->CopyDetached(found, recursive));
+    ASSIGN_OR_RETURN(RefPtr<MountNamespace> tree,
+                     task.fs().Get().mounts->CopyDetached(found, recursive, task.creds().user_ns));
     file = MakeRef<DetachedTreeFile>(std::move(tree));
   } else {
     file = MakeRef<PathFile>(std::move(found), O_PATH);
@@ -199,7 +199,7 @@ Result<int64_t> SysMoveMount(Task& task, DirFd from_dirfd, UserPath from, DirFd 
   options.allow_empty = (flags & MOVE_MOUNT_T_EMPTY_PATH) != 0;
   ASSIGN_OR_RETURN(VfsPath target, WalkArgument(task, to_dirfd, to, options));
   RefPtr<MountNamespace> mounts = task.fs().Get().mounts;
-  RETURN_IF_ERROR((flags & MOVE_MOUNT_SET_GROUP) != 0 ? mounts->ShareWith(source, target)
+  RETURN_IF_ERROR((flags & MOVE_MOUNT_SET_GROUP) != 0 ? mounts->ShareWith(task.creds(), source, target)
                                                       : mounts->Move(source, target));
   return 0;
 }
@@ -239,8 +239,9 @@ Result<int64_t> SysFsconfig(Task& task, Fd fd, FsconfigCommand command, UserCStr
   ASSIGN_OR_RETURN(RefPtr<MountContext> context, GetContext(task, fd));
   if (command == FSCONFIG_CMD_CREATE || command == FSCONFIG_CMD_RECONFIGURE) {
     RETURN_IF_ERROR(CheckMayMount(task));
-    RETURN_IF_ERROR(command == FSCONFIG_CMD_CREATE ? context->Create()
-                                                   : context->Reconfigure(*task.fs().Get().mounts));
+    RETURN_IF_ERROR(command == FSCONFIG_CMD_CREATE
+                        ? context->Create(task.creds())
+                        : context->Reconfigure(task.creds(), *task.fs().Get().mounts));
     return 0;
   }
   ASSIGN_OR_RETURN(std::string name, task.memory().ReadString(key.addr, kMaxParameter, EINVAL));
@@ -258,12 +259,13 @@ Result<int64_t> SysFsmount(Task& task, Fd fd, FsmountFlags flags, MountAttribute
   ASSIGN_OR_RETURN(RefPtr<MountContext> context, GetContext(task, fd));
   // The number first: a context is good for one mount.
   ASSIGN_OR_RETURN(int number, task.fd_table().Reserve(0, task.Limit(RLIMIT_NOFILE)));
-  Result<RefPtr<Mount>> mount = context->MakeMount(FlagsOfAttributes(attributes) | atime);
+  Result<RefPtr<Mount>> mount =
+      context->MakeMount(FlagsOfAttributes(attributes) | atime, *task.fs().Get().mounts);
   if (!mount.ok()) {
     task.fd_table().Cancel(number);
     return mount.error();
   }
-  auto tree = MakeRef<MountNamespace>(*std::move(mount), true);
+  auto tree = MakeRef<MountNamespace>(*std::move(mount), true, task.creds().user_ns);
   task.fd_table().Install(number, MakeRef<DetachedTreeFile>(std::move(tree)), (flags & FSMOUNT_CLOEXEC) != 0);
   return number;
 }

@@ -28,8 +28,8 @@ class SignalDelivery final : public Deferred {
     sender_uid_ = sender.creds.ruid;
   }
   void Run(EventMask) override {
-    siginfo_t info =
-        MakeUserSignalInfo(signal_, SI_MESGQ, process_->pid_namespace().FromRoot(sender_pid_), sender_uid_);
+    siginfo_t info = MakeUserSignalInfo(signal_, SI_MESGQ, process_->pid_namespace().FromRoot(sender_pid_),
+                                        process_->VisibleUid(sender_uid_));
     info.si_value = value_;
     (void)process_->SendSignal(info, false);
   }

@@ -2,6 +2,7 @@
 
 #include "sentry/fsimpl/pidfd.h"
 #include "sentry/fsimpl/proc.h"
+#include "sentry/kernel/ptrace_access.h"
 #include "sentry/syscalls/signal_permission.h"
 
 namespace runsc {
@@ -62,14 +63,8 @@ Result<int64_t> SysPidfdGetfd(Task& task, Fd fd, int target, uint32_t flags) {
   ASSIGN_OR_RETURN(RefPtr<ThreadGroup> process, ProcessOfPidfd(*file));
   RefPtr<Task> leader = process->leader();
   RefPtr<FDTable> table = leader ? leader->GetFDTable() : nullptr;
-  RefPtr<const Credentials> other = leader ? leader->GetCreds() : nullptr;
-  if (!table || !other) return Errno(ESRCH);
-  // As for ptrace(2): one's own processes, or CAP_SYS_PTRACE.
-  const Credentials& own = task.creds();
-  bool same = own.ruid == other->ruid && own.ruid == other->euid && own.ruid == other->suid &&
-              own.rgid == other->rgid && own.rgid == other->egid && own.rgid == other->sgid &&
-              other->permitted.IsSubsetOf(own.permitted);
-  if (process != &task.thread_group() && !same && !own.HasCapability(CAP_SYS_PTRACE)) return Errno(EPERM);
+  if (!table) return Errno(ESRCH);
+  RETURN_IF_ERROR(CheckPtraceAccess(task, *leader));
   ASSIGN_OR_RETURN(RefPtr<FileDescription> wanted, table->Get(target));
   ASSIGN_OR_RETURN(int result, task.AddFile(std::move(wanted), true));
   return result;

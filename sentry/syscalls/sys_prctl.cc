@@ -38,7 +38,7 @@ Result<int64_t> SetSecurebits(Task& task, uint64_t bits) {
   bool changes_locked = ((locked >> 1) & (old.securebits ^ bits)) != 0;
   bool unlocks = (locked & ~bits) != 0;
   bool unknown = (bits & ~uint64_t{SECURE_ALL_LOCKS | SECURE_ALL_BITS}) != 0;
-  if (changes_locked || unlocks || unknown || !old.HasCapability(CAP_SETPCAP)) return Errno(EPERM);
+  if (changes_locked || unlocks || unknown || !old.HasOwnCapability(CAP_SETPCAP)) return Errno(EPERM);
   RefPtr<Credentials> creds = old.Clone();
   creds->securebits = static_cast<uint32_t>(bits);
   task.SetCreds(std::move(creds));
@@ -56,7 +56,7 @@ Result<int64_t> SetKeepCaps(Task& task, uint64_t value) {
 }
 
 Result<int64_t> DropBounding(Task& task, uint64_t capability) {
-  if (!task.creds().HasCapability(CAP_SETPCAP)) return Errno(EPERM);
+  if (!task.creds().HasOwnCapability(CAP_SETPCAP)) return Errno(EPERM);
   if (capability > CAP_LAST_CAP) return Errno(EINVAL);
   RefPtr<Credentials> creds = task.creds().Clone();
   creds->bounding.Remove(static_cast<int>(capability));

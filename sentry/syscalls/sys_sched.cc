@@ -46,7 +46,8 @@ Result<std::vector<RefPtr<Task>>> PriorityTargets(Task& task, int which, int who
       break;
     }
     case PRIO_USER: {
-      Uid uid = who == 0 ? task.creds().ruid : static_cast<Uid>(who);
+      Uid uid = who == 0 ? task.creds().ruid : task.creds().user_ns->ToKernelUid(static_cast<Uid>(who));
+      if (uid == kNoId) break;
       for (const auto& group : task.pid_namespace().ThreadGroups()) {
         RefPtr<Task> leader = group->leader();
         RefPtr<const Credentials> creds = leader ? leader->GetCreds() : nullptr;

@@ -128,7 +128,8 @@ Result<RefPtr<Task>> FindSchedulingTarget(Task& task, pid_t pid) {
 Result<void> CheckSchedulingOwner(Task& task, Task& target) {
   RefPtr<const Credentials> other = target.GetCreds();
   const Credentials& own = task.creds();
-  if (!other || own.euid == other->euid || own.euid == other->ruid || own.HasCapability(CAP_SYS_NICE))
+  if (!other || own.euid == other->euid || own.euid == other->ruid ||
+      own.HasCapabilityIn(*other->user_ns, CAP_SYS_NICE))
     return Ok();
   return Errno(EPERM);
 }

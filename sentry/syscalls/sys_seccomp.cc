@@ -27,7 +27,7 @@ static_assert(sizeof(UserProgram) == sizeof(sock_fprog));
 Result<SeccompProgram> ReadProgram(Task& task, UserAddr from) {
   ASSIGN_OR_RETURN(UserProgram program, task.memory().Read(UserPtr<const UserProgram>(from)));
   if (program.length == 0 || program.length > BPF_MAXINSNS) return Errno(EINVAL);
-  if (!task.HasNoNewPrivs() && !task.creds().HasCapability(CAP_SYS_ADMIN)) return Errno(EACCES);
+  if (!task.HasNoNewPrivs() && !task.creds().HasOwnCapability(CAP_SYS_ADMIN)) return Errno(EACCES);
   std::vector<sock_filter> instructions(program.length);
   RETURN_IF_ERROR(
       task.memory().ReadArray(UserPtr<const sock_filter>(program.instructions), std::span(instructions)));

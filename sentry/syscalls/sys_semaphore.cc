@@ -37,6 +37,7 @@ Result<int64_t> Operate(Task& task, int id, UserPtr<const sembuf> user_operation
 }
 
 Result<int64_t> WriteStatus(Task& task, int command, IpcStatus<semid_ds> status, uint64_t to) {
+  status.description.sem_perm = VisibleIpcPerm(status.description.sem_perm, *task.creds().user_ns);
   RETURN_IF_ERROR(task.memory().Write(UserPtr<semid_ds>(to), status.description));
   return command == IPC_STAT ? 0 : status.id;
 }

@@ -39,8 +39,9 @@ Result<MMapOptions> AttachOptions(UserAddr addr, int flags) {
   return options;
 }
 
-shmid_ds WithVisiblePids(Task& task, shmid_ds status) {
+shmid_ds WithVisibleIds(Task& task, shmid_ds status) {
   status.shm_cpid = task.pid_namespace().FromRoot(status.shm_cpid);
+  status.shm_perm = VisibleIpcPerm(status.shm_perm, *task.creds().user_ns);
   status.shm_lpid = task.pid_namespace().FromRoot(status.shm_lpid);
   return status;
 }
@@ -100,7 +101,7 @@ Result<int64_t> SysShmctl(Task& task, int id, int command, UserAddr argument) {
     case SHM_STAT:
     case SHM_STAT_ANY: {
       ASSIGN_OR_RETURN(auto status, segments.Stat(id, IpcLookupOf(command, SHM_STAT, SHM_STAT_ANY), caller));
-      RETURN_IF_ERROR(memory.Write(UserPtr<shmid_ds>(argument), WithVisiblePids(task, status.description)));
+      RETURN_IF_ERROR(memory.Write(UserPtr<shmid_ds>(argument), WithVisibleIds(task, status.description)));
       return command == IPC_STAT ? 0 : status.id;
     }
     case IPC_SET: {

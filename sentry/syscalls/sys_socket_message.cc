@@ -59,12 +59,17 @@ Result<void> AddCredentials(Task& task, std::string_view data, SendRequest* requ
   if (data.size() != sizeof(given)) return Errno(EINVAL);
   std::memcpy(&given, data.data(), sizeof(given));
   const Credentials& creds = task.creds();
-  if (given.pid != task.thread_group().pid() && !creds.HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
+  given.uid = creds.user_ns->ToKernelUid(given.uid);
+  given.gid = creds.user_ns->ToKernelGid(given.gid);
+  if (given.uid == kNoId || given.gid == kNoId) return Errno(EINVAL);
+  if (given.pid != task.thread_group().pid() &&
+      !creds.HasCapabilityIn(*task.pid_namespace().user_ns(), CAP_SYS_ADMIN))
+    return Errno(EPERM);
   if (given.uid != creds.ruid && given.uid != creds.euid && given.uid != creds.suid &&
-      !creds.HasCapability(CAP_SETUID))
+      !creds.HasOwnCapability(CAP_SETUID))
     return Errno(EPERM);
   if (given.gid != creds.rgid && given.gid != creds.egid && given.gid != creds.sgid &&
-      !creds.HasCapability(CAP_SETGID))
+      !creds.HasOwnCapability(CAP_SETGID))
     return Errno(EPERM);
   if (given.pid != task.thread_group().pid() && !task.pid_namespace().FindTask(given.pid))
     return Errno(ESRCH);
@@ -116,7 +121,9 @@ Result<int64_t> Send(Task& task, OpenSocket& socket, IoSequence& from, SendReque
   if (sent > 0) return static_cast<int64_t>(sent);
   if (result.is(EPIPE) && (request.flags & MSG_NOSIGNAL) == 0 && file.type() == SOCK_STREAM) {
     // To the thread itself, as Linux does.
-    (void)task.SendSignal(MakeUserSignalInfo(SIGPIPE, SI_USER, task.thread_group().pid(), task.creds().ruid))
+    (void)task
+        .SendSignal(MakeUserSignalInfo(SIGPIPE, SI_USER, task.thread_group().pid(),
+                                       task.VisibleUid(task.creds().ruid)))
         .ok();
   }
   return TranslateWait(result.error(), timeout);

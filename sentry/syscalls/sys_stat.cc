@@ -19,8 +19,9 @@ Result<int64_t> CopyOutStat(Task& task, const InodeAttributes& attributes, UserP
   out.st_ino = attributes.ino;
   out.st_nlink = attributes.nlink;
   out.st_mode = attributes.mode;
-  out.st_uid = attributes.uid;
-  out.st_gid = attributes.gid;
+  const UserNamespace& viewer = *task.creds().user_ns;
+  out.st_uid = viewer.VisibleUid(attributes.uid);
+  out.st_gid = viewer.VisibleGid(attributes.gid);
   out.st_rdev = attributes.rdev;
   out.st_size = static_cast<off_t>(attributes.size);
   out.st_blksize = attributes.block_size;
@@ -51,8 +52,9 @@ Result<int64_t> CopyOutStatx(Task& task, const InodeAttributes& attributes, cons
   out.stx_attributes_mask = kAttributeMountRoot | STATX_ATTR_AUTOMOUNT | 0x200000;
   if (path.dentry == path.mount->root()) out.stx_attributes |= kAttributeMountRoot;
   out.stx_nlink = attributes.nlink;
-  out.stx_uid = attributes.uid;
-  out.stx_gid = attributes.gid;
+  const UserNamespace& viewer = *task.creds().user_ns;
+  out.stx_uid = viewer.VisibleUid(attributes.uid);
+  out.stx_gid = viewer.VisibleGid(attributes.gid);
   out.stx_mode = static_cast<uint16_t>(attributes.mode);
   out.stx_ino = attributes.ino;
   out.stx_size = attributes.size;
@@ -132,13 +134,14 @@ Result<int64_t> DoAccess(Task& task, int dirfd, UserPath path, int mode, int fla
   ASSIGN_OR_RETURN(PathArgument argument, ReadPathArgument(task, dirfd, path, may_be_empty));
   const Credentials& now = task.creds();
   bool same = now.ruid == now.fsuid && now.rgid == now.fsgid;
-  if ((flags & AT_EACCESS) == 0 && !(same && now.effective == now.permitted && now.ruid == 0)) {
+  const bool is_root = now.ruid == now.user_ns->RootUid();
+  if ((flags & AT_EACCESS) == 0 && !(same && now.effective == now.permitted && is_root)) {
     // Linux: access_override_creds().
     RefPtr<Credentials> real = now.Clone();
     real->fsuid = now.ruid;
     real->fsgid = now.rgid;
     if ((now.securebits & SECBIT_NO_SETUID_FIXUP) == 0)
-      real->effective = now.ruid == 0 ? now.permitted : CapabilitySet();
+      real->effective = is_root ? now.permitted : CapabilitySet();
     argument.context.creds = std::move(real);
   }
   ASSIGN_OR_RETURN(VfsPath found,

@@ -19,7 +19,7 @@ void Put(char (&to)[size], std::string_view from) {
 
 Result<std::string> ReadName(Task& task, UserAddr from, int length) {
   constexpr int kMaxLength = 64;  // __NEW_UTS_LEN
-  if (!task.creds().HasCapability(CAP_SYS_ADMIN)) return Errno(EPERM);
+  if (!task.creds().HasCapabilityIn(*task.uts()->user_ns(), CAP_SYS_ADMIN)) return Errno(EPERM);
   if (length < 0 || length > kMaxLength) return Errno(EINVAL);
   std::string name(length, '\0');
   RETURN_IF_ERROR(

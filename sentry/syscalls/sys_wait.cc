@@ -105,7 +105,7 @@ Result<int64_t> SysWaitid(Task& task, int which, pid_t id, UserPtr<siginfo_t> in
       result.si_signo = SIGCHLD;
       result.si_code = child.code;
       result.si_pid = child.pid;
-      result.si_uid = child.uid;
+      result.si_uid = task.creds().user_ns->VisibleUid(child.uid);
       result.si_status = child.code == CLD_KILLED      ? child.status & 0x7f
                          : child.code == CLD_CONTINUED ? SIGCONT
                          : child.code == CLD_TRAPPED   ? child.status >> 8

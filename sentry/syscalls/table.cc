@@ -162,7 +162,7 @@ constexpr auto MakeTable() {
   // 55
   t[55] = {"getsockopt", Full<SysGetsockopt>()};
   // 56
-  t[56] = {"clone", Partial<SysClone>("new user, network and cgroup namespaces are refused")};
+  t[56] = {"clone", Partial<SysClone>("new network namespaces are refused (EINVAL): sockets are the host's, of one")};
   // 57
   t[57] = {"fork", Full<SysFork>()};
   // 58
@@ -594,7 +594,7 @@ constexpr auto MakeTable() {
   // 271
   t[271] = {"ppoll", Full<SysPpoll>()};
   // 272
-  t[272] = {"unshare", Partial<SysUnshare>("new user, network and cgroup namespaces are refused")};
+  t[272] = {"unshare", Partial<SysUnshare>("new network namespaces are refused (EINVAL)")};
   // 273
   t[273] = {"set_robust_list", Full<SysSetRobustList>()};
   // 274
@@ -666,7 +666,7 @@ constexpr auto MakeTable() {
   // 307
   t[307] = {"sendmmsg", Full<SysSendmmsg>()};
   // 308
-  t[308] = {"setns", Partial<SysSetns>("IPC, UTS, mount, PID and time namespaces")};
+  t[308] = {"setns", Partial<SysSetns>("to the one network namespace without effect")};
   // 309
   t[309] = {"getcpu", Full<SysGetcpu>()};
   // 310

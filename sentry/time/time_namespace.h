@@ -14,6 +14,7 @@
 #include "platform/base/mutex.h"
 #include "platform/base/ref.h"
 #include "platform/base/result.h"
+#include "sentry/auth/namespace.h"
 
 namespace runsc {
 
@@ -24,10 +25,10 @@ struct TimeOffsets {
   friend bool operator==(const TimeOffsets&, const TimeOffsets&) = default;
 };
 
-class TimeNamespace final : public RefCounted {
+class TimeNamespace final : public Namespace {
  public:
-  explicit TimeNamespace(const TimeOffsets& offsets = {})
-      : monotonic_(offsets.monotonic), boottime_(offsets.boottime) {}
+  explicit TimeNamespace(RefPtr<UserNamespace> user_ns, const TimeOffsets& offsets = {})
+      : Namespace(std::move(user_ns)), monotonic_(offsets.monotonic), boottime_(offsets.boottime) {}
   TimeOffsets offsets() const {
     return {monotonic_.load(std::memory_order_relaxed), boottime_.load(std::memory_order_relaxed)};
   }

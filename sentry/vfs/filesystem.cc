@@ -2,6 +2,7 @@
 
 #include <sys/sysmacros.h>
 
+#include "sentry/auth/credentials.h"
 #include "sentry/vfs/dentry_cache.h"
 
 namespace runsc {
@@ -45,6 +46,28 @@ void Filesystem::HoldPinnedRoot(Dentry& root) {
     if (held == &root) return;
   }
   pinned_roots_.emplace_back(&root);
+}
+
+namespace {
+
+RefPtr<UserNamespace> OwnerFor(const FilesystemType& type, const FilesystemSource& source) {
+  RefPtr<UserNamespace> owner = type.Owner();
+  return owner || !source.creds ? owner : source.creds->user_ns;
+}
+
+}  // namespace
+
+Result<void> FilesystemType::CheckMayMake(const Credentials& caller, const FilesystemSource& source) const {
+  const bool may = may_be_mounted_by_all() ? caller.HasCapabilityIn(*OwnerFor(*this, source), CAP_SYS_ADMIN)
+                                           : caller.HasCapability(CAP_SYS_ADMIN);
+  return may ? Ok() : Result<void>(Errno(EPERM));
+}
+
+Result<NewFilesystem> FilesystemType::MakeFor(const FilesystemSource& source) {
+  ASSIGN_OR_RETURN(NewFilesystem made, Make(source));
+  RefPtr<UserNamespace> owner = may_be_mounted_by_all() ? OwnerFor(*this, source) : nullptr;
+  if (made.is_new && owner) made.filesystem->set_user_ns(std::move(owner));
+  return made;
 }
 
 void Filesystem::OnLastRelease() {

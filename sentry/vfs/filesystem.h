@@ -14,6 +14,7 @@
 #include "platform/base/mutex.h"
 #include "platform/base/ref.h"
 #include "platform/base/result.h"
+#include "sentry/auth/user_namespace.h"
 #include "sentry/vfs/dentry.h"
 
 namespace runsc {
@@ -52,6 +53,11 @@ class Filesystem : public RefCounted {
   // Whether no mount of it can be written to (Linux: SB_RDONLY); mounts may be read-only by themselves.
   bool is_read_only() const { return is_read_only_.load(std::memory_order_relaxed); }
   void set_read_only(bool read_only) { is_read_only_.store(read_only, std::memory_order_relaxed); }
+  // Whose filesystem it is: what capabilities change it as a whole, which ids its files can have, and whether
+  // devices and set-user-ID programs in it count (Linux: s_user_ns). Set before anybody else knows it.
+  UserNamespace& user_ns() const { return *user_ns_; }
+  virtual bool allows_devices() const { return user_ns_->IsInitial(); }
+  void set_user_ns(RefPtr<UserNamespace> user_ns) { user_ns_ = std::move(user_ns); }
   // mount(MS_REMOUNT), fsconfig(FSCONFIG_CMD_RECONFIGURE): other options, which its type has found in order.
   virtual Result<void> Reconfigure(std::string_view options) { return Ok(); }
 
@@ -74,6 +80,7 @@ class Filesystem : public RefCounted {
   friend class Dentry;
   void HoldPinnedRoot(Dentry& root);
   const uint64_t device_;
+  RefPtr<UserNamespace> user_ns_{&UserNamespace::Initial()};
   std::atomic<uint64_t> next_inode_{2};
   std::atomic<bool> is_read_only_{false};
   Mutex rename_mu_{LockRank::kRename};
@@ -100,6 +107,17 @@ class FilesystemType {
   virtual std::string_view name() const = 0;
   virtual bool needs_device() const { return false; }  // else "nodev" in /proc/filesystems
   virtual Result<NewFilesystem> Make(const FilesystemSource& source) = 0;
+  // Whether root of a user namespace may mount it (Linux: FS_USERNS_MOUNT), and over which namespace
+  // CAP_SYS_ADMIN is needed then, whose filesystem it becomes. Null: that of whoever mounts.
+  virtual bool may_be_mounted_by_all() const { return false; }
+  virtual RefPtr<UserNamespace> Owner() const { return nullptr; }
+  // A further mount of it might show what others in the mount namespace hide (Linux: SB_I_USERNS_VISIBLE).
+  virtual bool may_reveal() const { return false; }
+  // Whether the caller may do that, on behalf of whoever described the filesystem. EPERM. Linux:
+  // mount_capable().
+  Result<void> CheckMayMake(const Credentials& caller, const FilesystemSource& source) const;
+  // Make(), and whose it is. CheckMayMake has been asked.
+  Result<NewFilesystem> MakeFor(const FilesystemSource& source);
   // The names of its options, and whether text like "size=1m,mode=755" is in order (EINVAL); what fsconfig(2)
   // asks, option by option.
   virtual std::vector<std::string_view> option_names() const { return {}; }

@@ -29,15 +29,15 @@ Result<void> CheckModeBits(const Credentials& creds, uint32_t mode, Uid uid, Gid
     bits = mode >> 3 & 7;
   }
   if ((wanted & ~bits) == 0) return Ok();
-  return CheckOverride(creds, mode, wanted);
+  return CheckOverride(creds, mode, uid, gid, wanted);
 }
 
-Result<void> CheckOverride(const Credentials& creds, uint32_t mode, uint32_t wanted) {
+Result<void> CheckOverride(const Credentials& creds, uint32_t mode, Uid uid, Gid gid, uint32_t wanted) {
   bool is_directory = (mode & S_IFMT) == S_IFDIR;
-  if (creds.HasCapability(CAP_DAC_OVERRIDE)) {
+  if (creds.HasCapabilityOver(uid, gid, CAP_DAC_OVERRIDE)) {
     if (is_directory || (wanted & X_OK) == 0 || (mode & 0111) != 0) return Ok();
   }
-  if (creds.HasCapability(CAP_DAC_READ_SEARCH)) {
+  if (creds.HasCapabilityOver(uid, gid, CAP_DAC_READ_SEARCH)) {
     if (wanted == R_OK || (is_directory && (wanted & W_OK) == 0)) return Ok();
   }
   return Errno(EACCES);

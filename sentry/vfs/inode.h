@@ -101,8 +101,8 @@ struct LookupEntry {
 // CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH. EACCES.
 Result<void> CheckModeBits(const Credentials& creds, uint32_t mode, Uid uid, Gid gid, int mask);
 
-// What the mode does not grant: by CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH. EACCES.
-Result<void> CheckOverride(const Credentials& creds, uint32_t mode, uint32_t wanted);
+// What the mode does not grant: by CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH over the file. EACCES.
+Result<void> CheckOverride(const Credentials& creds, uint32_t mode, Uid uid, Gid gid, uint32_t wanted);
 
 class Inode : public RefCounted, public Mappable {
  public:
@@ -115,6 +115,8 @@ class Inode : public RefCounted, public Mappable {
   bool IsDirectory() const { return file_type_ == S_IFDIR; }
   bool IsSymlink() const { return file_type_ == S_IFLNK; }
   bool IsRegular() const { return file_type_ == S_IFREG; }
+  // A directory that will never hold anything: a place to mount something on.
+  virtual bool IsAlwaysEmpty() const { return false; }
   Mutex& directory_lock() ABSL_LOCK_RETURNED(directory_mu_) { return directory_mu_; }
 
   virtual Result<InodeAttributes> Attributes() = 0;

@@ -29,7 +29,24 @@ Mount::Mount(RefPtr<Filesystem> filesystem, RefPtr<Dentry> root, uint64_t flags,
       source_(std::move(source)),
       flags_(flags) {}
 
-Mount::~Mount() = default;
+// Nobody else knows it any more. Those that are stuck to each other go in a loop: there may be thousands.
+Mount::~Mount() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  static thread_local std::vector<RefPtr<Mount>>* pending = nullptr;
+  std::vector<RefPtr<Mount>> own;
+  const bool is_outermost = pending == nullptr;
+  if (is_outermost) pending = &own;
+  for (auto& [dentry, mount] : stuck_) {
+    dentry->mount_count.fetch_sub(1, std::memory_order_acq_rel);
+    stuck_count_.fetch_sub(1, std::memory_order_relaxed);
+    pending->push_back(std::move(mount));
+  }
+  if (!is_outermost) return;
+  while (!own.empty()) {
+    RefPtr<Mount> last = std::move(own.back());
+    own.pop_back();
+  }
+  pending = nullptr;
+}
 
 VfsPath MountNamespace::Root() const {
   ReaderLock lock(mount_tree_mu);

@@ -25,6 +25,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "platform/base/mutex.h"
+#include "sentry/auth/namespace.h"
 #include "sentry/vfs/filesystem.h"
 #include "sentry/wait/wait_queue.h"
 
@@ -60,6 +61,10 @@ class Mount final : public RefCounted {
   void CountWriter(int change) { writers_.fetch_add(change, std::memory_order_relaxed); }
   bool has_writers() const { return writers_.load(std::memory_order_relaxed) > 0; }
 
+  // Of the flags that cannot be taken away from the mount, because whoever has it got it from a more
+  // privileged namespace (Linux: MNT_LOCK_READONLY and its like): that of all modes of atime.
+  static constexpr uint64_t kAtimeFlags = MS_NOATIME | MS_NODIRATIME | MS_RELATIME;
+
  private:
   friend class MountNamespace;
   friend class MountTree;
@@ -79,6 +84,13 @@ class Mount final : public RefCounted {
   // Propagation (mount_tree.h): shared if in a group, a slave if it has a master; both, or neither.
   RefPtr<PeerGroup> group_ ABSL_GUARDED_BY(mount_tree_mu), master_ ABSL_GUARDED_BY(mount_tree_mu);
   bool unbindable_ ABSL_GUARDED_BY(mount_tree_mu) = false;
+  // For a less privileged user namespace: flags that stay (all of kAtimeFlags: those as they are), and
+  // whether the mount has to stay, so that nobody sees what it covers (MNT_LOCKED).
+  uint64_t locked_flags_ ABSL_GUARDED_BY(mount_tree_mu) = 0;
+  bool locked_ ABSL_GUARDED_BY(mount_tree_mu) = false;
+  // Locked mounts that were mounted here when both were unmounted: who still has this one must not see below.
+  std::vector<std::pair<RefPtr<Dentry>, RefPtr<Mount>>> stuck_ ABSL_GUARDED_BY(mount_tree_mu);
+  static inline std::atomic<size_t> stuck_count_{0};  // of all mounts
 };
 
 struct VfsPath {
@@ -98,10 +110,11 @@ struct MountAttributeChange {
   bool recursive = false;
 };
 
-class MountNamespace final : public RefCounted {
+class MountNamespace final : public Namespace {
  public:
   // `root` becomes the root mount; of a detached tree if `detached` (fsmount(2)).
-  explicit MountNamespace(RefPtr<Mount> root, bool detached = false);
+  explicit MountNamespace(RefPtr<Mount> root);
+  MountNamespace(RefPtr<Mount> root, bool detached, RefPtr<UserNamespace> user_ns);
   ~MountNamespace() override;
 
   VfsPath Root() const;
@@ -135,18 +148,23 @@ class MountNamespace final : public RefCounted {
   Result<void> PivotRoot(const VfsPath& root, const VfsPath& new_root, const VfsPath& put_old);
   // unshare(CLONE_NEWNS): a copy of the tree, whose mounts are peers of those of this one, or, for a less
   // privileged user namespace, their slaves; `translate` maps old mounts to new ones. ENOSPC.
-  Result<RefPtr<MountNamespace>> Clone(absl::flat_hash_map<const Mount*, RefPtr<Mount>>* translate,
-                                       bool as_slaves = false) const;
+  Result<RefPtr<MountNamespace>> Clone(RefPtr<UserNamespace> owner,
+                                       absl::flat_hash_map<const Mount*, RefPtr<Mount>>* translate) const;
   // open_tree(OPEN_TREE_CLONE): what Bind would mount, as a detached tree. EINVAL, ENOSPC.
-  Result<RefPtr<MountNamespace>> CopyDetached(const VfsPath& from, bool recursive) const;
+  Result<RefPtr<MountNamespace>> CopyDetached(const VfsPath& from, bool recursive,
+                                              RefPtr<UserNamespace> owner) const;
 
   // One of kPropagationFlags, and MS_REC, for the mount whose root `path` is. EINVAL.
   Result<void> ChangePropagation(const VfsPath& path, uint64_t flags);
-  // EINVAL: not a mount's root, or in neither this namespace nor a detached tree's root. EBUSY: MS_RDONLY
-  // while files are open for writing; then nothing is changed.
+  // EPERM: flags that are locked. EINVAL: not a mount's root, or in neither this namespace nor a detached
+  // tree's root. EBUSY: MS_RDONLY while files are open for writing; then nothing is changed.
   Result<void> SetAttributes(const VfsPath& path, const MountAttributeChange& change);
-  // move_mount(MOVE_MOUNT_SET_GROUP): the private mount `to` joins the propagation of `from`. EINVAL.
-  Result<void> ShareWith(const VfsPath& from, const VfsPath& to);
+  // move_mount(MOVE_MOUNT_SET_GROUP): the private mount `to` joins the propagation of `from`. EINVAL; EPERM
+  // unless the caller has CAP_SYS_ADMIN over the namespaces of both.
+  Result<void> ShareWith(const Credentials& creds, const VfsPath& from, const VfsPath& to);
+  // Before a new mount of a type that shows what other mounts of it here may hide (proc, sysfs). EPERM: none
+  // of them shows it as a whole, or as writable as this one would be. Linux: mount_too_revealing().
+  Result<void> CheckReveals(Mount& mount) const;
 
   struct Entry {
     RefPtr<Mount> mount;
@@ -167,7 +185,9 @@ class MountNamespace final : public RefCounted {
 
  private:
   friend class MountTree;
-  explicit MountNamespace(bool detached) : detached_(detached) {}  // without mounts yet
+  // Without mounts yet.
+  MountNamespace(bool detached, RefPtr<UserNamespace> user_ns)
+      : Namespace(std::move(user_ns)), detached_(detached) {}
   // Whether a mount may be copied from here: it is of this namespace or of a detached tree.
   bool MayCopyLocked(const Mount& mount) const ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);
 

@@ -12,7 +12,11 @@ bool IsNamespaceFile(const VfsPath& path) { return path.dentry->filesystem().typ
 
 }  // namespace
 
-MountNamespace::MountNamespace(RefPtr<Mount> root, bool detached) : detached_(detached) {
+MountNamespace::MountNamespace(RefPtr<Mount> root)
+    : MountNamespace(std::move(root), false, RefPtr<UserNamespace>(&UserNamespace::Initial())) {}
+
+MountNamespace::MountNamespace(RefPtr<Mount> root, bool detached, RefPtr<UserNamespace> user_ns)
+    : Namespace(std::move(user_ns)), detached_(detached) {
   WriterLock lock(mount_tree_mu);
   root_ = root;
   MountTree::AddTo(*this, {std::move(root)});
@@ -42,6 +46,18 @@ Result<void> MountNamespace::Attach(RefPtr<Mount> mount, const VfsPath& where) {
   return MountTree::Attach(*this, {std::move(mount)}, where, &dropped);
 }
 
+Result<void> MountNamespace::CheckReveals(Mount& mount) const {
+  if (user_ns()->IsInitial()) return Ok();
+  WriterLock lock(mount_tree_mu);
+  auto shows_all = [&](const auto& entry)
+                       ABSL_NO_THREAD_SAFETY_ANALYSIS { return MountTree::Shows(*entry.second, mount); };
+  auto shown = std::find_if(mounts_.begin(), mounts_.end(), shows_all);
+  if (shown == mounts_.end()) return Errno(EPERM);
+  mount.locked_flags_ = shown->second->locked_flags_ & (MS_RDONLY | Mount::kAtimeFlags);
+  if (shown->second->filesystem().is_read_only()) mount.locked_flags_ |= MS_RDONLY;
+  return Ok();
+}
+
 Result<void> MountNamespace::Bind(const VfsPath& from, const VfsPath& to, bool recursive) {
   MountTree::Dropped dropped;
   WriterLock lock(mount_tree_mu);
@@ -49,20 +65,25 @@ Result<void> MountNamespace::Bind(const VfsPath& from, const VfsPath& to, bool r
   if (from.mount->unbindable_ || (!MayCopyLocked(*from.mount) && !IsNamespaceFile(from)))
     return Errno(EINVAL);
   if (from.inode()->IsDirectory() != to.inode()->IsDirectory()) return Errno(ENOTDIR);
+  RETURN_IF_ERROR(MountTree::CheckLocksBelow(from, recursive));
   MountTree::Mounts copy = MountTree::Copy(from, {.recursive = recursive});
+  copy[0]->locked_ = false;
   Result<void> attached = MountTree::Attach(*this, copy, to, &dropped);
   if (!attached.ok()) MountTree::Discard(copy, &dropped);
   dropped.insert(dropped.end(), copy.begin(), copy.end());
   return attached;
 }
 
-Result<RefPtr<MountNamespace>> MountNamespace::CopyDetached(const VfsPath& from, bool recursive) const {
+Result<RefPtr<MountNamespace>> MountNamespace::CopyDetached(const VfsPath& from, bool recursive,
+                                                            RefPtr<UserNamespace> owner) const {
   MountTree::Dropped dropped;
-  auto detached = RefPtr<MountNamespace>::Adopt(new MountNamespace(true));
+  auto detached = RefPtr<MountNamespace>::Adopt(new MountNamespace(true, std::move(owner)));
   WriterLock lock(mount_tree_mu);
   if (from.mount->unbindable_ || (!MayCopyLocked(*from.mount) && !IsNamespaceFile(from)))
     return Errno(EINVAL);
+  RETURN_IF_ERROR(MountTree::CheckLocksBelow(from, recursive));
   MountTree::Mounts copy = MountTree::Copy(from, {.recursive = recursive});
+  copy[0]->locked_ = false;
   Result<void> room = MountTree::CheckRoom(nullptr, copy.size());
   if (!room.ok()) {
     MountTree::Discard(copy, &dropped);
@@ -74,15 +95,17 @@ Result<RefPtr<MountNamespace>> MountNamespace::CopyDetached(const VfsPath& from,
 }
 
 Result<RefPtr<MountNamespace>> MountNamespace::Clone(
-    absl::flat_hash_map<const Mount*, RefPtr<Mount>>* translate, bool as_slaves) const {
-  auto clone = RefPtr<MountNamespace>::Adopt(new MountNamespace(false));
+    RefPtr<UserNamespace> owner, absl::flat_hash_map<const Mount*, RefPtr<Mount>>* translate) const {
+  const bool is_less_privileged = owner != user_ns();
+  auto clone = RefPtr<MountNamespace>::Adopt(new MountNamespace(false, std::move(owner)));
   WriterLock lock(mount_tree_mu);
   RETURN_IF_ERROR(MountTree::CheckRoom(nullptr, mounts_.size()));
   const MountTree::CopyOptions options{
       .recursive = true,
       .unbindable_too = true,
-      .as = as_slaves ? MountTree::CopyAs::kSlaves : MountTree::CopyAs::kPeers};
+      .as = is_less_privileged ? MountTree::CopyAs::kSlaves : MountTree::CopyAs::kPeers};
   MountTree::Mounts copy = MountTree::Copy(VfsPath{root_, root_->root_}, options, translate);
+  if (is_less_privileged) MountTree::Lock(copy);
   clone->root_ = copy[0];
   MountTree::AddTo(*clone, copy);
   return clone;
@@ -93,7 +116,7 @@ Result<void> MountNamespace::Unmount(const VfsPath& path, int flags) {
   WriterLock lock(mount_tree_mu);
   Mount& mount = *path.mount;
   if (mount.namespace_ != this || path.dentry != mount.root()) return Errno(EINVAL);
-  if (!mount.parent_) return Errno(EINVAL);  // the root of the namespace
+  if (!mount.parent_ || mount.locked_) return Errno(EINVAL);  // the root of the namespace
   if ((flags & MNT_DETACH) == 0 && MountTree::IsBusy(mount)) return Errno(EBUSY);
   MountTree::Unmount(mount, &dropped);
   return Ok();
@@ -108,7 +131,7 @@ Result<void> MountNamespace::Move(const VfsPath& from, const VfsPath& to) {
   if (is_attached ? mount.namespace_ != this : !mount.namespace_->detached_) return Errno(EINVAL);
   if (from.dentry != mount.root()) return Errno(EINVAL);
   if (from.inode()->IsDirectory() != to.inode()->IsDirectory()) return Errno(EINVAL);
-  if (is_attached && mount.parent_->group_) return Errno(EINVAL);
+  if (is_attached && (mount.parent_->group_ || mount.locked_)) return Errno(EINVAL);
   if (to.mount->group_ && MountTree::HasUnbindable(mount)) return Errno(EINVAL);
   if (MountTree::IsBelow(*to.mount, mount)) return Errno(ELOOP);
   const VfsPath old{mount.parent_, mount.mount_point_};
@@ -128,6 +151,7 @@ Result<void> MountNamespace::PivotRoot(const VfsPath& root, const VfsPath& new_r
     return Errno(EINVAL);
   if (root.mount->namespace_ != this || mount.namespace_ != this || put_old.mount->namespace_ != this)
     return Errno(EINVAL);
+  if (mount.locked_) return Errno(EINVAL);
   if (new_root.dentry->IsDeleted()) return Errno(ENOENT);
   if (root.mount == &mount || put_old.mount == root.mount) return Errno(EBUSY);
   if (root.dentry != root.mount->root()) return Errno(EINVAL);  // a chroot is no mount point
@@ -137,6 +161,7 @@ Result<void> MountNamespace::PivotRoot(const VfsPath& root, const VfsPath& new_r
   const VfsPath below_root{root.mount->parent_, root.mount->mount_point_};
   MountTree::Unlink(mount, &dropped);
   MountTree::Unlink(*root.mount, &dropped);
+  mount.locked_ = std::exchange(root.mount->locked_, false);
   MountTree::Link(*root.mount, MountTree::Uppermost(put_old));
   if (below_root) {
     MountTree::Link(mount, below_root);
@@ -170,6 +195,10 @@ Result<void> MountNamespace::SetAttributes(const VfsPath& path, const MountAttri
   auto is_busy = [&](const RefPtr<Mount>& mount) {
     return (change.set & MS_RDONLY & ~mount->flags()) != 0 && mount->has_writers();
   };
+  auto is_locked = [&](const RefPtr<Mount>& mount) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return !MountTree::MayHaveFlags(*mount, (mount->flags() & ~change.clear) | change.set);
+  };
+  if (std::any_of(tree.begin(), tree.end(), is_locked)) return Errno(EPERM);
   if (std::any_of(tree.begin(), tree.end(), is_busy)) return Errno(EBUSY);
   for (const RefPtr<Mount>& mount : tree) {
     mount->set_flags((mount->flags() & ~change.clear) | change.set);
@@ -179,10 +208,13 @@ Result<void> MountNamespace::SetAttributes(const VfsPath& path, const MountAttri
   return Ok();
 }
 
-Result<void> MountNamespace::ShareWith(const VfsPath& from, const VfsPath& to) {
+Result<void> MountNamespace::ShareWith(const Credentials& creds, const VfsPath& from, const VfsPath& to) {
   WriterLock lock(mount_tree_mu);
   Mount &model = *from.mount, &mount = *to.mount;
   if (model.namespace_ == nullptr || mount.namespace_ == nullptr) return Errno(EINVAL);
+  for (const MountNamespace* space : {model.namespace_, mount.namespace_}) {
+    if (!creds.HasCapabilityIn(*space->user_ns(), CAP_SYS_ADMIN)) return Errno(EPERM);
+  }
   if (from.dentry != model.root() || to.dentry != mount.root()) return Errno(EINVAL);
   if (&model.filesystem() != &mount.filesystem()) return Errno(EINVAL);
   if (!mount.root()->IsBelow(*model.root())) return Errno(EINVAL);

@@ -121,16 +121,20 @@ std::vector<MountTree::Node> MountTree::Snapshot(const Mounts& tree) {
 }
 
 void MountTree::MountCopy(const std::vector<Node>& tree, const std::vector<Group>& groups,
-                          const std::vector<Group>& masters, const VfsPath& where, Dropped* dropped) {
+                          const std::vector<Group>& masters, bool locks, const VfsPath& where,
+                          Dropped* dropped) {
   Mounts made;
   for (size_t i = 0; i < tree.size(); ++i) {
     const Mount& old = *tree[i].mount;
     auto copy = MakeRef<Mount>(old.filesystem_, old.root_, old.flags(), old.source_);
+    copy->locked_flags_ = old.locked_flags_;
+    copy->locked_ = old.locked_ && i > 0;
     if (i > 0) Link(*copy, VfsPath{made[tree[i].parent], tree[i].point});
     if (!groups.empty()) Join(*copy, groups[i]);
     Follow(*copy, masters[i]);
     made.push_back(std::move(copy));
   }
+  if (locks) Lock(made);
   // What is mounted there already stays what is seen.
   Mount* over = MountedOn(*where.mount, *where.dentry);
   RefPtr<Mount> kept(over);
@@ -170,10 +174,11 @@ Result<void> MountTree::Attach(MountNamespace& space, const Mounts& tree, const 
     absl::flat_hash_map<const PeerGroup*, GroupsOfCopies> groups{{parent.group_.get(), own}};
     for (size_t i = 0; i < receivers.size(); ++i) {
       Mount* receiver = receivers[i];
+      const bool locks = receiver->namespace_->user_ns() != space.user_ns();
       GroupsOfCopies masters;
       if (groups_before[i] == parent.group_) {
         for (const RefPtr<Mount>& mount : tree) masters.push_back(mount->master_);
-        MountCopy(nodes, own, masters, VfsPath{RefPtr<Mount>(receiver), top.dentry}, dropped);
+        MountCopy(nodes, own, masters, locks, VfsPath{RefPtr<Mount>(receiver), top.dentry}, dropped);
         continue;
       }
       // Where no member of the master's group shows the place, its own master's copies are followed.
@@ -186,7 +191,7 @@ Result<void> MountTree::Attach(MountNamespace& space, const Mounts& tree, const 
         while (known.size() < tree.size()) known.push_back(MakeRef<PeerGroup>());
         shared = known;
       }
-      MountCopy(nodes, shared, masters, VfsPath{RefPtr<Mount>(receiver), top.dentry}, dropped);
+      MountCopy(nodes, shared, masters, locks, VfsPath{RefPtr<Mount>(receiver), top.dentry}, dropped);
     }
   }
   Link(*tree[0], top);

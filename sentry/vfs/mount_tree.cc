@@ -17,7 +17,11 @@ size_t MountTree::total_ = 0;
 
 Mount* MountTree::MountedOn(const Mount& mount, const Dentry& dentry) {
   auto found = mount.children_.find(&dentry);
-  return found == mount.children_.end() ? nullptr : found->second;
+  if (found != mount.children_.end()) return found->second;
+  for (const auto& [place, stuck] : mount.stuck_) {
+    if (place.get() == &dentry) return stuck.get();
+  }
+  return nullptr;
 }
 
 MountTree::Points& MountTree::AllPoints() {
@@ -81,6 +85,8 @@ RefPtr<Mount> MountTree::CopyOne(const Mount& mount, RefPtr<Dentry> root, CopyAs
     ShareWith(*copy, mount);
   }
   copy->unbindable_ = mount.unbindable_;
+  copy->locked_flags_ = mount.locked_flags_;
+  copy->locked_ = mount.locked_;
   return copy;
 }
 
@@ -105,6 +111,46 @@ MountTree::Mounts MountTree::Copy(const VfsPath& from, const CopyOptions& option
   return made;
 }
 
+void MountTree::Lock(const Mounts& tree) {
+  constexpr uint64_t kLockable = MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC;
+  for (const RefPtr<Mount>& mount : tree) {
+    mount->locked_flags_ |= (mount->flags() & kLockable) | Mount::kAtimeFlags;
+    mount->locked_ = mount != tree[0];
+  }
+}
+
+Result<void> MountTree::CheckLocksBelow(const VfsPath& from, bool recursive) {
+  for (const auto& [dentry, child] : from.mount->children_) {
+    if (child->locked_ && !recursive && dentry->IsBelow(*from.dentry)) return Errno(EINVAL);
+  }
+  if (!recursive) return Ok();
+  for (const RefPtr<Mount>& mount : Subtree(*from.mount)) {
+    const bool is_copied = mount->parent_ != from.mount || mount->mount_point_->IsBelow(*from.dentry);
+    if (mount != from.mount && is_copied && mount->unbindable_ && mount->locked_) return Errno(EPERM);
+  }
+  return Ok();
+}
+
+bool MountTree::MayHaveFlags(const Mount& mount, uint64_t flags) {
+  const uint64_t locked = mount.locked_flags_;
+  if ((locked & ~Mount::kAtimeFlags & ~flags) != 0) return false;
+  return (locked & Mount::kAtimeFlags) == 0 || ((mount.flags() ^ flags) & Mount::kAtimeFlags) == 0;
+}
+
+bool MountTree::Shows(const Mount& there, const Mount& wanted) {
+  if (there.filesystem().type_name() != wanted.filesystem().type_name()) return false;
+  if (!there.root_->IsRoot()) return false;
+  const bool read_only = (there.locked_flags_ & MS_RDONLY) != 0 || there.filesystem().is_read_only();
+  if (read_only && !wanted.read_only()) return false;
+  if ((there.locked_flags_ & Mount::kAtimeFlags) != 0 &&
+      ((there.flags() ^ wanted.flags()) & Mount::kAtimeFlags) != 0)
+    return false;
+  for (const auto& [dentry, child] : there.children_) {
+    if (child->locked_ && !dentry->borrow_inode()->IsAlwaysEmpty()) return false;
+  }
+  return there.stuck_.empty();
+}
+
 void MountTree::Discard(const Mounts& tree, Dropped* dropped) {
   for (auto it = tree.rbegin(); it != tree.rend(); ++it) {
     Unlink(**it, dropped);
@@ -114,7 +160,8 @@ void MountTree::Discard(const Mounts& tree, Dropped* dropped) {
 }
 
 Result<void> MountTree::CheckRoom(const MountNamespace* space, size_t count) {
-  size_t there = space != nullptr ? space->mounts_.size() : total_;
+  const size_t stuck = Mount::stuck_count_.load(std::memory_order_relaxed);
+  size_t there = space != nullptr ? space->mounts_.size() : total_ + stuck;
   size_t limit = space != nullptr ? kMaxMounts : kMaxMountsInAll;
   if (there > limit || count > limit - there) return Errno(ENOSPC);
   return Ok();
@@ -174,6 +221,11 @@ void MountTree::Remove(const std::vector<Mount*>& set, Dropped* dropped) {
   for (const Kept& over : kept) Unlink(*over.mount, dropped);
   for (auto it = set.rbegin(); it != set.rend(); ++it) {
     Mount& mount = **it;
+    if (mount.locked_ && mount.parent_ && going.contains(mount.parent_.get())) {
+      mount.mount_point_->mount_count.fetch_add(1, std::memory_order_acq_rel);
+      mount.parent_->stuck_.emplace_back(mount.mount_point_, RefPtr<Mount>(&mount));
+      Mount::stuck_count_.fetch_add(1, std::memory_order_relaxed);
+    }
     Unlink(mount, dropped);
     ChangePropagation(mount, MS_PRIVATE);
     auto place = mount.namespace_->mounts_.find(mount.serial_);

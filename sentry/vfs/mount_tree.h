@@ -81,6 +81,17 @@ class MountTree {
   // Makes them mounts of the namespace, of which they take room.
   static void AddTo(MountNamespace& space, const Mounts& tree) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mount_tree_mu);
 
+  // --- locks; of a tree that comes to a less privileged user namespace ---
+  // Linux: lock_mnt_tree(). The top may be unmounted.
+  static void Lock(const Mounts& tree) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mount_tree_mu);
+  // Whether a copy of what is at `from` would show what a locked mount covers. EINVAL; EPERM.
+  static Result<void> CheckLocksBelow(const VfsPath& from, bool recursive)
+      ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);
+  // Linux: can_change_locked_flags().
+  static bool MayHaveFlags(const Mount& mount, uint64_t flags) ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);
+  // Whether `there` shows all that a new mount of its type would. Linux: mnt_already_visible().
+  static bool Shows(const Mount& there, const Mount& wanted) ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);
+
   // --- mounting ---
   // Mounts the tree on what is uppermost at `where`, and copies of it where that propagates to. The tree is
   // new, or a detached one's, or already one of the namespace's, taken off its place. ENOSPC, with nothing
@@ -128,7 +139,7 @@ class MountTree {
   };
   static std::vector<Node> Snapshot(const Mounts& tree) ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);
   static void MountCopy(const std::vector<Node>& tree, const std::vector<Group>& groups,
-                        const std::vector<Group>& masters, const VfsPath& where, Dropped* dropped)
+                        const std::vector<Group>& masters, bool locks, const VfsPath& where, Dropped* dropped)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mount_tree_mu);
   // What goes when the mounts `set` go: adds what they propagate to.
   static void AddReceivers(std::vector<Mount*>* set) ABSL_SHARED_LOCKS_REQUIRED(mount_tree_mu);

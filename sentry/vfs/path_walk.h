@@ -75,7 +75,7 @@ Result<void> VfsRename(const PathContext& context, const VfsPath& old_start, std
 
 // chmod, chown, truncate, utimensat on a place, with their permission rules.
 Result<void> VfsChmod(const PathContext& context, const VfsPath& path, uint32_t mode);
-// -1 (UINT32_MAX): leave.
+// Ids of the caller's namespace; -1 (UINT32_MAX): leave. EINVAL: one without a mapping.
 Result<void> VfsChown(const PathContext& context, const VfsPath& path, Uid uid, Gid gid);
 Result<void> VfsTruncate(const PathContext& context, const VfsPath& path, uint64_t size);
 Result<void> VfsUtimens(const PathContext& context, const VfsPath& path, std::optional<TimeChange> atime,

@@ -13,6 +13,8 @@ Result<InodeAttributes> AccessAttributes(Inode& inode) {
 Result<void> CheckMayCreate(const Credentials& creds, const Dentry& dir, Inode& inode) {
   if (dir.IsDeleted()) return Errno(ENOENT);
   if (!inode.filesystem().HasOwners(creds.fsuid, creds.fsgid)) return Errno(EOVERFLOW);
+  const UserNamespace& owner = inode.filesystem().user_ns();
+  if (!owner.MapsUid(creds.fsuid) || !owner.MapsGid(creds.fsgid)) return Errno(EOVERFLOW);
   return inode.CheckAccess(creds, W_OK | X_OK);
 }
 
@@ -24,7 +26,8 @@ Result<void> CheckMayDelete(const PathContext& context, const Dentry& dir, Inode
   if ((dir_attributes.mode & S_ISVTX) != 0 && !creds.HasCapability(CAP_FOWNER) &&
       creds.fsuid != dir_attributes.uid) {
     ASSIGN_OR_RETURN(InodeAttributes attributes, AccessAttributes(*victim.borrow_inode()));
-    if (creds.fsuid != attributes.uid) return Errno(EPERM);
+    if (creds.fsuid != attributes.uid && !creds.HasCapabilityOver(attributes.uid, attributes.gid, CAP_FOWNER))
+      return Errno(EPERM);
   }
   if (victim.borrow_inode()->IsDirectory() != as_directory) return Errno(as_directory ? ENOTDIR : EISDIR);
   if (dir.IsDeleted()) return Errno(ENOENT);
@@ -53,7 +56,8 @@ Result<CreateAttributes> NewFileAttributes(const PathContext& context, Inode& di
   if ((mode & S_IFMT) == S_IFDIR) {
     attributes.mode |= S_ISGID;
   } else if ((attributes.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) &&
-             !context.creds->InGroup(parent.gid) && !context.creds->HasCapability(CAP_FSETID)) {
+             !context.creds->InGroup(parent.gid) &&
+             !context.creds->HasCapabilityOver(parent.uid, parent.gid, CAP_FSETID)) {
     attributes.mode &= ~static_cast<uint32_t>(S_ISGID);
   }
   return attributes;

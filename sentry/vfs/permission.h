@@ -15,7 +15,7 @@ inline Result<void> CheckWritableMount(const VfsPath& path) {
   return Ok();
 }
 inline bool IsOwner(const Credentials& creds, const InodeAttributes& attributes) {
-  return creds.fsuid == attributes.uid || creds.HasCapability(CAP_FOWNER);
+  return creds.fsuid == attributes.uid || creds.HasCapabilityOverOwner(attributes.uid, CAP_FOWNER);
 }
 // The inode's attributes, of which the caller uses type, mode, uid and gid only.
 Result<InodeAttributes> AccessAttributes(Inode& inode);

@@ -29,7 +29,7 @@ bool NamesSomebody(uint16_t tag) { return tag == kUser || tag == kGroup; }
 }  // namespace
 
 // Linux: posix_acl_from_xattr().
-Result<PosixAcl::Ref> PosixAcl::Parse(std::string_view value) {
+Result<PosixAcl::Ref> PosixAcl::Parse(std::string_view value, const UserNamespace& space) {
   uint32_t version = 0;
   if (value.size() < kHeaderSize) return Errno(EINVAL);
   std::memcpy(&version, value.data(), sizeof(version));
@@ -52,7 +52,8 @@ Result<PosixAcl::Ref> PosixAcl::Parse(std::string_view value) {
         break;
       case kUser:
       case kGroup:
-        if (entry.id == kUndefinedId) return Errno(EINVAL);
+        entry.id = entry.tag == kUser ? space.ToKernelUid(entry.id) : space.ToKernelGid(entry.id);
+        if (entry.id == kNoId) return Errno(EINVAL);
         break;
       default:
         return Errno(EINVAL);
@@ -62,10 +63,14 @@ Result<PosixAcl::Ref> PosixAcl::Parse(std::string_view value) {
   return Ref(std::move(acl));
 }
 
-std::string PosixAcl::ToXattr() const {
+std::string PosixAcl::ToXattr(const UserNamespace& space) const {
   const uint32_t version = POSIX_ACL_XATTR_VERSION;
   std::string value(reinterpret_cast<const char*>(&version), sizeof(version));
-  for (const Entry& entry : entries_) value.append(reinterpret_cast<const char*>(&entry), sizeof(entry));
+  for (Entry entry : entries_) {
+    if (entry.tag == kUser) entry.id = space.FromKernelUid(entry.id);
+    if (entry.tag == kGroup) entry.id = space.FromKernelGid(entry.id);
+    value.append(reinterpret_cast<const char*>(&entry), sizeof(entry));
+  }
   return value;
 }
 
@@ -184,7 +189,7 @@ Result<void> CheckAcl(const Credentials& creds, const PosixAcl* acl, uint32_t mo
     return CheckModeBits(creds, mode, uid, gid, mask);
   const uint32_t wanted = static_cast<uint32_t>(mask) & 7;
   if (acl->Grants(creds, uid, gid, wanted)) return Ok();
-  return CheckOverride(creds, mode, wanted);
+  return CheckOverride(creds, mode, uid, gid, wanted);
 }
 
 }  // namespace runsc

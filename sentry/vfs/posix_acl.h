@@ -24,9 +24,10 @@ class PosixAcl final : public RefCounted {
  public:
   using Ref = RefPtr<const PosixAcl>;
 
-  // The value of an extended attribute. Null: it has no entries. EINVAL, EOPNOTSUPP (another version).
-  static Result<Ref> Parse(std::string_view value);
-  std::string ToXattr() const;
+  // The value of an extended attribute, with ids of the namespace. Null: it has no entries. EINVAL,
+  // EOPNOTSUPP (another version).
+  static Result<Ref> Parse(std::string_view value, const UserNamespace& space);
+  std::string ToXattr(const UserNamespace& space) const;
   // Whether the entries are those that a list must have, in their order. EINVAL.
   Result<void> Validate() const;
 
@@ -44,7 +45,7 @@ class PosixAcl final : public RefCounted {
   struct Entry {
     uint16_t tag;
     uint16_t permissions;
-    uint32_t id;  // of a user or group that is named
+    uint32_t id;  // of a user or group that is named, the kernel's
   };
   std::vector<Entry> entries_;
 };

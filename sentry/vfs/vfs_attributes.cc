@@ -25,7 +25,7 @@ Result<void> VfsChmod(const PathContext& context, const VfsPath& path, uint32_t 
   if (!IsOwner(*context.creds, attributes)) return Errno(EPERM);
   mode &= 07777;
   if ((mode & S_ISGID) != 0 && !context.creds->InGroup(attributes.gid) &&
-      !context.creds->HasCapability(CAP_FSETID))
+      !context.creds->HasCapabilityOver(attributes.uid, attributes.gid, CAP_FSETID))
     mode &= ~static_cast<uint32_t>(S_ISGID);
   AttributeChange change;
   change.mode = mode;
@@ -37,9 +37,14 @@ Result<void> VfsChown(const PathContext& context, const VfsPath& path, Uid uid, 
   const Credentials& creds = *context.creds;
   RefPtr<Inode> inode = path.inode();
   RETURN_IF_ERROR(CheckWritableMount(path));
+  const Uid shown_uid = uid;
+  const Gid shown_gid = gid;
+  uid = creds.user_ns->ToKernelUid(uid);
+  gid = creds.user_ns->ToKernelGid(gid);
+  if ((uid == kNoId && shown_uid != kLeave) || (gid == kNoId && shown_gid != kLeave)) return Errno(EINVAL);
   ASSIGN_OR_RETURN(InodeAttributes attributes, AccessAttributes(*inode));
   bool owner = creds.fsuid == attributes.uid;
-  bool capable = creds.HasCapability(CAP_CHOWN);
+  bool capable = creds.HasCapabilityOver(attributes.uid, attributes.gid, CAP_CHOWN);
   if (uid != kLeave && !capable && !(owner && uid == attributes.uid)) return Errno(EPERM);
   if (gid != kLeave && !capable && !(owner && (gid == attributes.gid || creds.InGroup(gid))))
     return Errno(EPERM);
@@ -49,7 +54,8 @@ Result<void> VfsChown(const PathContext& context, const VfsPath& path, Uid uid, 
   if (!inode->IsDirectory() && !inode->IsSymlink() && (attributes.mode & (S_ISUID | S_ISGID)) != 0) {
     uint32_t mode = attributes.mode & 07777 & ~static_cast<uint32_t>(S_ISUID);
     bool keeps_group =
-        (mode & S_IXGRP) == 0 && (creds.InGroup(attributes.gid) || creds.HasCapability(CAP_FSETID));
+        (mode & S_IXGRP) == 0 && (creds.InGroup(attributes.gid) ||
+                                  creds.HasCapabilityOver(attributes.uid, attributes.gid, CAP_FSETID));
     if (!keeps_group) mode &= ~static_cast<uint32_t>(S_ISGID);
     change.mode = mode;
   }

@@ -40,7 +40,9 @@ Result<void> CheckMayOpen(const PathContext& context, const VfsPath& path, int f
   int mask = AccessMask(flags);
   if (inode.IsSymlink()) return Errno(ELOOP);
   if (inode.IsDirectory() && (mask & W_OK) != 0) return Errno(EISDIR);
-  if (IsDevice(inode) && path.mount && (path.mount->flags() & MS_NODEV) != 0) return Errno(EACCES);
+  if (IsDevice(inode) &&
+      (!inode.filesystem().allows_devices() || (path.mount && (path.mount->flags() & MS_NODEV) != 0)))
+    return Errno(EACCES);
   if ((mask & W_OK) != 0 && WritesToFilesystem(inode)) RETURN_IF_ERROR(CheckWritableMount(path));
   RETURN_IF_ERROR(inode.CheckAccess(*context.creds, mask));
   if ((flags & O_NOATIME) != 0) {

@@ -52,13 +52,55 @@ Result<void> CheckFileCapabilities(std::string_view value) {
   return valid ? Ok() : Result<void>(Errno(EINVAL));
 }
 
+// A value names the root user of the namespace in which it counts. None (the second revision): that of
+// `files`, whose filesystem it is.
+bool NamesRoot(std::string_view value) { return value.size() == XATTR_CAPS_SZ_3; }
+Uid RootOfFileCapabilities(std::string_view value, const UserNamespace& files) {
+  vfs_ns_cap_data data{};
+  std::memcpy(&data, value.data(), std::min(value.size(), sizeof(data)));
+  return NamesRoot(value) ? data.rootid : files.RootUid();
+}
+
+std::string FileCapabilitiesFor(std::string_view value, std::optional<Uid> root) {
+  vfs_ns_cap_data data{};
+  std::memcpy(&data, value.data(), std::min(value.size(), size_t{XATTR_CAPS_SZ_2}));
+  data.magic_etc &= ~uint32_t{VFS_CAP_REVISION_MASK};
+  data.magic_etc |= root ? VFS_CAP_REVISION_3 : VFS_CAP_REVISION_2;
+  data.rootid = root.value_or(0);
+  return std::string(reinterpret_cast<const char*>(&data), root ? XATTR_CAPS_SZ_3 : XATTR_CAPS_SZ_2);
+}
+
+// What is kept of the value that somebody gives a file. Linux: cap_convert_nscap().
+Result<std::string> KeepFileCapabilities(std::string_view value, const Inode& inode,
+                                         const Credentials& creds) {
+  const UserNamespace& files = inode.filesystem().user_ns();
+  if (!NamesRoot(value) && creds.HasCapabilityIn(files, CAP_SETFCAP)) return std::string(value);
+  const Uid root = creds.user_ns->ToKernelUid(NamesRoot(value) ? RootOfFileCapabilities(value, files) : 0);
+  if (root == kNoId || !files.MapsUid(root)) return Errno(EINVAL);
+  return FileCapabilitiesFor(value, root);
+}
+
+// What is shown of it. Linux: cap_inode_getsecurity().
+Result<std::string> ShowFileCapabilities(std::string value, const UserNamespace& files,
+                                         const UserNamespace& viewer) {
+  if (!CheckFileCapabilities(value).ok()) return value;
+  const Uid root = RootOfFileCapabilities(value, files);
+  const Uid shown = viewer.FromKernelUid(root);
+  if (shown != kNoId && shown != 0) return FileCapabilitiesFor(value, shown);
+  if (!viewer.IsRootHereOrAbove(root)) return Errno(EOVERFLOW);
+  return FileCapabilitiesFor(value, std::nullopt);
+}
+
 Result<void> CheckPermission(const PathContext& context, Inode& inode, std::string_view name, bool write) {
   const Credentials& creds = *context.creds;
   if (HasPrefix(name, "security.")) {
-    if (write && !creds.HasCapability(CAP_SYS_ADMIN) &&
-        !(name == XATTR_NAME_CAPS && creds.HasCapability(CAP_SETFCAP)))
-      return Errno(EPERM);
-    return Ok();
+    if (!write) return Ok();
+    if (name != XATTR_NAME_CAPS)
+      return creds.HasCapabilityIn(inode.filesystem().user_ns(), CAP_SYS_ADMIN) ? Ok()
+                                                                                : Result<void>(Errno(EPERM));
+    ASSIGN_OR_RETURN(InodeAttributes attributes, AccessAttributes(inode));
+    return creds.HasCapabilityOver(attributes.uid, attributes.gid, CAP_SETFCAP) ? Ok()
+                                                                                : Result<void>(Errno(EPERM));
   }
   if (HasPrefix(name, "trusted.")) {
     if (!creds.HasCapability(CAP_SYS_ADMIN)) return Errno(write ? EPERM : ENODATA);
@@ -72,11 +114,11 @@ Result<void> CheckPermission(const PathContext& context, Inode& inode, std::stri
   return inode.CheckAccess(creds, write ? W_OK : R_OK);
 }
 
-Result<std::string> GetAcl(Inode& inode, AclType type) {
+Result<std::string> GetAcl(Inode& inode, AclType type, const UserNamespace& viewer) {
   if (inode.IsSymlink()) return Errno(EOPNOTSUPP);
   ASSIGN_OR_RETURN(PosixAcl::Ref acl, inode.GetAcl(type));
   if (!acl) return Errno(ENODATA);
-  return acl->ToXattr();
+  return acl->ToXattr(viewer);
 }
 
 // Linux: vfs_set_acl(), set_posix_acl(), posix_acl_update_mode(). A null list removes what is there.
@@ -93,7 +135,8 @@ Result<void> SetAcl(const PathContext& context, const VfsPath& path, AclType typ
     if (type == AclType::kAccess) {
       mode = attributes.mode & 07777;
       if (!acl->UpdateMode(&*mode)) acl = nullptr;
-      if (!creds.InGroup(attributes.gid) && !creds.HasCapability(CAP_FSETID))
+      if (!creds.InGroup(attributes.gid) &&
+          !creds.HasCapabilityOver(attributes.uid, attributes.gid, CAP_FSETID))
         *mode &= ~static_cast<uint32_t>(S_ISGID);
     }
   }
@@ -106,10 +149,12 @@ Result<void> SetAcl(const PathContext& context, const VfsPath& path, AclType typ
 
 Result<std::string> VfsGetXattr(const PathContext& context, const VfsPath& path, std::string_view name) {
   RefPtr<Inode> inode = path.inode();
-  if (std::optional<AclType> type = AclTypeOf(name)) return GetAcl(*inode, *type);
+  if (std::optional<AclType> type = AclTypeOf(name)) return GetAcl(*inode, *type, *context.creds->user_ns);
   RETURN_IF_ERROR(CheckName(name));
   RETURN_IF_ERROR(CheckPermission(context, *inode, name, false));
-  return inode->GetXattr(name);
+  if (name != XATTR_NAME_CAPS) return inode->GetXattr(name);
+  ASSIGN_OR_RETURN(std::string value, inode->GetXattr(name));
+  return ShowFileCapabilities(std::move(value), inode->filesystem().user_ns(), *context.creds->user_ns);
 }
 
 Result<void> VfsSetXattr(const PathContext& context, const VfsPath& path, std::string_view name,
@@ -118,7 +163,7 @@ Result<void> VfsSetXattr(const PathContext& context, const VfsPath& path, std::s
     RETURN_IF_ERROR(CheckWritableMount(path));
     PosixAcl::Ref acl;
     if (!value.empty()) {
-      ASSIGN_OR_RETURN(acl, PosixAcl::Parse(value));
+      ASSIGN_OR_RETURN(acl, PosixAcl::Parse(value, *context.creds->user_ns));
     }
     return SetAcl(context, path, *type, std::move(acl));
   }
@@ -126,7 +171,12 @@ Result<void> VfsSetXattr(const PathContext& context, const VfsPath& path, std::s
   RefPtr<Inode> inode = path.inode();
   RETURN_IF_ERROR(CheckKnownName(context, *inode, name));
   RETURN_IF_ERROR(CheckPermission(context, *inode, name, true));
-  if (name == XATTR_NAME_CAPS) RETURN_IF_ERROR(CheckFileCapabilities(value));
+  std::string converted;
+  if (name == XATTR_NAME_CAPS) {
+    RETURN_IF_ERROR(CheckFileCapabilities(value));
+    ASSIGN_OR_RETURN(converted, KeepFileCapabilities(value, *inode, *context.creds));
+    value = converted;
+  }
   RETURN_IF_ERROR(inode->SetXattr(*path.dentry, name, value, flags));
   InotifyNotify(*path.dentry, IN_ATTRIB);
   return Ok();
