@@ -271,9 +271,9 @@ std::vector<EpollInterest::Info> EpollInterest::List() const {
 
 Result<RefPtr<FileDescription>> EpollInterest::Target(int fd, uint32_t nth) const {
   MutexLock lock(mu_);
-  for (auto it = items_.lower_bound(Key(fd, nullptr)); it != items_.end() && it->first.first == fd; ++it) {
-    if (nth-- > 0) continue;
-    RefPtr<FileDescription> file = RefPtr<FileDescription>::TryFrom(it->second->file_);
+  for (const auto& [key, item] : items_) {
+    if (key.second != fd || nth-- > 0) continue;
+    RefPtr<FileDescription> file = RefPtr<FileDescription>::TryFrom(item->file_);
     if (!file) return Errno(ENOENT);
     return file;
   }

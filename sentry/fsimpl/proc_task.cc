@@ -282,7 +282,6 @@ Result<void> WriteTimeOffsets(Task& task, std::string_view text) {
 }
 
 Result<void> AcceptWrite(Task& task, std::string_view text) { return Ok(); }
-Result<void> RefuseWrite(Task& task, std::string_view text) { return Errno(EPERM); }
 
 // --- the table ---
 
