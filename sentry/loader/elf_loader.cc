@@ -100,8 +100,9 @@ Result<ExecCreds> CredsFor(const LoadRequest& request, FileDescription& file) {
   const Credentials& old = *request.paths.creds;
   const bool nosuid = file.path().mount && (file.path().mount->flags() & MS_NOSUID) != 0;
   // Linux: mnt_may_suid(). The mounts of another tree, which a descriptor leads to, may be anybody's.
+  const MountNamespace* mounts = request.paths.mounts.get();
   const bool own = old.user_ns->IsIn(file.inode()->filesystem().user_ns()) &&
-                   (!file.path().mount || request.paths.mounts->Contains(*file.path().mount));
+                   (!file.path().mount || mounts == nullptr || mounts->Contains(*file.path().mount));
   const bool honour = !nosuid && own && !old.no_new_privs;
   std::optional<FileCapabilities> capabilities;
   if (honour) {
