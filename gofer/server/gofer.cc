@@ -11,6 +11,7 @@
 #include "gofer/server/host_path.h"
 #include "gofer/server/sandbox.h"
 #include "platform/base/log.h"
+#include "platform/host/resident_code.h"
 
 namespace runsc::gofer {
 namespace {
@@ -80,6 +81,8 @@ std::string Prepare(GoferOptions& options, ServerContext& context) {
   return "";
 }
 
+  // To get up took most of its code, to serve takes little of it.
+  if (options.lock_down) ReleaseCode();
 }  // namespace
 
 void ServeConnections(const ServerContext& context, std::vector<UniqueFd> sockets) {

@@ -26,6 +26,7 @@
 #include "platform/host/confinement.h"
 #include "platform/host/own_limits.h"
 #include "platform/host/task_capacity.h"
+#include "platform/host/resident_code.h"
 #include "runsc/sandbox/caller_terminal.h"
 #include "runsc/sandbox/network.h"
 #include "runsc/sandbox/pod_member.h"
@@ -310,10 +311,16 @@ class Watch {
     while (!done_) {
       pollfd polls[] = {{channel_.get(), POLLIN, 0},
                         {signals_.get(), POLLIN, 0},
+    int patience = kQuietAfterStart;
                         {container_ != nullptr ? container_->listener.get() : -1, POLLIN, 0},
                         {container_ != nullptr ? container_->creator : -1, POLLIN, 0},
                         {container_ != nullptr ? container_->socket_requests.get() : -1, POLLIN, 0}};
-      if (::poll(polls, std::size(polls), -1) < 0) continue;
+      const int happened = ::poll(polls, std::size(polls), patience);
+      if (happened < 0) continue;
+      if (happened == 0) {
+        ReleaseCode();
+        patience = -1;
+      }
       // Messages first: the Sentry says why it ends before it does.
       if (polls[0].revents != 0) OnMessage();
       if (!done_ && polls[1].revents != 0) OnSignal();

@@ -5,13 +5,26 @@
 
 #include <vector>
 
+#include "platform/host/resident_code.h"
+
 namespace runsc {
 
 void Supervisor::Run() {
   std::vector<pollfd> polls = {{channel_, POLLIN, 0}, {ended_, POLLIN, 0}, {gofer_, POLLRDHUP, 0}};
   for (int fd : kernel_.platform().death_fds()) polls.push_back({fd, POLLIN, 0});
+  // Once when the sandbox is up, and once more: a container may be started long after it was created.
+  int releases = 2;
+  bool is_quiet = false;
   while (true) {
-    if (::poll(polls.data(), polls.size(), -1) < 0) continue;
+    const int happened =
+        ::poll(polls.data(), polls.size(), is_quiet || releases == 0 ? -1 : kQuietAfterStart);
+    if (happened < 0) continue;
+    is_quiet = happened == 0;
+    if (is_quiet) {
+      ReleaseCode();
+      --releases;
+      continue;
+    }
     if (polls[1].revents != 0) return;
     if (polls[2].revents != 0) {
       polls[2].fd = -1;
