@@ -45,8 +45,13 @@ Result<void> OpenRoots(GoferOptions& options, ServerContext& context, std::strin
   return Ok();
 }
 
-Result<void> LockDown(const GoferOptions& options, ServerContext& context) {
+Result<void> LockDown(const GoferOptions& options, LabelChange& label, ServerContext& context,
+                      std::string& why) {
   LockDownOptions lock_down;
+  lock_down.change_label = [&label, &why] {
+    why = label.Commit();
+    return why.empty();
+  };
   lock_down.keep_fds = options.keep_fds;
   lock_down.die_with_parent = options.die_with_parent;
   lock_down.may_connect = options.allow_connect;
@@ -68,12 +73,16 @@ Result<void> LockDown(const GoferOptions& options, ServerContext& context) {
 // What failed, or nothing.
 std::string Prepare(GoferOptions& options, ServerContext& context) {
   std::string why;
+  LabelChange label;
+  if (why = label.Prepare(options.label); !why.empty()) return why;
   if (auto status = OpenRoots(options, context, why); !status.ok())
     return why.empty() ? fmt::format("opening the roots: {}", status.error().message()) : why;
   if (options.lock_down) {
-    if (auto status = LockDown(options, context); !status.ok())
-      return fmt::format("locking down: {}", status.error().message());
+    if (auto status = LockDown(options, label, context, why); !status.ok())
+      return why.empty() ? fmt::format("locking down: {}", status.error().message()) : why;
   }
+  // To get up took most of its code, to serve takes little of it.
+  if (options.lock_down) ReleaseCode();
   if (options.install_filter) {
     if (auto status = options.install_filter(); !status.ok())
       return fmt::format("the seccomp filter: {}", status.error().message());
@@ -81,8 +90,6 @@ std::string Prepare(GoferOptions& options, ServerContext& context) {
   return "";
 }
 
-  // To get up took most of its code, to serve takes little of it.
-  if (options.lock_down) ReleaseCode();
 }  // namespace
 
 void ServeConnections(const ServerContext& context, std::vector<UniqueFd> sockets) {

@@ -11,6 +11,7 @@
 #include "gofer/protocol/messages.h"
 #include "platform/base/result.h"
 #include "platform/base/unique_fd.h"
+#include "platform/host/security_label.h"
 
 namespace runsc::gofer {
 
@@ -36,6 +37,7 @@ struct GoferOptions {
   bool die_with_parent = false;
   bool allow_fifos = false;
   bool allow_connect = false;
+  SecurityLabel label;        // with lock_down
   std::vector<int> keep_fds;  // the log, what a sanitizer needs
   // Called with what failed before RunGofer returns 1; let go of before the first request. Null: the log.
   std::function<void(const std::string& why)> on_failure;

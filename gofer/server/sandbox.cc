@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 
 #include "gofer/server/host_path.h"
@@ -83,13 +84,16 @@ Result<PreparedRoots> PrepareGoferRoots(std::span<const HostRoot> roots, std::st
 }
 
 Result<size_t> LockDownGofer(const LockDownOptions& options) {
-  CloseAllFdsBut(options.keep_fds);
   size_t files = RaiseFileLimit();
   umask(0);
   uint64_t keep = uint64_t{1} << CAP_DAC_OVERRIDE | uint64_t{1} << CAP_DAC_READ_SEARCH;
   if (options.writable)
     keep |= uint64_t{1} << CAP_CHOWN | uint64_t{1} << CAP_FOWNER | uint64_t{1} << CAP_FSETID;
   RETURN_IF_ERROR(KeepCapabilities(keep));
+  // A profile need not let a process do any of what it has done so far.
+  if (options.change_label && !options.change_label()) return Errno(EACCES);
+  CloseAllFdsBut(options.keep_fds);
+  RETURN_IF_ERROR(SetNoNewPrivileges());
   RETURN_IF_ERROR(RestrictByLandlock({.roots = options.roots, .may_connect_unix = options.may_connect}));
   // After the capabilities: a change of them clears it.
   if (options.die_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return HostErrno();

@@ -7,6 +7,7 @@
 #ifndef GOFER_SERVER_SANDBOX_H_
 #define GOFER_SERVER_SANDBOX_H_
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,8 +46,9 @@ struct LockDownOptions {
   std::vector<LandlockRoot> roots;
   bool may_connect = false;  // to unix sockets of the host
   bool die_with_parent = false;
+  std::function<bool()> change_label;  // of the process; false: it failed, and said why
 };
-// Closes descriptors, raises RLIMIT_NOFILE as far as it can, drops capabilities, sets
+// Raises RLIMIT_NOFILE as far as it can, drops capabilities, changes the label, closes descriptors, sets
 // no_new_privs, and leaves nothing to open but what is beneath the roots. Returns how many descriptors the
 // process may have. The seccomp filter comes after it.
 Result<size_t> LockDownGofer(const LockDownOptions& options);

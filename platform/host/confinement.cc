@@ -80,6 +80,10 @@ Result<void> KeepCapabilities(uint64_t keep) {
     data[half].inheritable = 0;
   }
   if (::syscall(SYS_capset, &header, data) != 0) return HostErrno();
+  return Ok();
+}
+
+Result<void> SetNoNewPrivileges() {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return HostErrno();
   return Ok();
 }

@@ -24,8 +24,10 @@ const char* AdviceOnMounts(Errno error);
 void CloseAllFdsBut(std::span<const int> keep);
 
 // Drops every capability that is not in the bit set `keep` from all five sets, and keeps
-// the securebits from giving any back. Then sets no_new_privs.
+// the securebits from giving any back.
 Result<void> KeepCapabilities(uint64_t keep);
+// prctl(2), PR_SET_NO_NEW_PRIVS.
+Result<void> SetNoNewPrivileges();
 
 // Raises the soft limit of open files to the hard one; the new limit.
 uint64_t RaiseFileLimit();

@@ -12,6 +12,7 @@
 #include "runsc/lifecycle/attach.h"
 #include "runsc/lifecycle/creation.h"
 #include "runsc/lifecycle/exec.h"
+#include "runsc/lifecycle/label.h"
 
 namespace runsc {
 namespace {
@@ -50,8 +51,8 @@ struct ExecFlags {
     flags.Repeated("cap, c", "CAP", "a capability on top of the container's; may be repeated", &capabilities);
     flags.Unsigned("preserve-fds", "N", "give the descriptors 3 to 3+N-1 to the process too",
                    &options.preserve_fds, &has_preserve_fds);
-    flags.String("process-label", "LABEL", "accepted; SELinux labels have no effect", &label);
-    flags.String("apparmor", "PROFILE", "accepted; AppArmor profiles have no effect", &apparmor);
+    flags.String("process-label", "LABEL", "its SELinux label, which has to be the container's", &label);
+    flags.String("apparmor", "PROFILE", "its AppArmor profile, which has to be the container's", &apparmor);
     flags.String("cgroup", "PATH", "accepted for '/' only: the process is in its container's cgroup",
                  &cgroup);
     flags.Bool("ignore-paused", "also in a paused container, where it waits for `resume`", &ignore_paused);
@@ -61,13 +62,13 @@ struct ExecFlags {
   // What is wrong, or "". A file says all there is to say of the process: the flags about it are for
   // commands.
   std::string Apply(oci::Process& process, Arguments arguments) {
-    if (!label.empty()) Warn(fmt::format("--process-label: '{}' has no effect", label));
-    if (!apparmor.empty()) Warn(fmt::format("--apparmor: '{}' has no effect", apparmor));
     if (!cgroup.empty() && cgroup != "/" && !cgroup.ends_with(":/"))
       return fmt::format("--cgroup: '{}': no such file or directory: there are no cgroups in a container's",
                          cgroup);
     if (!process_file.empty()) return "";
     process.args = std::move(arguments);
+    if (!label.empty()) process.selinux_label = label;
+    if (!apparmor.empty()) process.apparmor_profile = apparmor;
     process.terminal = tty;
     process.console_size.reset();
     if (!cwd.empty() && cwd[0] != '/') return fmt::format("Cwd must be an absolute path, not '{}'", cwd);
@@ -114,10 +115,17 @@ int ExecFailed(const std::string& why) {
   return kExecFailed;
 }
 
-// What the container's config.json says of it, with the process that is asked for.
-absl::StatusOr<oci::Spec> BaseSpec(const ExecFlags& flags, const ContainerState& state) {
+SecurityLabel LabelOf(const oci::Process& process) {
+  return {process.apparmor_profile, process.selinux_label};
+}
+
+// What the container's config.json says of it, with the process that is asked for; and the label that
+// config.json asks for.
+absl::StatusOr<oci::Spec> BaseSpec(const ExecFlags& flags, const ContainerState& state,
+                                   SecurityLabel* label) {
   absl::StatusOr<oci::Spec> spec = oci::LoadSpec(Globals().root + "/" + state.id);
   if (!spec.ok()) return spec.status();
+  if (spec->process) *label = LabelOf(*spec->process);
   if (!flags.process_file.empty()) {
     absl::StatusOr<oci::Process> process = oci::LoadProcess(flags.process_file);
     if (!process.ok()) return process.status();
@@ -155,11 +163,15 @@ int RunExec(Arguments arguments) {
     return ExecFailed("cannot exec in a paused container (use --ignore-paused to override)");
   if (flags.process_file.empty() && arguments.empty())
     return ExecFailed("process args cannot be empty: name a command, or a file with --process");
-  absl::StatusOr<oci::Spec> spec = BaseSpec(flags, *state);
+  SecurityLabel containers_label;
+  absl::StatusOr<oci::Spec> spec = BaseSpec(flags, *state, &containers_label);
   if (!spec.ok()) return ExecFailed(std::string(spec.status().message()));
   oci::Process* process = &*spec->process;
   if (std::string wrong = flags.Apply(*process, std::move(arguments)); !wrong.empty())
     return ExecFailed(wrong);
+  absl::StatusOr<std::string> label = CompareLabels(LabelOf(*process), containers_label);
+  if (!label.ok()) return ExecFailed(std::string(label.status().message()));
+  if (!label->empty()) Warn(*label);
   if (std::string unknown = oci::UnknownCapabilities(*process); !unknown.empty()) Warn(unknown);
   if (process->terminal && flags.detach && flags.options.console_socket.empty())
     return ExecFailed("cannot allocate tty if runsc will detach without setting console socket");

@@ -17,6 +17,7 @@
 #include "runsc/lifecycle/container_cgroup.h"
 #include "runsc/lifecycle/control_client.h"
 #include "runsc/lifecycle/guest_hooks.h"
+#include "runsc/lifecycle/label.h"
 #include "runsc/lifecycle/monitor.h"
 #include "runsc/lifecycle/namespace_joins.h"
 #include "runsc/lifecycle/report.h"
@@ -106,6 +107,12 @@ class Creation {
     state_.sandbox_id = joins->sandbox.empty() ? options_.id : joins->sandbox;
     if (!joins->sandbox.empty()) {
       status = ConnectToSandbox(*joins);
+    SecurityLabel label{spec_.process->apparmor_profile, spec_.process->selinux_label};
+    status = CheckLabel(label, spec_.linux.mount_label);
+    if (!status.ok()) return status;
+    sandbox_.label = std::move(label);
+    status = PlanResctrl();
+    if (!status.ok()) return status;
       if (!status.ok()) return status;
     }
     if (!options_.console_socket.empty()) {
@@ -122,8 +129,6 @@ class Creation {
     return directory_->Save(state_);
   }
 
-  // Their policies are written for a container's own processes, which are not on the host here; docker's
-  // would keep a Sentry from confining itself.
   void WarnOfWhatHasNoEffect() {
     if (std::string unknown = oci::UnknownCapabilities(*spec_.process); !unknown.empty())
       options_.warn(unknown);
@@ -131,12 +136,10 @@ class Creation {
         (!spec_.linux.uid_mappings.empty() || !spec_.linux.gid_mappings.empty()))
       options_.warn(fmt::format("config.json: linux.{}Mappings: has no effect without a user namespace",
                                 spec_.linux.uid_mappings.empty() ? "gid" : "uid"));
-    auto warn = [this](const std::string& value, const char* field) {
-      if (!value.empty()) options_.warn(fmt::format("config.json: {}: '{}' has no effect", field, value));
-    };
-    warn(spec_.process->apparmor_profile, "process.apparmorProfile");
-    warn(spec_.process->selinux_label, "process.selinuxLabel");
-    warn(spec_.linux.mount_label, "linux.mountLabel");
+    if (spec_.linux.resources.memory && !spec_.linux.resources.memory->use_hierarchy.value_or(true))
+      options_.warn(
+          "config.json: linux.resources.memory.useHierarchy: has no effect: Linux always counts what is "
+          "below too");
   }
 
   absl::Status ConnectToSandbox(const NamespaceJoins& joins) {
@@ -160,6 +163,8 @@ class Creation {
     container.time = joins.time;
     if (joins.is_pod) return absl::OkStatus();
     if (sandbox_.boot.host_sockets && !state->host_sockets)
+    WarnOfSandboxLabel(*directory);
+    WarnOfSandboxShares();
       return failed(absl::FailedPreconditionError("it has no sockets (--network=off), and so it gives none"));
     WarnOfSharedSandbox(joins.sandbox);
     return absl::OkStatus();
@@ -167,6 +172,30 @@ class Creation {
 
   // Pods are limited as a whole, which engines know. Of others one would expect that their limits hold.
   void WarnOfSharedSandbox(const std::string& id) {
+  // A Sentry's label is that of the container that it was started for.
+  void WarnOfSandboxLabel(const ContainerDirectory& sandbox) {
+    absl::StatusOr<oci::Spec> first = oci::LoadSpec(sandbox.path());
+    if (!first.ok() || !first->process) return;
+    auto compare = [&](const std::string& own, const std::string& theirs, const char* field) {
+      if (own.empty() || own == theirs) return;
+      options_.warn(
+          fmt::format("config.json: {}: '{}' holds for this container's own processes on the host; what runs "
+                      "inside is in the "
+                      "sandbox of the container {}, which has {}",
+                      field, own, state_.sandbox_id, theirs.empty() ? "none" : fmt::format("'{}'", theirs)));
+    };
+    compare(sandbox_.label.apparmor, first->process->apparmor_profile, "process.apparmorProfile");
+    compare(sandbox_.label.selinux, first->process->selinux_label, "process.selinuxLabel");
+  }
+
+  void WarnOfSandboxShares() {
+    if (resctrl_ && !resctrl_->state().group.empty())
+      options_.warn(
+          fmt::format("config.json: linux.intelRdt: holds for this container's own processes on the host; "
+                      "what runs inside is in the sandbox of the container {}, and has its shares",
+                      state_.sandbox_id));
+  }
+
     const oci::Resources& resources = spec_.linux.resources;
     const bool is_limited =
         (resources.memory && resources.memory->limit.value_or(-1) > 0) ||

@@ -225,6 +225,7 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket, UniqueFd& fa
   gofer.new_mount_namespace = privileged || maps_caller;
   gofer.die_with_parent = true;
   gofer.keep_fds = {log_fd, STDERR_FILENO, to_parent->get()};
+  gofer.label = options.label;
   gofer.on_failure = [pipe = std::move(to_parent)](const std::string& why) {
     (void)!::write(pipe->get(), why.data(), why.size());
   };
@@ -261,6 +262,7 @@ Result<pid_t> StartSentry(SandboxOptions& options, UniqueFd& channel) {
   if (!WaitForGo(child_end.get())) ::_exit(kExitFailed);
   options.boot.channel = std::move(child_end);
   if (options.boot.own_network && options.boot.host_sockets) {
+  options.boot.label = options.label;
     BringLoopbackUp();
     AllowPortsAndPing();
   }

@@ -61,6 +61,7 @@ struct SandboxOptions {
   std::vector<Root> roots;  // the Gofer's, by index
   BootOptions boot;         // the sockets are filled in here
   bool gofer_seccomp = true;
+  SecurityLabel label;  // of Gofer and Sentry; this process keeps its own, which it was given by its caller
 
   std::optional<SandboxContainer> container;
 };

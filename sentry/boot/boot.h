@@ -19,6 +19,7 @@
 
 #include "platform/base/log.h"
 #include "platform/base/unique_fd.h"
+#include "platform/host/security_label.h"
 #include "sentry/control/process_spec.h"
 #include "sentry/fsimpl/cgroup.h"
 
@@ -103,6 +104,7 @@ struct BootOptions {
 
   // The ids to become before the confinement; unset: stay. In the process's user namespace.
   std::optional<uint32_t> host_uid, host_gid;
+  SecurityLabel label;  // of this process and of all that it makes
   bool own_mount_namespace = true;
   bool seccomp = true;  // off only to find out what the policy lacks
 };

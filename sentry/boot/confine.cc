@@ -11,6 +11,7 @@
 
 #include "platform/host/confinement.h"
 #include "platform/host/landlock.h"
+#include "platform/host/security_label.h"
 
 namespace runsc {
 namespace {
@@ -22,6 +23,8 @@ std::string Failed(const char* step, Errno error) {
 }  // namespace
 
 std::string ConfineSentry(const BootOptions& options, const std::vector<int>& more_fds) {
+  LabelChange label;
+  if (std::string wrong = label.Prepare(options.label); !wrong.empty()) return wrong;
   if (options.own_mount_namespace) {
     if (auto entered = EnterEmptyRoot(); !entered.ok())
       return Failed("entering an empty root", entered.error());
@@ -39,6 +42,9 @@ std::string ConfineSentry(const BootOptions& options, const std::vector<int>& mo
   }
   if (auto dropped = KeepCapabilities(0); !dropped.ok())
     return Failed("dropping capabilities", dropped.error());
+  // A profile need not let a process do any of what it has done so far.
+  if (std::string wrong = label.Commit(); !wrong.empty()) return wrong;
+  if (auto set = SetNoNewPrivileges(); !set.ok()) return Failed("no_new_privs", set.error());
 
   auto landlocked = RestrictByLandlock({.may_use_network = options.host_sockets});
   if (!landlocked.ok()) return Failed("Landlock", landlocked.error());
