@@ -60,7 +60,7 @@ ALLOWED = {
     "runsc/cgroup": BASE | {"runsc/oci"},
     "runsc/dbus": BASE | {"runsc/oci"},
     "runsc/systemd": BASE | {"runsc/oci", "runsc/cgroup", "runsc/dbus"},
-    "runsc/container": BASE | {"runsc/oci", "runsc/systemd"},
+    "runsc/container": BASE | {"runsc/oci", "runsc/cgroup", "runsc/systemd"},
     "runsc/sandbox": HOST | {"gofer/server", "sentry/boot", "sentry/control"},
     "runsc/lifecycle": HOST | {"runsc/oci", "runsc/container", "runsc/cgroup", "runsc/systemd", "runsc/sandbox",
                                "sentry/boot", "sentry/control"},

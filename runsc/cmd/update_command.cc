@@ -5,6 +5,7 @@
 
 #include <charconv>
 
+#include "runsc/cgroup/resctrl.h"
 #include "runsc/cmd/oci_command.h"
 #include "runsc/lifecycle/container_cgroup.h"
 #include "runsc/lifecycle/control_client.h"
@@ -18,6 +19,7 @@ namespace {
 class UpdateFlags {
  public:
   std::string file;
+  std::string l3_cache_schema, mem_bw_schema;
 
   FlagSet Set() {
     FlagSet flags;
@@ -40,8 +42,8 @@ class UpdateFlags {
     Size(flags, "memory-swap", "memory and swap together; -1: no limit", &Memory().swap);
     Ignored(flags, "kernel-memory");
     Ignored(flags, "kernel-memory-tcp");
-    flags.String("l3-cache-schema", "SCHEMA", "refused; there is no Intel RDT here", &l3_cache_);
-    flags.String("mem-bw-schema", "SCHEMA", "refused; there is no Intel RDT here", &bandwidth_);
+    flags.String("l3-cache-schema", "SCHEMA", "Intel RDT: parts of the caches, as L3:0=f", &l3_cache_schema);
+    flags.String("mem-bw-schema", "SCHEMA", "Intel RDT: memory bandwidth, as MB:0=50", &mem_bw_schema);
     Number(flags, "pids-limit", "N", "tasks; -1: no limit", &resources_.pids_limit);
     return flags;
   }
@@ -49,8 +51,13 @@ class UpdateFlags {
   bool has_ignored() const { return has_ignored_; }
   // Of Intel RDT, or "".
   std::string Refused() const {
-    if (!l3_cache_.empty()) return "Intel RDT/CAT: l3 cache schema is not enabled";
-    return bandwidth_.empty() ? "" : "Intel RDT/MBA: memory bandwidth schema is not enabled";
+    if (l3_cache_schema.empty() && mem_bw_schema.empty()) return "";
+    const std::string resctrl = FindResctrl();
+    if (!l3_cache_schema.empty() && !HasCacheAllocation(resctrl))
+      return "Intel RDT/CAT: l3 cache schema is not enabled";
+    return mem_bw_schema.empty() || HasBandwidthAllocation(resctrl)
+               ? ""
+               : "Intel RDT/MBA: memory bandwidth schema is not enabled";
   }
 
   oci::Resources Take() {
@@ -104,7 +111,6 @@ class UpdateFlags {
   }
 
   oci::Resources resources_;
-  std::string l3_cache_, bandwidth_;
   bool any_memory_ = false, has_ignored_ = false;
 };
 
@@ -139,7 +145,7 @@ absl::Status TellSandbox(const ContainerDirectory& directory, const ContainerSta
   return client->Ask(request).status();
 }
 
-absl::Status Update(const std::string& id, const oci::Resources& resources) {
+absl::Status Update(const std::string& id, const UpdateFlags& flags, const oci::Resources& resources) {
   absl::StatusOr<ContainerDirectory> directory = Containers().Open(id);
   if (!directory.ok()) return directory.status();
   absl::StatusOr<ContainerState> state = directory->Load();
@@ -147,6 +153,8 @@ absl::Status Update(const std::string& id, const oci::Resources& resources) {
   if (state->CurrentStatus() == ContainerStatus::kStopped)
     return absl::FailedPreconditionError("container not running");
   if (absl::Status applied = UpdateContainerCgroup(*state, resources); !applied.ok()) return applied;
+  absl::Status shared = UpdateResctrl(state->resctrl, flags.l3_cache_schema, flags.mem_bw_schema);
+  if (!shared.ok()) return shared;
   return TellSandbox(*directory, *state, resources);
 }
 
@@ -167,7 +175,7 @@ int RunUpdate(Arguments arguments) {
   } else {
     resources = update.Take();
   }
-  if (absl::Status status = Update(arguments[0], resources); !status.ok()) return Fail(status);
+  if (absl::Status status = Update(arguments[0], update, resources); !status.ok()) return Fail(status);
   return 0;
 }
 

@@ -101,6 +101,8 @@ std::string SerializeState(const ContainerState& state) {
             {"controlSocket", state.control_socket},
             {"hooks", ToJson(state.hooks)}};
   if (state.systemd_unit.has_value()) json["systemdUnit"] = ToJson(*state.systemd_unit);
+  if (!state.resctrl.group.empty() || !state.resctrl.made.empty())
+    json["intelRdt"] = {{"group", state.resctrl.group}, {"made", state.resctrl.made}};
   if (state.exit_status.has_value()) json["exitStatus"] = *state.exit_status;
   return Dump(json, 1) + "\n";
 }
@@ -131,6 +133,10 @@ absl::StatusOr<ContainerState> ParseState(std::string_view text, const std::stri
     ReadRequired(unit, "slice", &read.slice);
     ReadRequired(unit, "description", &read.description);
     ReadRequired(unit, "user", &read.user);
+  }
+  if (JsonValue rdt = json["intelRdt"]; rdt.present()) {
+    ReadRequired(rdt, "group", &state.resctrl.group);
+    ReadRequired(rdt, "made", &state.resctrl.made);
   }
   ReadMember(json, "platform", &state.platform);
   ReadMember(json, "hostSockets", &state.host_sockets);

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "runsc/cgroup/resctrl.h"
 #include "runsc/container/process_identity.h"
 #include "runsc/oci/spec.h"
 #include "runsc/systemd/unit.h"
@@ -36,6 +37,7 @@ struct ContainerState {
   std::map<std::string, std::string> cgroup_paths;  // by controller; "" is the unified hierarchy's
   bool systemd_cgroup = false;
   std::optional<SystemdUnit> systemd_unit;  // that holds its processes, with --systemd-cgroup
+  ResctrlState resctrl;                     // of Intel RDT; goes with it
   std::string platform;                     // what its Sentry runs guest code by; "" in a pod
   bool host_sockets = false;
   std::string sandbox_id;          // the container whose Sentry this one is in; its own id for the first

@@ -62,12 +62,14 @@ class Creation {
       (void)KillContainer(*directory_, state_);
     }
     if (cgroup_) cgroup_->Undo();
+    (void)RemoveResctrl(state_.resctrl);
     if (directory_) (void)directory_->Remove();
   }
 
   absl::StatusOr<CreatedContainer> Run() {
     absl::Status status = Prepare();
     if (status.ok()) status = PrepareCgroup();
+    if (status.ok()) status = PrepareResctrl();
     if (status.ok()) status = StartMonitor();
     if (status.ok()) status = RunFirstHooks();
     if (status.ok()) status = WaitUntilReady();
@@ -233,6 +235,26 @@ class Creation {
     return cgroup_->Prepare();
   }
 
+  // Before anything is made: what the host does not have is refused.
+  absl::Status PlanResctrl() {
+    if (!spec_.linux.intel_rdt) return absl::OkStatus();
+    absl::StatusOr<ResctrlGroup> group =
+        ResctrlGroup::Plan(*spec_.linux.intel_rdt, options_.id, FindResctrl());
+    if (!group.ok()) return group.status();
+    resctrl_ = *std::move(group);
+    return absl::OkStatus();
+  }
+
+  absl::Status PrepareResctrl() {
+    if (!resctrl_) return absl::OkStatus();
+    state_.resctrl = resctrl_->state();
+    absl::Status status = directory_->Save(state_);
+    if (status.ok()) status = resctrl_->Create();
+    // Of somebody else, who was faster.
+    if (!status.ok()) state_.resctrl.made.clear();
+    return status.ok() ? resctrl_->Apply() : status;
+  }
+
   absl::Status StartMonitor() {
     absl::StatusOr<UniqueFd> listener = ListenForControl(directory_->path());
     if (!listener.ok()) return listener.status();
@@ -261,6 +283,9 @@ class Creation {
     monitor.report.reset();
     state_.monitor = ProcessIdentity::Of(pid);
     if (absl::Status status = cgroup_->Add(pid); !status.ok()) return WhyNotAdded(status);
+    if (resctrl_) {
+      if (absl::Status status = resctrl_->Add(pid); !status.ok()) return status;
+    }
     return directory_->Save(state_);
   }
 
@@ -325,6 +350,7 @@ class Creation {
   std::optional<ContainerDirectory> directory_;
   ContainerState state_;
   std::optional<ContainerCgroup> cgroup_;
+  std::optional<ResctrlGroup> resctrl_;
   pid_t monitor_ = -1;
   bool complete_ = false;
 };
@@ -401,6 +427,7 @@ absl::Status DestroyContainer(ContainerDirectory& directory, const ContainerStat
   absl::Status status = KillContainer(directory, state);
   if (!status.ok()) return status;
   status = RemoveContainerCgroup(state);
+  if (status.ok()) status = RemoveResctrl(state.resctrl);
   if (!status.ok()) return status;
   HookPlace place;
   if (::access(state.bundle.c_str(), X_OK) == 0) place.working_directory = state.bundle;

@@ -208,6 +208,7 @@ struct Seccomp {
 
 struct IntelRdt {
   std::string clos_id, l3_cache_schema, mem_bw_schema;
+  std::vector<std::string> schemata;  // version 1.3's: lines of that file
   bool enable_cmt = false, enable_mbm = false;
 };
 

@@ -82,6 +82,7 @@ void Read(const JsonValue& json, IntelRdt* rdt) {
   ReadMember(json, "closID", &rdt->clos_id);
   ReadMember(json, "l3CacheSchema", &rdt->l3_cache_schema);
   ReadMember(json, "memBwSchema", &rdt->mem_bw_schema);
+  ReadMember(json, "schemata", &rdt->schemata);
   ReadMember(json, "enableCMT", &rdt->enable_cmt);
   ReadMember(json, "enableMBM", &rdt->enable_mbm);
 }

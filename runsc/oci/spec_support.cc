@@ -112,7 +112,6 @@ void CheckLinux(const Linux& part, Refusals& refuse) {
   refuse.If(std::find(std::begin(kPropagations), std::end(kPropagations), part.rootfs_propagation) ==
                 std::end(kPropagations),
             "linux.rootfsPropagation", fmt::format("'{}' is not supported", part.rootfs_propagation));
-  refuse.If(part.intel_rdt.has_value(), "linux.intelRdt", "is not supported");
   const Namespace* time = part.FindNamespace(NamespaceType::kTime);
   refuse.If(!part.time_offsets.empty() && time == nullptr, "linux.timeOffsets",
             "time namespace offsets specified, but time namespace isn't enabled in the config");

@@ -121,7 +121,8 @@ TEST_CASE("linux and the rest") {
   CHECK(CheckSupported(*spec).message() ==
         "config.json: mounts[0]: id-mapped mounts must have both uid and gid mappings specified");
   spec->mounts.clear();
-  CHECK(CheckSupported(*spec).message() == "config.json: linux.intelRdt: is not supported");
+  CHECK(CheckSupported(*spec).message() ==
+        "config.json: hostname: unable to set hostname without a private UTS namespace");
 }
 
 TEST_CASE("id-mapped mounts") {
