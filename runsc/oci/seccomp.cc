@@ -130,7 +130,7 @@ class Compiler {
                                  const std::string& field, const std::string& errno_field) {
     std::optional<uint32_t> action = Find(kActions, name);
     if (!action.has_value()) {
-      (void)Wrong(field, name == "SCMP_ACT_NOTIFY" ? "seccomp notification is not supported"
+      (void)Wrong(field, name == "SCMP_ACT_NOTIFY" ? "SCMP_ACT_NOTIFY is not supported"
                                                    : fmt::format("there is no action '{}'", name));
       return std::nullopt;
     }

@@ -87,7 +87,7 @@ TEST_CASE("what is wrong with a profile is said") {
   CHECK(
       ErrorOf(
           R"({"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["dup"],"action":"SCMP_ACT_NOTIFY"}]})") ==
-      "config.json: linux.seccomp.syscalls[0].action: seccomp notification is not supported");
+      "config.json: linux.seccomp.syscalls[0].action: SCMP_ACT_NOTIFY is not supported");
   CHECK(ErrorOf(R"({"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["dup"],"action":"SCMP_ACT_ERRNO",
                     "errnoRet":70000}]})") ==
         "config.json: linux.seccomp.syscalls[0].errnoRet: must not be more than 65535");

@@ -108,6 +108,23 @@ void CheckTogether(const Spec& spec, Refusals& refuse) {
             "linux.sysctl[kernel.domainname]", "conflicts with domainname");
 }
 
+// The supervisor would get a host's descriptor, of calls that never reach the host. Without such an action
+// there is nothing that it would be for.
+void CheckNotification(const Seccomp& seccomp, Refusals& refuse) {
+  constexpr std::string_view kNotify = "SCMP_ACT_NOTIFY";
+  refuse.If(seccomp.default_action == kNotify, "linux.seccomp.defaultAction",
+            "SCMP_ACT_NOTIFY cannot be used as default action");
+  for (size_t i = 0; i < seccomp.syscalls.size(); ++i) {
+    if (seccomp.syscalls[i].action != kNotify) continue;
+    const std::string field = fmt::format("linux.seccomp.syscalls[{}].action", i);
+    refuse.If(seccomp.listener_path.empty(), field, "listenerPath is not set");
+    refuse.If(
+        true, field,
+        "SCMP_ACT_NOTIFY is not supported: the calls are answered in the sandbox, where no supervisor on the "
+        "host can take them");
+  }
+}
+
 void CheckLinux(const Linux& part, Refusals& refuse) {
   refuse.If(std::find(std::begin(kPropagations), std::end(kPropagations), part.rootfs_propagation) ==
                 std::end(kPropagations),
@@ -127,8 +144,7 @@ void CheckLinux(const Linux& part, Refusals& refuse) {
     refuse.If(!part.personality->flags.empty(), "linux.personality.flags", "must be empty");
   }
   if (part.seccomp.has_value()) {
-    refuse.If(!part.seccomp->listener_path.empty(), "linux.seccomp.listenerPath",
-              "seccomp notification is not supported");
+    CheckNotification(*part.seccomp, refuse);
     refuse.If(part.seccomp->listener_path.empty() && !part.seccomp->listener_metadata.empty(),
               "linux.seccomp.listenerMetadata", "needs linux.seccomp.listenerPath");
   }
