@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "runsc/cmd/oci_command.h"
+#include "runsc/lifecycle/pod_annotations.h"
 #include "runsc/oci/mount_options.h"
 #include "runsc/oci/seccomp.h"
+#include "runsc/systemd/properties.h"
 
 namespace runsc {
 namespace {
@@ -20,8 +22,16 @@ Json Capabilities() {
   return names;
 }
 
+// Those of a config.json that change what is done with it; one that ends in a dot stands for all that begin
+// so.
+Json Annotations() {
+  Json names = PodAnnotations();
+  names.push_back(kSystemdPropertyPrefix);
+  return names;
+}
+
 Json Features() {
-  Json disabled{{"enabled", false}};
+  Json enabled{{"enabled", true}};
   return {
       {"ociVersionMin", "1.0.0"},
       {"ociVersionMax", oci::kVersion},
@@ -38,10 +48,11 @@ Json Features() {
           {"archs", oci::SeccompArchitectures()},
           {"knownFlags", oci::SeccompKnownFlags()},
           {"supportedFlags", oci::SeccompSupportedFlags()}}},
-        {"apparmor", disabled},
-        {"selinux", disabled},
-        {"intelRdt", disabled},
-        {"mountExtensions", {{"idmap", {{"enabled", true}}}}}}},
+        {"apparmor", enabled},
+        {"selinux", enabled},
+        {"intelRdt", enabled},
+        {"mountExtensions", {{"idmap", enabled}}}}},
+      {"potentiallyUnsafeConfigAnnotations", Annotations()},
       {"annotations", {{"dev.runsc.version", kVersion}}}};
 }
 

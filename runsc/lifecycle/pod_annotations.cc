@@ -15,6 +15,15 @@ constexpr Names kEngines[] = {
 
 }  // namespace
 
+std::vector<std::string> PodAnnotations() {
+  std::vector<std::string> all;
+  for (const Names& names : kEngines) {
+    all.emplace_back(names.type);
+    all.emplace_back(names.sandbox_id);
+  }
+  return all;
+}
+
 absl::StatusOr<std::optional<std::string>> PodOf(const oci::Spec& spec) {
   for (const Names& names : kEngines) {
     auto type = spec.annotations.find(names.type);

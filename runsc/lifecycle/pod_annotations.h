@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "runsc/container/state_directory.h"
@@ -12,6 +13,8 @@
 
 namespace runsc {
 
+// The names of all annotations that are looked at here.
+std::vector<std::string> PodAnnotations();
 // The id of the container in whose Sentry this one is to be; nothing for one with a Sentry of its own. An
 // error names the annotation that is missing or wrong.
 absl::StatusOr<std::optional<std::string>> PodOf(const oci::Spec& spec);

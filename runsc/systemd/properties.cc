@@ -146,8 +146,6 @@ class Collector {
   SystemdProperties properties_;
 };
 
-constexpr std::string_view kPrefix = "org.systemd.property.";
-
 // What decides which processes are in the unit, whose it is, and where.
 constexpr std::string_view kOurs[] = {
     "PIDs", "PIDFDs",       "Slice", "Delegate", "DelegateControllers", "Names",
@@ -246,8 +244,8 @@ absl::StatusOr<SystemdProperties> LimitProperties(const oci::Resources& resource
 absl::StatusOr<SystemdProperties> AnnotatedProperties(const std::map<std::string, std::string>& annotations) {
   SystemdProperties properties;
   for (const auto& [annotation, text] : annotations) {
-    if (!annotation.starts_with(kPrefix)) continue;
-    std::string name = annotation.substr(kPrefix.size());
+    if (!annotation.starts_with(kSystemdPropertyPrefix)) continue;
+    std::string name = annotation.substr(std::string_view(kSystemdPropertyPrefix).size());
     if (absl::Status status = CheckName(annotation, name); !status.ok()) return status;
     absl::StatusOr<DbusValue> value = ParseGvariantText(text);
     if (!value.ok())

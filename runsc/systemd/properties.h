@@ -30,6 +30,7 @@ SystemdProperties UnitProperties(const SystemdUnit& unit, pid_t pid, const Syste
 absl::StatusOr<SystemdProperties> LimitProperties(const oci::Resources& resources,
                                                   const SystemdTarget& target);
 
+inline constexpr const char* kSystemdPropertyPrefix = "org.systemd.property.";
 // Annotations "org.systemd.property.NAME", whose values are GVariant's text, as runc takes them: NAMESec is
 // given in seconds and set as NAMEUSec. Those that would take the unit from our hands are refused.
 absl::StatusOr<SystemdProperties> AnnotatedProperties(const std::map<std::string, std::string>& annotations);

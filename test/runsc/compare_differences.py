@@ -197,14 +197,23 @@ BAD_INPUT = {
     "a memory limit as text": (_linux("resources", {"memory": {"limit": "x"}}), r"linux\.resources\.memory\.limit"),
     "a negative memory limit": (_linux("resources", {"memory": {"limit": -5}}), "memory"),
     "an unknown personality": (_linux("personality", {"domain": "NOSUCH"}), r"linux\.personality\.domain"),
-    "an AppArmor profile": (_process("apparmorProfile", "nosuch"), None),
-    "an SELinux label": (_process("selinuxLabel", "x"), None),
+    "an AppArmor profile": (_process("apparmorProfile", "nosuch"), r"process\.apparmorProfile"),
+    "an SELinux label": (_process("selinuxLabel", "x"), r"process\.selinuxLabel"),
+    "a label of mounts": (_linux("mountLabel", "x"), r"linux\.mountLabel"),
+    "Intel RDT's caches": (_linux("intelRdt", {"l3CacheSchema": "L3:0=f"}), r"linux\.intelRdt\.l3CacheSchema"),
+    "Intel RDT's bandwidth": (_linux("intelRdt", {"memBwSchema": "MB:0=50"}), r"linux\.intelRdt\.memBwSchema"),
+    "Intel RDT without a wish": (_linux("intelRdt", {}), None),
+    "notification without a listener": (_linux("seccomp", {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}), "listenerPath"),
+    "notification": (_linux("seccomp", {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/nosuch", "syscalls": [
+        {"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}), r"linux\.seccomp\.syscalls\[0\]\.action"),
+    "notification by default": (_linux("seccomp", {"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/nosuch"}),
+                                r"linux\.seccomp\.defaultAction"),
+    "a listener for nothing": (_linux("seccomp", {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/nosuch"}), None),
 }
 
 # {label: why runsc alone takes or refuses it}
 ACCEPTED = {
     "umask too large": "umask(2) has nine bits: more is a mistake",
     "type bind without an option": "what is meant is clear",
-    "an AppArmor profile": "profiles are for processes that are not on the host here: a warning says so",
-    "an SELinux label": "labels are for processes that are not on the host here: a warning says so",
 }

@@ -248,7 +248,71 @@ def features(box):
         check(result.stdout == b"up\n", f"a new {kind} namespace", result)
     check(told["linux"]["mountExtensions"]["idmap"]["enabled"] and {"idmap", "ridmap"} <= set(told["mountOptions"]),
           "id-mapped mounts (idmap_test.py)", told["linux"])
-    check(not told["linux"]["intelRdt"]["enabled"], "what is refused is disabled", told["linux"])
+    for name in ("apparmor", "selinux", "intelRdt"):
+        check(told["linux"][name]["enabled"], "what is done where the host has it", told["linux"])
+    check("SCMP_ACT_NOTIFY" not in told["linux"]["seccomp"]["actions"], "what is refused is not there", told["linux"])
+    unsafe = told["potentiallyUnsafeConfigAnnotations"]
+    check("org.systemd.property." in unsafe and "io.kubernetes.cri.sandbox-id" in unsafe, "annotations", unsafe)
+
+
+def what_the_host_lacks(box):
+    """Labels and shares that this host has none of are refused, in one line that names them, and leave nothing behind."""
+    spaces = [{"type": kind} for kind in ("pid", "mount", "uts", "ipc")]
+
+    def lines(result):
+        return result.stderr.decode().splitlines()
+
+    def refused(label, word, process=None, **linux):
+        bundle = box.bundle(["true"], linux={"namespaces": spaces, **linux})
+        if process:
+            spec = json.load(open(f"{bundle}/config.json"))
+            spec["process"].update(process)
+            json.dump(spec, open(f"{bundle}/config.json", "w"))
+        result = box.run("run", "--bundle", bundle, "lacks")
+        check(result.returncode == 1 and len(lines(result)) == 1 and word in lines(result)[0], label, result)
+        check(box.run("state", "lacks").returncode == 1, f"{label}: nothing is left", result)
+
+    def reads(path):
+        try:
+            return bool(open(path).read())
+        except OSError:
+            return False
+    if reads("/proc/self/attr/apparmor/current") or (reads("/proc/self/attr/current") and not os.path.exists("/sys/fs/selinux/enforce")):
+        print("SKIPPED: AppArmor is here, of which its absence was to be tested")
+    else:
+        refused("a profile", "process.apparmorProfile: 'p'", {"apparmorProfile": "p"})
+        refused("no profile by name", "process.apparmorProfile: 'unconfined'", {"apparmorProfile": "unconfined"})
+    if os.path.exists("/sys/fs/selinux/enforce"):
+        print("SKIPPED: SELinux is here, of which its absence was to be tested")
+    else:
+        refused("a label", "process.selinuxLabel: 'u:r:t:s0'", {"selinuxLabel": "u:r:t:s0"})
+        refused("a label of mounts", "linux.mountLabel: 'u:r:t:s0'", mountLabel="u:r:t:s0")
+    if " - resctrl " in open("/proc/self/mountinfo").read():
+        print("SKIPPED: Intel RDT is here, of which its absence was to be tested")
+    else:
+        for field, value in (("l3CacheSchema", "L3:0=f"), ("memBwSchema", "MB:0=50"), ("closID", "gold"), ("enableCMT", True),
+                             ("enableMBM", True), ("schemata", ["L3:0=f"])):
+            refused(f"Intel RDT's {field}", f"linux.intelRdt.{field}: ", intelRdt={field: value})
+    notify = {"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}
+    where = "linux.seccomp.syscalls[0].action: "
+    for label, word, seccomp in (
+            ("a listener", where + "SCMP_ACT_NOTIFY is not supported", {"syscalls": [notify], "listenerPath": "/run/x"}),
+            ("none", where + "listenerPath is not set", {"syscalls": [notify]}),
+            ("by default", "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action",
+             {"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/run/x"}),
+            ("metadata", "linux.seccomp.listenerMetadata: needs linux.seccomp.listenerPath", {"listenerMetadata": "x"})):
+        refused(f"notification, {label}", word, seccomp={"defaultAction": "SCMP_ACT_ALLOW", **seccomp})
+    # A listener that no action needs is not asked for anything.
+    bundle = box.bundle(["sleep", "1000"], linux={"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/nosuch"},
+                                                "intelRdt": {}, "namespaces": spaces})
+    result = box.create("lacks", bundle)
+    box.run("start", "lacks")
+    for flag in ("--apparmor", "--process-label"):
+        result = box.run("exec", flag, "p", "lacks", "true")
+        check(result.returncode == 255 and len(lines(result)) == 1 and "'p'" in lines(result)[0], f"exec {flag}", result)
+    result = box.run("exec", "--apparmor", "", "lacks", "true")
+    check(result.returncode == 0 and not result.stderr, "exec with no profile", result)
+    box.run("delete", "--force", "lacks")
 
 
 def debugging(box):
@@ -384,7 +448,7 @@ def main():
         skip("needs a static busybox (package busybox-static)")
     adopt_orphans()
     only = os.environ.get("RUNSC_TEST_ONLY")
-    for part in (start_container_hooks, limits, attributes, schedulers, times, features, debugging, out_of_memory,
+    for part in (start_container_hooks, limits, attributes, schedulers, times, features, what_the_host_lacks, debugging, out_of_memory,
                  mount_propagation_and_attributes):
         if only and part.__name__ not in only.split(","):
             continue
