@@ -95,7 +95,7 @@ absl::Status MakeDirectories(const std::string& top, const std::string& path,
     if (::mkdir(part.c_str(), 0755) == 0) {
       made->push_back(part);
     } else if (errno != EEXIST) {
-      return Failed(part, errno);
+      return Failed("mkdir " + part, errno);
     }
     if (slash == std::string::npos) return absl::OkStatus();
   }

@@ -35,7 +35,10 @@ absl::Status MakeRoot(const std::string& root) {
   for (size_t slash = root.find('/', 1);; slash = root.find('/', slash + 1)) {
     std::string part = root.substr(0, slash);
     bool last = slash == std::string::npos;
-    if (::mkdir(part.c_str(), last ? 0711 : 0755) != 0 && errno != EEXIST) return Failed(part, errno);
+    if (::mkdir(part.c_str(), last ? 0711 : 0755) != 0 && errno != EEXIST)
+      return absl::FailedPreconditionError(
+          fmt::format("mkdir {}: {} (--root names another directory for the state of containers)", part,
+                      ErrorText(errno)));
     if (last) return absl::OkStatus();
   }
 }
@@ -149,7 +152,7 @@ absl::StatusOr<ContainerDirectory> StateDirectory::Create(const std::string& id)
   std::string path = root_ + "/" + id;
   absl::Status exists =
       absl::AlreadyExistsError(fmt::format("container with given ID already exists: {}", id));
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Failed(path, errno);
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Failed("mkdir " + path, errno);
   UniqueFd lock = OpenLock(path, LOCK_EX | LOCK_NB);
   if (!lock) return errno == EWOULDBLOCK || errno == ENOENT ? exists : Failed(path, errno);
   if (::access((path + "/" + kStateFile).c_str(), F_OK) == 0) return exists;

@@ -107,14 +107,14 @@ class Creation {
     sandbox_ = *std::move(sandbox);
     sandbox_.boot.container_id = options_.id;
     state_.sandbox_id = joins->sandbox.empty() ? options_.id : joins->sandbox;
-    if (!joins->sandbox.empty()) {
-      status = ConnectToSandbox(*joins);
     SecurityLabel label{spec_.process->apparmor_profile, spec_.process->selinux_label};
     status = CheckLabel(label, spec_.linux.mount_label);
     if (!status.ok()) return status;
     sandbox_.label = std::move(label);
     status = PlanResctrl();
     if (!status.ok()) return status;
+    if (!joins->sandbox.empty()) {
+      status = ConnectToSandbox(*joins);
       if (!status.ok()) return status;
     }
     if (!options_.console_socket.empty()) {
@@ -163,17 +163,15 @@ class Creation {
     container.uts = joins.uts;
     container.ipc = joins.ipc;
     container.time = joins.time;
-    if (joins.is_pod) return absl::OkStatus();
-    if (sandbox_.boot.host_sockets && !state->host_sockets)
     WarnOfSandboxLabel(*directory);
     WarnOfSandboxShares();
+    if (joins.is_pod) return absl::OkStatus();
+    if (sandbox_.boot.host_sockets && !state->host_sockets)
       return failed(absl::FailedPreconditionError("it has no sockets (--network=off), and so it gives none"));
     WarnOfSharedSandbox(joins.sandbox);
     return absl::OkStatus();
   }
 
-  // Pods are limited as a whole, which engines know. Of others one would expect that their limits hold.
-  void WarnOfSharedSandbox(const std::string& id) {
   // A Sentry's label is that of the container that it was started for.
   void WarnOfSandboxLabel(const ContainerDirectory& sandbox) {
     absl::StatusOr<oci::Spec> first = oci::LoadSpec(sandbox.path());
@@ -198,6 +196,8 @@ class Creation {
                       state_.sandbox_id));
   }
 
+  // Pods are limited as a whole, which engines know. Of others one would expect that their limits hold.
+  void WarnOfSharedSandbox(const std::string& id) {
     const oci::Resources& resources = spec_.linux.resources;
     const bool is_limited =
         (resources.memory && resources.memory->limit.value_or(-1) > 0) ||

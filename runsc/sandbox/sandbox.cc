@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -25,8 +26,8 @@
 #include "platform/host/clone_process.h"
 #include "platform/host/confinement.h"
 #include "platform/host/own_limits.h"
-#include "platform/host/task_capacity.h"
 #include "platform/host/resident_code.h"
+#include "platform/host/task_capacity.h"
 #include "runsc/sandbox/caller_terminal.h"
 #include "runsc/sandbox/network.h"
 #include "runsc/sandbox/pod_member.h"
@@ -224,8 +225,8 @@ Result<pid_t> StartGofer(SandboxOptions& options, UniqueFd& socket, UniqueFd& fa
   gofer.sockets.push_back(std::move(socket));
   gofer.new_mount_namespace = privileged || maps_caller;
   gofer.die_with_parent = true;
-  gofer.keep_fds = {log_fd, STDERR_FILENO, to_parent->get()};
   gofer.label = options.label;
+  gofer.keep_fds = {log_fd, STDERR_FILENO, to_parent->get()};
   gofer.on_failure = [pipe = std::move(to_parent)](const std::string& why) {
     (void)!::write(pipe->get(), why.data(), why.size());
   };
@@ -261,8 +262,8 @@ Result<pid_t> StartSentry(SandboxOptions& options, UniqueFd& channel) {
   channel.reset();
   if (!WaitForGo(child_end.get())) ::_exit(kExitFailed);
   options.boot.channel = std::move(child_end);
-  if (options.boot.own_network && options.boot.host_sockets) {
   options.boot.label = options.label;
+  if (options.boot.own_network && options.boot.host_sockets) {
     BringLoopbackUp();
     AllowPortsAndPing();
   }
@@ -310,10 +311,10 @@ class Watch {
   bool was_interrupted() const { return interrupted_; }
 
   int Run() {
+    int patience = kQuietAfterStart;
     while (!done_) {
       pollfd polls[] = {{channel_.get(), POLLIN, 0},
                         {signals_.get(), POLLIN, 0},
-    int patience = kQuietAfterStart;
                         {container_ != nullptr ? container_->listener.get() : -1, POLLIN, 0},
                         {container_ != nullptr ? container_->creator : -1, POLLIN, 0},
                         {container_ != nullptr ? container_->socket_requests.get() : -1, POLLIN, 0}};
@@ -450,7 +451,7 @@ class Watch {
     } else if (gofer_status_) {
       bool killed = WIFSIGNALED(*gofer_status_);
       Say("the gofer process {}; the sandbox cannot go on{}", HowItEnded(*gofer_status_),
-          killed ? WhyKilled() : "");
+          killed ? WhyKilled() : WhyDescriptorsAreLacking());
       if (killed) code_ = CodeOf(*gofer_status_);
     } else {
       Say("the gofer process closed its connection; the sandbox cannot go on");
@@ -462,6 +463,15 @@ class Watch {
     char text[1024];
     const ssize_t size = ::read(children_.gofer_failure.get(), text, sizeof(text));
     return size > 0 ? std::string(text, static_cast<size_t>(size)) : "";
+  }
+
+  // A message whose descriptors find no place ends the connection.
+  static std::string WhyDescriptorsAreLacking() {
+    constexpr rlim_t kFew = 64;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max >= kFew) return "";
+    return fmt::format(" (its processes may have {} open files each, which is too few: see ulimit -n)",
+                       limit.rlim_max);
   }
 
   // Who sent a SIGKILL is not told; the host's out-of-memory killer at least counts.
