@@ -14,7 +14,9 @@ for engine in $engines; do
     docker) packages="$packages docker.io containerd runc crun iptables" ;;
     podman) packages="$packages podman runc crun containernetworking-plugins iptables" ;;
     containerd) packages="$packages containerd runc" ;;
-    systemd) packages="$packages systemd dbus util-linux podman conmon containerd" ;;
+    systemd) packages="$packages systemd dbus util-linux podman conmon containerd docker.io containernetworking-plugins python3-grpcio python3-protobuf protobuf-compiler gcc" ;;
+    # Not an engine, but another kernel, with AppArmor, SELinux and all controllers.
+    machine) packages="$packages qemu-system-x86 seabios apparmor checkpolicy crun" ;;
     cri) packages="$packages containerd runc containernetworking-plugins iptables python3-grpcio python3-protobuf protobuf-compiler gcc" ;;
   esac
 done

@@ -67,8 +67,8 @@ def pause_layer(place):
 
 
 class Cri:
-    def __init__(self, place, handler, binary, flags):
-        self.place, self.handler = place, handler
+    def __init__(self, place, handler, binary, flags, systemd=False):
+        self.place, self.handler, self.systemd = place, handler, systemd
         os.mkdir(place.path("bin"))
         os.symlink(binary, place.path("bin", "containerd-shim-runsc-v1"))
         os.environ["PATH"] = f"{place.path('bin')}:{os.environ['PATH']}"
@@ -88,6 +88,7 @@ class Cri:
         if flags:
             wrapper = place.write("runsc-with-flags", f"#!/bin/sh\nexec {binary} {' '.join(flags)} \"$@\"\n")
             os.chmod(wrapper, 0o755)
+        systemd = str(self.systemd).lower()
         flags_file = place.write("runsc.flags", "".join(f"{flag}\n" for flag in flags))
         return f"""
 version = 2
@@ -111,10 +112,12 @@ state = "{place.path('state')}"
     runtime_type = "io.containerd.runsc.v1"
     [{plugin}.containerd.runtimes.runsc.options]
       ConfigPath = "{flags_file}"
+      SystemdCgroup = {systemd}
   [{plugin}.containerd.runtimes.stock]
     runtime_type = "io.containerd.runc.v2"
     [{plugin}.containerd.runtimes.stock.options]
       BinaryName = "{wrapper}"
+      SystemdCgroup = {systemd}
   [{plugin}.containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
 """
@@ -151,9 +154,9 @@ state = "{place.path('state')}"
 
 
 class Pod:
-    def __init__(self, cri, name, pid_mode="CONTAINER"):
+    def __init__(self, cri, name, pid_mode="CONTAINER", network="POD"):
         self.cri, self.name, pb = cri, name, cri.messages
-        self.spaces = pb.NamespaceOption(pid=pb.NamespaceMode.Value(pid_mode))
+        self.spaces = pb.NamespaceOption(pid=pb.NamespaceMode.Value(pid_mode), network=pb.NamespaceMode.Value(network))
         self.logs = cri.place.path("logs", name)
         os.makedirs(self.logs)
         self.config = pb.PodSandboxConfig(

@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import engine_harness
+import systemd_engines
 import systemd_machine
 from engine_harness import IMAGE, busybox_tar, check, finish, skip
 from systemd_machine import Machine
@@ -468,7 +469,7 @@ def containerd(test):
 
 
 PARTS = {"lifecycle": lifecycle, "places": places, "refusals": refusals, "limits": limits, "pods": pods, "ends": ends, "buses": buses, "rootless": rootless,
-         "containerd": containerd, "podman": podman}
+         "containerd": containerd, "podman": podman, "docker": systemd_engines.docker, "cri": systemd_engines.cri}
 
 
 def main():
