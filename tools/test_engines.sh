@@ -1,11 +1,11 @@
 #!/bin/sh
 # Container engines from Debian's packages driving runsc; installs those that are missing, as root.
-#   tools/test_engines.sh [docker|podman|containerd|cri|systemd] [ARGUMENT OF THE TEST...]
+#   tools/test_engines.sh [docker|podman|containerd|cri|systemd|machine] [ARGUMENT OF THE TEST...]
 # Arguments after -- are runsc's global flags, as: tools/test_engines.sh docker --only running -- --platform=ptrace
 set -eu
 cd "$(dirname "$0")/.."
 case ${1:-} in
-  docker | podman | containerd | cri | systemd) engines=$1; shift ;;
+  docker | podman | containerd | cri | systemd | machine) engines=$1; shift ;;
   *) engines="docker podman containerd cri systemd" ;;
 esac
 packages="busybox-static iproute2"
@@ -32,6 +32,17 @@ if [ -n "$missing" ]; then
   [ -z "${ours:-}" ] || rm /usr/sbin/policy-rc.d
 fi
 tools/build.sh runsc
+case $engines in
+  *machine*)
+    # Unpacked, not installed: it is only to be booted in an emulator.
+    if [ ! -d build/kernel/boot ]; then
+      mkdir -p build/kernel
+      image=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: //p' | head -n 1)
+      (cd build/kernel && apt-get download -qq "$image" && dpkg -x "$image"_*.deb . && rm -rf "$image"_*.deb lib usr) ||
+        echo "tools/test_engines.sh: cannot fetch a kernel" >&2
+    fi
+    ;;
+esac
 failed=0
 skipped=1
 for engine in $engines; do
