@@ -309,7 +309,7 @@ TEST_CASE("mounts are stacked, kept busy, moved and pivoted") {
   CHECK(w.Text("/n/inner") == "/n/inner");
 
   absl::flat_hash_map<const Mount*, RefPtr<Mount>> copies;
-  RefPtr<MountNamespace> clone = *w.context.mounts->Clone(&copies);
+  RefPtr<MountNamespace> clone = *w.context.mounts->Clone(w.context.mounts->user_ns(), &copies);
   CHECK(clone->Mounts().size() == 2);
   CHECK(unmount("/n", MNT_DETACH) == 0);
   CHECK(clone->Mounts().size() == 2);
@@ -340,8 +340,10 @@ TEST_CASE("the mounts of a copied namespace are peers or slaves of the old ones"
   REQUIRE(attach(*w.context.mounts, at("/private")) == 0);
   REQUIRE(w.context.mounts->ChangePropagation(at("/shared"), MS_SHARED).ok());
   absl::flat_hash_map<const Mount*, RefPtr<Mount>> peers, slaves;
-  RefPtr<MountNamespace> with_peers = *w.context.mounts->Clone(&peers);
-  RefPtr<MountNamespace> with_slaves = *w.context.mounts->Clone(&slaves, true);
+  RefPtr<MountNamespace> with_peers = *w.context.mounts->Clone(w.context.mounts->user_ns(), &peers);
+  // A less privileged user namespace's are slaves.
+  RefPtr<UserNamespace> child = *UserNamespace::Make(w.context.mounts->user_ns(), 0, 0, true);
+  RefPtr<MountNamespace> with_slaves = *w.context.mounts->Clone(child, &slaves);
   const int group = w.context.mounts->Mounts()[1].shared;
   CHECK(group != 0);
   CHECK(with_peers->Mounts()[1].shared == group);
