@@ -145,6 +145,17 @@ def streams(runsc):
     check(content("copy") == b"one\ntwo\n", "file to file", str(content("copy")))
     result = sh("$R do yes | head -n 1")
     check(result.stdout == b"y\n", "a reader that leaves ends the command", str(result))
+    if shutil.which("python3"):
+        edges = ("import os, select; e = select.epoll(); e.register(0, select.EPOLLIN | select.EPOLLET)\n"
+                 "while True: print(len(e.poll(0)), flush=True); print(len(e.poll(10)), os.read(0, 9), flush=True)")
+        with subprocess.Popen([runsc.binary, "do", "python3", "-c", edges], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as process:
+            for word in (b"one", b"two"):
+                got = process.stdout.readline()
+                process.stdin.write(word)
+                got += process.stdout.readline()
+                check(got == b"0\n1 b'%s'\n" % word, "stdin: each arrival is an edge", str(got))
+            process.kill()
     check(sh("$R do true <&- >&- 2>&-").returncode == 0, "with all streams closed")
     result = sh("$R do sh -c 'cat; echo still' <&-")
     check(result.stdout == b"still\n", "with stdin closed", str(result))
