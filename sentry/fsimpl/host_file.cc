@@ -177,11 +177,9 @@ Result<size_t> HostInode::TryRead(IoSequence& to) {
   auto done =
       to.WithBlocks(to.size(), MemoryAccess::kWrite, [&](std::span<const iovec> blocks) -> Result<size_t> {
         ssize_t count = ReadBlocks(blocks);
-        // Interrupted: the task looks at why, and comes again.
-        if (count < 0) return Errno(errno == EINTR ? EAGAIN : errno);
+        if (count < 0) return Failed(errno, EPOLLIN);
         return static_cast<size_t>(count);
       });
-  if (done.is(EAGAIN)) HostPoller::Get().Arm(fd(), wait_queue_, EPOLLIN);
   return done;
 }
 
@@ -191,11 +189,10 @@ Result<size_t> HostInode::TryWrite(IoSequence& from) {
     auto done = from.WithBlocks(from.size(), MemoryAccess::kRead,
                                 [&](std::span<const iovec> blocks) -> Result<size_t> {
                                   ssize_t count = WriteBlocks(blocks);
-                                  if (count < 0) return Errno(errno == EINTR ? EAGAIN : errno);
+                                  if (count < 0) return Failed(errno, EPOLLOUT);
                                   return static_cast<size_t>(count);
                                 });
     if (!done.ok() && total > 0) break;
-    if (done.is(EAGAIN)) HostPoller::Get().Arm(fd(), wait_queue_, EPOLLOUT);
     if (!done.ok()) return done;
     total += *done;
     if (*done == 0 || file_type() == S_IFSOCK) break;
@@ -213,9 +210,14 @@ EventMask HostInode::Readiness(EventMask mask) {
   return ready;
 }
 
-void HostInode::WatchEdges() {
-  // Only where an EAGAIN of ours is always one of the host's, after which something must come.
-  if (IsSocket() || file_type() == S_IFIFO) HostPoller::Get().WatchEdges(fd(), wait_queue_);
+void HostInode::WatchEdges() { HostPoller::Get().WatchEdges(fd(), wait_queue_); }
+
+Errno HostInode::Failed(int error, EventMask wait_for) {
+  if (error == EAGAIN) HostPoller::Get().Arm(fd(), wait_queue_, wait_for);
+  if (error != EINTR) return Errno(error);
+  // The task looks at why, and comes again: nothing has to happen to the file first.
+  wait_queue_.Notify(wait_for);
+  return Errno(EAGAIN);
 }
 
 Result<ImportedFiles> ImportHostFiles(std::vector<UniqueFd> fds, const ImportOptions& options) {

@@ -103,6 +103,8 @@ class HostInode final : public Inode {
  private:
   ssize_t ReadBlocks(std::span<const iovec> blocks);
   ssize_t WriteBlocks(std::span<const iovec> blocks);
+  // What the caller is told of a host call's errno; arms the poller if it would have blocked.
+  Errno Failed(int error, EventMask wait_for);
 
   const RefPtr<HostBackingFile> file_;
   const uint64_t ino_;

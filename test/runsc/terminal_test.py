@@ -408,6 +408,32 @@ def as_session_leader(runsc, flags):
         check(os.waitstatus_to_exitcode(ended[-1][1]) == 129, "by SIGHUP", str(ended[-1][1]))
 
 
+EDGES = """
+import os, select
+epoll = select.epoll()
+epoll.register(0, select.EPOLLIN | select.EPOLLET)
+print("ready", flush=True)
+while epoll.poll(30):
+    print("got", os.read(0, 100), flush=True)
+"""
+
+
+def edges(runsc, flags):
+    """Edge-triggered, as full-screen programs in Rust wait for keys: again without a read that found nothing."""
+    if not shutil.which("python3"):
+        print("SKIPPED edges: there is no python3")
+        return
+    terminal = Terminal([runsc.binary, "do", *flags.split(), "--", "python3", "-c", EDGES])
+    terminal.expect("ready", "a command waits for edges")
+    for word in ("one", "two", "three"):
+        terminal.type(word + "\n")
+        terminal.expect(re.escape(f"got b'{word}\\n'"), f"an edge for {word}")
+    terminal.type("\x03")
+    terminal.quiet(0.5)
+    os.waitpid(terminal.pid, 0)
+    terminal.close()
+
+
 def main():
     if not shutil.which("bash"):
         skip("there is no bash")
@@ -416,7 +442,8 @@ def main():
     try:
         runsc.require()
         adopt_orphans()
-        for part in (interactive_shell, settings_restored, jobs_of_the_host, full_screen, as_session_leader):
+        for part in (interactive_shell, settings_restored, jobs_of_the_host, full_screen, as_session_leader,
+                     edges):
             part(runsc, flags)
             check(wait_until(lambda: (reap(), not descendants(os.getpid()))[1], 5),
                   f"{part.__name__}: no process is left", str(descendants(os.getpid())))
