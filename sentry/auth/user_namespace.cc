@@ -66,7 +66,7 @@ UserNamespace& UserNamespace::Initial() {
 
 Result<RefPtr<UserNamespace>> UserNamespace::Make(RefPtr<UserNamespace> parent, Uid owner, Gid group,
                                                   bool owner_could_setfcap) {
-  if (parent->level_ >= kMaxLevel) return Errno(ENOSPC);
+  if (parent->level_ > kMaxLevel) return Errno(ENOSPC);
   RETURN_IF_ERROR(parent->Charge(owner));
   auto made =
       RefPtr<UserNamespace>::Adopt(new UserNamespace(std::move(parent), owner, group, owner_could_setfcap));

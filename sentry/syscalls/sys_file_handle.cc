@@ -19,10 +19,10 @@ Result<int64_t> SysNameToHandleAt(Task& task, DirFd dirfd, UserPath path, UserPt
 Result<int64_t> SysOpenByHandleAt(Task& task, DirFd mount_fd, UserPtr<const FileHandleHeader> handle,
                                   OpenFlags flags) {
   constexpr uint32_t kMaxHandle = 128;  // MAX_HANDLE_SZ
-  if (!task.creds().HasCapability(CAP_DAC_READ_SEARCH)) return Errno(EPERM);
   ASSIGN_OR_RETURN(FileHandleHeader header, task.memory().Read(handle));
   if (header.bytes == 0 || header.bytes > kMaxHandle) return Errno(EINVAL);
   if (mount_fd != AT_FDCWD) RETURN_IF_ERROR(task.GetFileOrPath(mount_fd));
+  if (!task.creds().HasCapability(CAP_DAC_READ_SEARCH)) return Errno(EPERM);
   return Errno(ESTALE);
 }
 

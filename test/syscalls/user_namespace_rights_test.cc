@@ -124,7 +124,8 @@ TEST(what_is_the_whole_systems) {
   EXPECT_ERRNO(syscall(SYS_acct, nullptr), EPERM);
   EXPECT_ERRNO(WriteTo("/proc/sys/kernel/pid_max", "1000\n"), EACCES);
   EXPECT_ERRNO(WriteTo("/proc/1/oom_score_adj", "-500"), EACCES);
-  EXPECT_ERRNO(syscall(SYS_open_by_handle_at, -1, nullptr, 0), EFAULT);
+  unsigned handle[4] = {8, 1, 0, 0};  // of eight bytes
+  EXPECT_ERRNO(syscall(SYS_open_by_handle_at, AT_FDCWD, handle, 0), EPERM);
   EXPECT_ERRNO(kill(1, 0), EPERM);
   // What is the namespace's own.
   EXPECT_OK(sethostname("own", 3));
