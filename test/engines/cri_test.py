@@ -89,7 +89,9 @@ class Cri:
             wrapper = place.write("runsc-with-flags", f"#!/bin/sh\nexec {binary} {' '.join(flags)} \"$@\"\n")
             os.chmod(wrapper, 0o755)
         systemd = str(self.systemd).lower()
-        flags_file = place.write("runsc.flags", "".join(f"{flag}\n" for flag in flags))
+        # (Options of a shim that containerd does not know are this file only.)
+        own_flags = flags + ["--systemd-cgroup"] * self.systemd
+        flags_file = place.write("runsc.flags", "".join(f"{flag}\n" for flag in own_flags))
         return f"""
 version = 2
 root = "{place.path('root')}"
@@ -112,7 +114,6 @@ state = "{place.path('state')}"
     runtime_type = "io.containerd.runsc.v1"
     [{plugin}.containerd.runtimes.runsc.options]
       ConfigPath = "{flags_file}"
-      SystemdCgroup = {systemd}
   [{plugin}.containerd.runtimes.stock]
     runtime_type = "io.containerd.runc.v2"
     [{plugin}.containerd.runtimes.stock.options]
@@ -160,7 +161,8 @@ class Pod:
         self.logs = cri.place.path("logs", name)
         os.makedirs(self.logs)
         self.config = pb.PodSandboxConfig(
-            metadata=pb.PodSandboxMetadata(name=name, uid=name, namespace="default"), hostname=name, log_directory=self.logs,
+            metadata=pb.PodSandboxMetadata(name=name, uid=name, namespace="default"), log_directory=self.logs,
+            hostname=name if network == "POD" else "",  # in the host's network the host's name, as a kubelet has it
             linux=pb.LinuxPodSandboxConfig(cgroup_parent=cri.place.cgroup_parent,
                                            security_context=pb.LinuxSandboxSecurityContext(namespace_options=self.spaces)))
         self.id = cri("RunPodSandbox", pb.RunPodSandboxRequest(config=self.config, runtime_handler=cri.handler),

@@ -3,6 +3,7 @@ containers: parts of systemd_test.py."""
 import json
 import os
 import shutil
+import sys
 
 from engine_harness import IMAGE, busybox_tar, check, wait_until
 
@@ -31,7 +32,7 @@ def docker(test):
     socket = f"unix://{folder}/sock"
     config = {"data-root": f"{folder}/data", "exec-root": f"{folder}/exec", "pidfile": f"{folder}/pid", "hosts": [socket], "storage-driver": "vfs",
               "runtimes": {"runsc": {"path": test.binary, "runtimeArgs": test.flags}}, "exec-opts": ["native.cgroupdriver=systemd"],
-              "bridge": "none", "iptables": False, "ip6tables": False}
+              "bridge": "none", "iptables": False, "ip6tables": False, "ip-forward": False}
     with open(f"{folder}/daemon.json", "w", encoding="utf-8") as file:
         json.dump(config, file)
     with open(f"{folder}/image.tar", "wb") as file:
@@ -44,7 +45,8 @@ def docker(test):
         return test.machine.run("env", f"DOCKER_CONFIG={folder}/client", "/usr/bin/docker", "-H", socket, *arguments, **options)
 
     def new(*arguments):
-        return run("run", "--runtime", "runsc", "--network", "none", *arguments)
+        # Of any other network docker sets a sysctl, and /proc/sys can only be read here.
+        return run("run", "--runtime", "runsc", "--network", "host", *arguments)
 
     up = wait_until(lambda: run("version").returncode == 0 or not test.machine.has("engine-docker.service"), 60)
     if not up or run("version").returncode != 0:
@@ -121,6 +123,8 @@ class _MachinePlace:
 def cri(test):
     """SystemdCgroup = true for a RuntimeClass's handler: of our own shim, and of the stock one with our binary. Pods are in
     the machine's network: others are cri_test.py's."""
+    if "/usr/lib/python3/dist-packages" not in sys.path:  # Debian's modules, with another interpreter of the same version
+        sys.path.append("/usr/lib/python3/dist-packages")
     try:
         import grpc  # pylint: disable=import-outside-toplevel,unused-import
         import google.protobuf  # pylint: disable=import-outside-toplevel,unused-import
