@@ -92,7 +92,7 @@ bool Answer(int socket, const Header& request, InputReader& input) {
   auto length = static_cast<uint32_t>(packet.size());
   if (kind < 22 && length >= sizeof(Header)) std::memcpy(packet.data(), &length, sizeof(length));
   if (header.error != 0 && length >= sizeof(Header)) std::memcpy(packet.data(), &length, sizeof(length));
-  return gofer::SendPacket(socket, packet, donated).ok();
+  return gofer::SendPacket(socket, packet, {&donated, donated ? 1U : 0U}).ok();
 }
 
 void Serve(UniqueFd socket, InputReader input) {
