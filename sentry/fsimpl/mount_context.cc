@@ -94,8 +94,12 @@ Result<void> MountContext::Create(const Credentials& caller) {
     BeginAgainLocked();
     if (phase_ != Phase::kCreateParameters) return Errno(EBUSY);
     source = {source_.value_or(""), options_, creds_};
-    RETURN_IF_ERROR(type_->CheckMayMake(caller, source));
     phase_ = Phase::kBusy;
+  }
+  if (Result<void> may = type_->CheckMayMake(caller, source); !may.ok()) {
+    MutexLock lock(mu_);
+    phase_ = Phase::kCreateParameters;
+    return may;
   }
   Result<NewFilesystem> made = type_->MakeFor(source);
   MutexLock lock(mu_);
