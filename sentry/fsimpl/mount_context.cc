@@ -134,12 +134,19 @@ Result<void> MountContext::Reconfigure(const Credentials& caller, const MountNam
 }
 
 Result<RefPtr<Mount>> MountContext::MakeMount(uint64_t mount_flags, const MountNamespace& mounts) {
+  RefPtr<Mount> mount;
+  {
+    MutexLock lock(mu_);
+    if (phase_ == Phase::kCreateParameters || phase_ == Phase::kFailed) return Errno(EINVAL);
+    if (phase_ != Phase::kAwaitingMount) return Errno(EBUSY);
+    mount = MakeRef<Mount>(filesystem_, root_, mount_flags, source_.value_or("none"));
+    phase_ = Phase::kBusy;
+  }
+  // The lock of the mounts comes before this one.
+  Result<void> may = type_ != nullptr && type_->may_reveal() ? mounts.CheckReveals(*mount) : Ok();
   MutexLock lock(mu_);
-  if (phase_ == Phase::kCreateParameters || phase_ == Phase::kFailed) return Errno(EINVAL);
-  if (phase_ != Phase::kAwaitingMount) return Errno(EBUSY);
-  auto mount = MakeRef<Mount>(filesystem_, root_, mount_flags, source_.value_or("none"));
-  if (type_ != nullptr && type_->may_reveal()) RETURN_IF_ERROR(mounts.CheckReveals(*mount));
-  phase_ = Phase::kAwaitingReconfigure;
+  phase_ = may.ok() ? Phase::kAwaitingReconfigure : Phase::kAwaitingMount;
+  if (!may.ok()) return may.error();
   root_.reset();
   return mount;
 }
