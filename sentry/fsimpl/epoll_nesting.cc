@@ -32,11 +32,15 @@ int EpollNesting::ChainBelow(EpollFile& epoll, const EpollFile& forbidden) {
   if (&epoll == &forbidden) return kMaxChain + 1;
   auto [place, is_new] = below_.try_emplace(&epoll, kMaxChain + 1);  // met again before it is known: a circle
   if (!is_new) return place->second;
-  int longest = 0;
+  // All of them are held before any is looked at: none may go while the nest is locked.
+  std::vector<EpollFile*> nests;
   for (RefPtr<FileDescription>& file : epoll.Files()) {
-    if (auto* nested = dynamic_cast<EpollFile*>(file.get()))
-      longest = std::max(longest, ChainBelow(*nested, forbidden));
+    if (auto* nested = dynamic_cast<EpollFile*>(file.get())) nests.push_back(nested);
     held_.push_back(std::move(file));
+  }
+  int longest = 0;
+  for (EpollFile* nested : nests) {
+    longest = std::max(longest, ChainBelow(*nested, forbidden));
     if (longest >= kMaxChain) return kMaxChain + 1;
   }
   return below_[&epoll] = longest + 1;
