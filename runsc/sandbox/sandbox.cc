@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -451,7 +450,7 @@ class Watch {
     } else if (gofer_status_) {
       bool killed = WIFSIGNALED(*gofer_status_);
       Say("the gofer process {}; the sandbox cannot go on{}", HowItEnded(*gofer_status_),
-          killed ? WhyKilled() : WhyDescriptorsAreLacking());
+          killed ? WhyKilled() : "");
       if (killed) code_ = CodeOf(*gofer_status_);
     } else {
       Say("the gofer process closed its connection; the sandbox cannot go on");
@@ -463,15 +462,6 @@ class Watch {
     char text[1024];
     const ssize_t size = ::read(children_.gofer_failure.get(), text, sizeof(text));
     return size > 0 ? std::string(text, static_cast<size_t>(size)) : "";
-  }
-
-  // A message whose descriptors find no place ends the connection.
-  static std::string WhyDescriptorsAreLacking() {
-    constexpr rlim_t kFew = 64;
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max >= kFew) return "";
-    return fmt::format(" (its processes may have {} open files each, which is too few: see ulimit -n)",
-                       limit.rlim_max);
   }
 
   // Who sent a SIGKILL is not told; the host's out-of-memory killer at least counts.
