@@ -153,6 +153,12 @@ Result<NodeReply> Connection::AddNode(UniqueFd path, uint32_t root) {
   return reply;
 }
 
+Result<NodeReply> Connection::AddNode(int directory, uint32_t root, const std::string& name, int* path) {
+  ASSIGN_OR_RETURN(UniqueFd found, OpenPath(directory, name));
+  *path = found.get();
+  return AddNode(std::move(found), root);
+}
+
 Result<Empty> Connection::Do(const Close& request, UniqueFd& donated) {
   if (request.nodes.size() > kMaxClose) return Errno(EINVAL);
   for (NodeId id : request.nodes) {

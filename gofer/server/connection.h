@@ -96,6 +96,8 @@ class Connection {
   Result<void> CheckOwner(const Node& node, uint32_t uid, uint32_t gid) const;
   // Makes a node of what `path` is, reached in `root`.
   Result<NodeReply> AddNode(UniqueFd path, uint32_t root);
+  // Makes a node of a directory's entry. `path`: its descriptor, which stays the node's.
+  Result<NodeReply> AddNode(int directory, uint32_t root, const std::string& name, int* path);
   // After a create: the new file's owner and mode, then a node of it. What cannot be
   // given its owner is removed again.
   Result<NodeReply> Adopt(const Node& parent, const std::string& name, UniqueFd path, uint32_t mode,

@@ -29,13 +29,8 @@ Result<WalkReply> Connection::Do(const Walk& request, UniqueFd& donated) {
   uint32_t root = parent->root;
   int directory = parent->path.get();
   for (const std::string& name : request.names) {
-    auto path = OpenPath(directory, name);
-    if (!path.ok()) {
-      reply.stop = static_cast<uint32_t>(path.error().value());
-      break;
-    }
-    int fd = path->get();
-    auto found = AddNode(std::move(path).value(), root);
+    int fd = -1;
+    auto found = AddNode(directory, root, name, &fd);
     if (!found.ok()) {
       reply.stop = static_cast<uint32_t>(found.error().value());
       break;
@@ -76,9 +71,8 @@ Result<OpenEachReply> Connection::Do(const OpenEach& request, std::vector<Unique
   OpenEachReply reply;
   for (const std::string& name : request.names) {
     OpenEachResult& result = reply.results.emplace_back();
-    auto path = OpenPath(directory, name);
-    const int fd = path.ok() ? path->get() : -1;
-    auto found = path.ok() ? AddNode(std::move(path).value(), root) : Result<NodeReply>(path.error());
+    int fd = -1;
+    auto found = AddNode(directory, root, name, &fd);
     if (!found.ok()) {
       result.error = static_cast<uint32_t>(found.error().value());
       continue;

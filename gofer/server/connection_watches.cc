@@ -84,9 +84,8 @@ Result<WalkEachReply> Connection::Do(const WalkEach& request, UniqueFd& donated)
 
 WalkEachResult Connection::LookUpAndWatch(int directory, uint32_t root, const std::string& name) {
   WalkEachResult result;
-  auto path = OpenPath(directory, name);
-  int fd = path.ok() ? path->get() : -1;
-  auto found = path.ok() ? AddNode(std::move(path).value(), root) : Result<NodeReply>(path.error());
+  int fd = -1;
+  auto found = AddNode(directory, root, name, &fd);
   if (!found.ok()) {
     result.error = static_cast<uint32_t>(found.error().value());
     return result;

@@ -25,8 +25,8 @@ struct GoferOptions {
     UniqueFd fd;
     UniqueFd tree;  // of a path: what CloneRootTree made of it, or invalid
     bool read_only = true;
-    OwnerIds
-        owners;  // where the root's mount is id-mapped: the host would let more be given to this process's
+    // Limited where the root's mount is id-mapped: the host would let more be given to this process's ids.
+    OwnerIds owners;
   };
   std::vector<Root> roots;        // by the index that Attach names
   std::vector<UniqueFd> sockets;  // SOCK_SEQPACKET, one a connection
