@@ -71,12 +71,13 @@ bool Answer(int socket, const Header& request, InputReader& input) {
   if (input.empty()) return false;
   std::vector<std::byte> packet;
   Header header{.type = request.type, .tag = request.tag};
-  UniqueFd donated;
+  std::vector<UniqueFd> donated;
   size_t kind = input.Below(32);
   if (kind >= 28)
     header.error = kind == 28 ? input.Value<uint32_t>() : static_cast<uint32_t>(1 + input.Below(40));
-  if (input.Below(2) != 0) donated = SomeDescriptor(input);
-  header.fds = donated ? 1 : 0;
+  for (size_t left = input.Below(4); left > 0; --left)
+    if (UniqueFd fd = SomeDescriptor(input)) donated.push_back(std::move(fd));
+  header.fds = static_cast<uint16_t>(donated.size());
   if (kind == 27) header.fds = input.Value<uint16_t>();
   if (kind == 26) header.tag = input.Value<uint32_t>();
   if (kind == 25) header.type = input.Value<uint16_t>();
@@ -92,7 +93,7 @@ bool Answer(int socket, const Header& request, InputReader& input) {
   auto length = static_cast<uint32_t>(packet.size());
   if (kind < 22 && length >= sizeof(Header)) std::memcpy(packet.data(), &length, sizeof(length));
   if (header.error != 0 && length >= sizeof(Header)) std::memcpy(packet.data(), &length, sizeof(length));
-  return gofer::SendPacket(socket, packet, {&donated, donated ? 1U : 0U}).ok();
+  return gofer::SendPacket(socket, packet, donated).ok();
 }
 
 void Serve(UniqueFd socket, InputReader input) {
