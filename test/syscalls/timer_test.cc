@@ -8,6 +8,15 @@
 namespace {
 volatile sig_atomic_t fired;
 siginfo_t first;
+// The signal alone, which waits from now on.
+sigset_t Block(int signal) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
 void Catch(int signal) {
   struct sigaction action = {};
   action.sa_flags = SA_SIGINFO;
@@ -116,10 +125,7 @@ TEST(IntervalOfCenturies) {
 
 TEST(OverrunsAreCountedWhileBlocked) {
   Catch(SIGUSR1);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGUSR1);
-  sigprocmask(SIG_BLOCK, &set, nullptr);
+  sigset_t set = Block(SIGUSR1);
   sigevent event = {};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = SIGUSR1;
@@ -162,10 +168,7 @@ TEST(TimersOfAUserAreLimited) {
 // While its signal waits a timer goes on, and is in time again once that has been taken.
 TEST(TimersGoOnBehindAPendingSignal) {
   Catch(SIGUSR1);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGUSR1);
-  sigprocmask(SIG_BLOCK, &set, nullptr);
+  sigset_t set = Block(SIGUSR1);
   sigevent event = {};
   event.sigev_notify = SIGEV_SIGNAL;
   event.sigev_signo = SIGUSR1;
@@ -214,10 +217,7 @@ TEST(TimersOnTheCpuTimeOfAnotherProcess) {
   timespec now;
   ASSERT_OK(clock_gettime(clock, &now));
   EXPECT_ERRNO(clock_settime(clock, &now), EPERM);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGUSR1);
-  sigprocmask(SIG_BLOCK, &set, nullptr);
+  sigset_t set = Block(SIGUSR1);
   sigevent event{};
   event.sigev_notify = SIGEV_SIGNAL;
   event.sigev_signo = SIGUSR1;

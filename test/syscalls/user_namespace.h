@@ -65,6 +65,13 @@ inline void BecomeUser(uid_t uid, gid_t gid) {
   ASSERT_OK(prctl(PR_SET_DUMPABLE, 1));
 }
 
+// In a namespace whose maps have been written: its root.
+inline void BecomeRootInside() {
+  ASSERT_OK(setresgid(0, 0, 0));
+  ASSERT_OK(setresuid(0, 0, 0));
+  ASSERT_OK(prctl(PR_SET_DUMPABLE, 1));
+}
+
 // Maps its own user and group into the namespace that it has just made.
 inline void MapSelf(uid_t inside, gid_t inside_group, uid_t uid, gid_t gid) {
   ASSERT_OK(WriteTo("/proc/self/uid_map", std::to_string(inside) + " " + std::to_string(uid) + " 1"));

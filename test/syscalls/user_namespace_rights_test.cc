@@ -390,9 +390,7 @@ TEST(set_user_id_programs) {
                   ASSERT_OK(WriteTo(proc + "/gid_map", "0 6000 10"));
                 },
                 [] {
-                  ASSERT_OK(setresgid(0, 0, 0));
-                  ASSERT_OK(setresuid(0, 0, 0));
-                  ASSERT_OK(prctl(PR_SET_DUMPABLE, 1));
+                  BecomeRootInside();
                   EXPECT_EQ(IdsAfterExec("./plain"), "0 0 0 0 000001ffffffffff");
                   ASSERT_OK(setresgid(1, 1, 1));
                   ASSERT_OK(setresuid(1, 1, 1));

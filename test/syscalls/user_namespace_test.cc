@@ -222,9 +222,7 @@ TEST(nested_maps_go_through_the_parent) {
                   EXPECT_OK(WriteTo(proc + "/gid_map", "0 6000 10\n20 0 1"));
                 },
                 [] {
-                  ASSERT_OK(setresgid(0, 0, 0));
-                  ASSERT_OK(setresuid(0, 0, 0));
-                  ASSERT_OK(prctl(PR_SET_DUMPABLE, 1));
+                  BecomeRootInside();
                   Gate made, mapped;
                   const pid_t child = Fork([&] {
                     ASSERT_OK(unshare(CLONE_NEWUSER));
