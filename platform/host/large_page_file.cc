@@ -11,7 +11,6 @@
 namespace runsc {
 namespace {
 
-// (The C library's sys/mount.h and the kernel's linux/mount.h cannot be had together.)
 bool Configure(const UniqueFd& context, unsigned command, const char* key, const char* value) {
   return ::syscall(SYS_fsconfig, context.get(), command, key, value, 0) == 0;
 }

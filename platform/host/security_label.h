@@ -33,8 +33,7 @@ class LabelChange {
   // What is wrong, or "". Called by the thread and in the process that commits.
   std::string Prepare(SecurityLabel label, const std::string& attributes = kOwnAttributes);
   // For the calling thread, which is its process's only one, and for what it makes from now on. What is
-  // wrong, or
-  // "". Not after no_new_privs: that keeps a confined process from it.
+  // wrong, or "". Not after no_new_privs: that keeps a confined process from it.
   std::string Commit();
 
  private:

@@ -132,7 +132,7 @@ constexpr auto MakeTable() {
   // 40
   t[40] = {"sendfile", Full<SysSendfile>()};
   // 41
-  t[41] = {"socket", Partial<SysSocket>("AF_UNIX; AF_INET and AF_INET6 with --network=host; AF_NETLINK for route dumps")};
+  t[41] = {"socket", Partial<SysSocket>("AF_UNIX; AF_INET and AF_INET6, unless --network=off; AF_NETLINK for route dumps")};
   // 42
   t[42] = {"connect", Full<SysConnect>()};
   // 43
